@@ -1,0 +1,70 @@
+# `make demo` and `make test` set everything up themselves; nothing else is needed first.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+
+# An environment remembers its absolute path, so a moved or copied checkout needs a new one.
+HERE := $(shell printf '%s' '$(CURDIR)' | cksum | cut -d ' ' -f 1)
+VENV := .venv/.made-at-$(HERE)
+LOCKED := .venv/.locked
+INSTALLED := .venv/.installed
+LINK := .types/crossframe
+
+.PHONY: help setup demo test lint bench soak clean
+
+help:
+	@echo 'make setup   environment in .venv, exact versions from requirements.lock'
+	@echo 'make demo    set up, then the main job on the bundled video'
+	@echo 'make test    set up, lint, type-check, run the tests'
+	@echo 'make lint    ruff, pyright, import contracts'
+	@echo 'make bench   time the paths that claim to be fast'
+	@echo 'make soak    the long tests that `make test` leaves out'
+	@echo 'make clean   remove all of the above'
+
+setup: $(INSTALLED) $(LINK)
+
+$(VENV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	  f"crossframe needs Python 3.11 or newer, this is {sys.version.split()[0]}; set PYTHON=...")'
+	$(PYTHON) -m venv --clear .venv
+	@touch $@
+
+$(LOCKED): requirements.lock $(VENV)
+	$(PIP) install --quiet -r requirements.lock
+	@touch $@
+
+# Without isolation: the locked setuptools builds, and nothing more is downloaded.
+$(INSTALLED): pyproject.toml $(LOCKED)
+	$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Type checkers cannot follow the editable install to the mapped folders; they follow this link.
+$(LINK):
+	@mkdir -p $(@D)
+	@ln -sfn .. $@
+
+demo: setup
+	$(BIN)/crossframe demo
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
+	$(BIN)/lint-imports --no-cache --no-logo
+
+test: lint
+	$(BIN)/pytest
+
+bench: setup
+	$(BIN)/python -m crossframe.experiments.bench
+
+soak: setup
+	$(BIN)/pytest -m soak -s --timeout=0
+
+clean:
+	rm -rf .venv .types build crossframe.egg-info .pytest_cache .ruff_cache .hypothesis
+	find framework methods models experiments tests -name __pycache__ -type d -prune -exec rm -rf {} +

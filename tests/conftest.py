@@ -1,0 +1,53 @@
+"""What every test shares: seeds, hypothesis profiles, exact matrix products, no network."""
+
+import os
+import random
+import sys
+from collections.abc import Iterator
+
+# Read by transformers and matplotlib when they are first imported, so set before any test is.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+BARE_ROOMS = {"framework", "methods", "models", "experiments"}
+
+# Without deadlines: a first call may build a model, and shared machines are slow now and then.
+settings.register_profile("default", deadline=None, max_examples=50)
+settings.register_profile(
+    "ci",
+    settings.get_profile("default"),
+    derandomize=True,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("nightly", settings.get_profile("default"), max_examples=1000)
+
+
+def pytest_configure() -> None:
+    fallback = "ci" if os.environ.get("CI") else "default"
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", fallback))
+    torch.set_float32_matmul_precision("highest")
+
+
+@pytest.fixture(autouse=True)
+def seeds() -> None:
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def rooms_are_imported_by_full_name() -> Iterator[None]:
+    """Fail the run if a test imported `framework` instead of `crossframe.framework`.
+
+    Both work from the repository root, and the classes of the two are strangers to each other.
+    """
+    yield
+    bare = BARE_ROOMS & sys.modules.keys()
+    assert not bare, f"imported without the prefix 'crossframe.': {sorted(bare)}"

@@ -1,0 +1,175 @@
+"""Guards of the namespace mapping and of the house rules a linter cannot state."""
+
+import ast
+import importlib
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("framework", "methods", "models", "experiments")
+QUIET_ROOMS = ("framework", "methods", "models")  # only experiments talk to a terminal
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+MAX_LINES, MAX_KERNEL_LINES = 300, 400
+ROOMLESS_NAMES = {"utils", "util", "common", "helpers", "helper", "base", "core", "misc"}
+# What `import crossframe.framework, crossframe.methods` leaves alone until first use.
+HEAVY = {
+    "av", "hypothesis", "lightning", "matplotlib", "pandas", "pytest", "pytorch_lightning",
+    "torchmetrics", "torchvision", "transformers", "triton",
+}  # fmt: skip
+
+
+def sources(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def label(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+# The mapping
+
+
+def test_packages_listed_are_the_folders_on_disk() -> None:
+    on_disk = {
+        "crossframe." + ".".join(path.parent.relative_to(ROOT).parts) for path in sources(*ROOMS)
+    }
+    listed = PYPROJECT["tool"]["setuptools"]["packages"]
+    assert sorted(listed) == sorted(on_disk)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_room_is_installed_from_this_checkout_and_typed(room: str) -> None:
+    module = importlib.import_module(f"crossframe.{room}")
+    assert Path(str(module.__file__)).resolve() == ROOT / room / "__init__.py"
+    assert (ROOT / room / "py.typed").is_file()
+
+
+def test_namespace_and_tests_have_no_init() -> None:
+    assert not (ROOT / "__init__.py").exists()
+    strays = [label(path) for path in (ROOT / "tests").rglob("__init__.py")]
+    assert not strays, f"pytest would register these folders as top-level rooms: {strays}"
+
+
+# Light imports
+
+
+def modules_loaded_by(statement: str, folder: Path) -> set[str]:
+    """Top-level modules that `statement` loads in a fresh interpreter, beyond torch's own."""
+    program = (
+        "import json, sys, torch\n"
+        "before = set(sys.modules)\n"
+        f"{statement}\n"
+        "print(json.dumps([name.partition('.')[0] for name in set(sys.modules) - before]))\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert len(run.stdout.splitlines()) == 1, f"an import prints: {run.stdout}"
+    return set(json.loads(run.stdout))
+
+
+def test_importing_the_framework_is_light(tmp_path: Path) -> None:
+    loaded = modules_loaded_by("import crossframe.framework, crossframe.methods", tmp_path)
+    assert "crossframe" in loaded
+    assert not loaded & HEAVY
+    assert not loaded & set(ROOMS)
+
+
+def test_the_light_import_check_can_fail(tmp_path: Path) -> None:
+    (tmp_path / "methods.py").write_text("import hypothesis\n", "utf-8")
+    loaded = modules_loaded_by("import methods", tmp_path)
+    assert "hypothesis" in loaded & HEAVY
+    assert "methods" in loaded & set(ROOMS)
+
+
+# House figures
+
+
+@pytest.mark.parametrize("path", sources(*ROOMS, "tests"), ids=label)
+def test_file_is_short(path: Path) -> None:
+    limit = MAX_KERNEL_LINES if "kernels" in path.parts else MAX_LINES
+    lines = len(path.read_text("utf-8").splitlines())
+    assert lines <= limit, f"{lines} lines; split what does not belong together"
+
+
+def test_every_file_has_a_room() -> None:
+    names = {path: {*path.relative_to(ROOT).parts[:-1], path.stem} for path in sources(*ROOMS)}
+    roomless = [label(path) for path, parts in names.items() if parts & ROOMLESS_NAMES]
+    assert not roomless, f"names that say nothing about the content: {roomless}"
+
+
+def guesses(source: str) -> Iterator[str]:
+    """Places where code guesses at an object, hides an error or reads its surroundings."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Call(func=ast.Name(id="hasattr")):
+                yield f"line {node.lineno}: hasattr"
+            case ast.Call(func=ast.Name(id="getattr"), args=[_, _, _]):
+                yield f"line {node.lineno}: getattr with a default"
+            case ast.Call(func=ast.Name(id="print")):
+                yield f"line {node.lineno}: print"
+            case ast.ExceptHandler(type=None):
+                yield f"line {node.lineno}: bare except"
+            case ast.Attribute(value=ast.Name(id="os"), attr="environ" | "getenv"):
+                yield f"line {node.lineno}: environment read"
+
+
+@pytest.mark.parametrize("path", sources(*QUIET_ROOMS), ids=label)
+def test_code_does_not_guess(path: Path) -> None:
+    assert not list(guesses(path.read_text("utf-8")))
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "hasattr(model, 'config')",
+        "getattr(model, 'config', None)",
+        "print('hello')",
+        "try:\n    run()\nexcept:\n    pass",
+        "debug = os.environ['DEBUG']",
+        "debug = os.getenv('DEBUG')",
+    ],
+)
+def test_the_guessing_check_can_fail(planted: str) -> None:
+    assert list(guesses(planted))
+
+
+def test_the_guessing_check_lets_plain_code_pass() -> None:
+    assert not list(guesses("try:\n    getattr(model, name)\nexcept KeyError:\n    raise"))
+
+
+# The lock
+
+
+def locked_versions() -> dict[str, str]:
+    lines = (ROOT / "requirements.lock").read_text("utf-8").splitlines()
+    pins = [line.partition(";")[0].strip() for line in lines if line and not line.startswith("#")]
+    odd = [pin for pin in pins if not re.fullmatch(r"[\w.-]+==[\w.]+", pin)]
+    assert not odd, f"neither address, option nor range belongs into the lock: {odd}"
+    return {canonicalize_name(name): version for name, version in (p.split("==") for p in pins)}
+
+
+def test_lock_pins_versions_and_names_no_address() -> None:
+    assert "://" not in (ROOT / "requirements.lock").read_text("utf-8")
+    assert locked_versions()
+
+
+def test_lock_satisfies_what_the_package_asks_for() -> None:
+    project = PYPROJECT["project"]
+    extras = [line for group in project["optional-dependencies"].values() for line in group]
+    locked = locked_versions()
+    for requirement in map(Requirement, project["dependencies"] + extras):
+        if requirement.name != project["name"]:
+            version = locked.get(canonicalize_name(requirement.name), "missing")
+            assert version in requirement.specifier, f"{requirement} against {version}"
