@@ -1,0 +1,178 @@
+"""Prefix-causal attention that also returns the attention mass each key receives.
+
+Letters: B batch, H query heads, K KV heads, G = H / K, T new tokens, S keys, D head_dim.
+The last T keys are the queries' own tokens; all keys before them are fully visible.
+
+Three implementations, equal up to rounding:
+- "plain": the whole queries x keys matrix at once. The reference.
+- "chunked": exact softmax over a few query rows at a time; never holds the whole matrix, and the
+  mass costs no further product of queries and keys.
+- "sdpa": torch's fused attention for the output; mass, if asked for, by a second pass in chunks.
+"auto" takes "sdpa" where no mass is needed and "chunked" where it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from torch import Tensor
+from torch.nn import functional
+
+IMPLEMENTATIONS = ("auto", "plain", "chunked", "sdpa")
+
+# Weights held at a time by the chunked passes: 4 Mi numbers, 16 MiB in float32. Larger chunks do
+# not run faster on a CPU, they only leave its cache.
+CHUNK_NUMBERS = 1 << 22
+
+
+@dataclass(frozen=True, eq=False)
+class Visibility:
+    """Which keys a query row of the step sees.
+
+    Attributes:
+        block: [T] int64 for `in_frame="bidirectional"`: the frame each new token belongs to; a row
+            sees its own frame whole and earlier ones. None is causal.
+        valid: [B, K, S] bool for ragged heads, None where every slot is real.
+    """
+
+    block: Tensor | None = None
+    valid: Tensor | None = None
+
+    def rows(self, rows: Tensor, num_new: int, num_keys: int) -> Tensor:
+        """[n, S] bool: what the given rows of the step see, before `valid`."""
+        keys = torch.arange(num_keys, device=rows.device) - (num_keys - num_new)
+        if self.block is None:
+            return keys[None, :] <= rows[:, None]
+        own = self.block.to(rows.device)
+        first = own.new_full((num_keys - num_new,), torch.iinfo(own.dtype).min)
+        return torch.cat([first, own])[None, :] <= own[rows][:, None]
+
+
+def implementation_for(requested: str, needs_mass: bool) -> str:
+    """The implementation that "auto" stands for, or the requested one.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    if requested not in IMPLEMENTATIONS:
+        raise ValueError(f"attention must be one of {IMPLEMENTATIONS}, got {requested!r}")
+    if requested == "auto":
+        return "chunked" if needs_mass else "sdpa"
+    return requested
+
+
+def attend(
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    *,
+    scale: float,
+    visibility: Visibility,
+    needs_mass: bool = False,
+    implementation: str = "auto",
+) -> tuple[Tensor, Tensor | None]:
+    """Attention of a step's queries over [carried ; new].
+
+    Args:
+        query: [B, H, T, D].
+        keys, values: [B, K, S, D], S >= T; the last T are the queries' own.
+        scale: factor before the softmax.
+
+    Returns:
+        [B, H, T, D] output, and [B, K, S] mass (sum over the step's queries and the GQA group of
+        the weights each key receives) or None. Mass is float32, float64 for float64 inputs.
+    """
+    chosen = implementation_for(implementation, needs_mass)
+    if chosen != "sdpa":
+        rows_at_once = None if chosen == "plain" else _rows_at_once(query, keys)
+        return _in_chunks(query, keys, values, scale, visibility, needs_mass, rows_at_once)
+    mass = None
+    if needs_mass:
+        mass = _new_mass(keys)
+        for rows in _chunks(query, _rows_at_once(query, keys)):
+            mass += _weights(query, keys, scale, visibility, rows).sum(2)
+    return _fused(query, keys, values, scale, visibility), mass
+
+
+def weights_of(
+    query: Tensor, keys: Tensor, rows: Tensor, *, scale: float, visibility: Visibility
+) -> Tensor:
+    """[B, H, S]: the attention weights of chosen rows, summed over those rows."""
+    weights = _weights(query, keys, scale, visibility, rows)
+    return rearrange(weights, "b k (g t) s -> b k g t s", t=len(rows)).sum(3).flatten(1, 2)
+
+
+def _weights(
+    query: Tensor, keys: Tensor, scale: float, visibility: Visibility, rows: Tensor
+) -> Tensor:
+    """[B, K, G*n, S] softmax weights of n query rows, at least in float32."""
+    num_kv_heads, num_keys = keys.shape[1:3]
+    wide = torch.float64 if query.dtype == torch.float64 else torch.float32
+    picked = rearrange(query[:, :, rows].to(wide), "b (k g) t d -> b k (g t) d", k=num_kv_heads)
+    scores_qk = (picked * scale) @ keys.to(wide).transpose(-1, -2)
+    seen = visibility.rows(rows, query.shape[2], num_keys)
+    grouped = scores_qk.unflatten(2, (-1, len(rows)))
+    grouped.masked_fill_(~seen, float("-inf"))
+    if visibility.valid is not None:
+        grouped.masked_fill_(~visibility.valid[:, :, None, None, :], float("-inf"))
+    return scores_qk.softmax(-1)
+
+
+def _in_chunks(
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    scale: float,
+    visibility: Visibility,
+    needs_mass: bool,
+    rows_at_once: int | None,
+) -> tuple[Tensor, Tensor | None]:
+    mass = _new_mass(keys) if needs_mass else None
+    outputs = []
+    for rows in _chunks(query, rows_at_once):
+        weights = _weights(query, keys, scale, visibility, rows)
+        if mass is not None:
+            mass += weights.sum(2)
+        out = weights.to(values.dtype) @ values
+        outputs.append(rearrange(out, "b k (g t) d -> b (k g) t d", t=len(rows)))
+    return torch.cat(outputs, 2), mass
+
+
+def _fused(
+    query: Tensor, keys: Tensor, values: Tensor, scale: float, visibility: Visibility
+) -> Tensor:
+    num_new, num_keys = query.shape[2], keys.shape[2]
+    plain = visibility.block is None and visibility.valid is None
+    mask = None
+    if not (plain and (num_new == num_keys or num_new == 1)):
+        mask = visibility.rows(torch.arange(num_new, device=query.device), num_new, num_keys)
+    if visibility.valid is not None and mask is not None:
+        group = query.shape[1] // keys.shape[1]
+        mask = mask & visibility.valid.repeat_interleave(group, 1)[:, :, None, :]
+    return functional.scaled_dot_product_attention(
+        query,
+        keys,
+        values,
+        attn_mask=mask,
+        is_causal=mask is None and num_new > 1,
+        scale=scale,
+        enable_gqa=query.shape[1] != keys.shape[1],
+    )
+
+
+def _new_mass(keys: Tensor) -> Tensor:
+    wide = torch.float64 if keys.dtype == torch.float64 else torch.float32
+    return torch.zeros(keys.shape[:3], dtype=wide, device=keys.device)
+
+
+def _rows_at_once(query: Tensor, keys: Tensor) -> int:
+    row = query.shape[0] * query.shape[1] * keys.shape[2]
+    return max(1, CHUNK_NUMBERS // max(1, row))
+
+
+def _chunks(query: Tensor, rows_at_once: int | None) -> Iterator[Tensor]:
+    rows = torch.arange(query.shape[2], device=query.device)
+    return iter(rows.split(rows_at_once or max(1, len(rows))))

@@ -1,0 +1,182 @@
+"""What enters the decoder in one go: the tokens of one temporal patch, or the prompt before it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """Where a stream stands; adapters number frames and positions from it.
+
+    `tokens` counts every token seen, dropped ones included; `frames` counts temporal patches;
+    `position` is the next free rotary position (equal to `tokens` except under M-RoPE).
+    """
+
+    tokens: int = 0
+    frames: int = 0
+    position: int = 0
+
+
+def _no_tensors() -> Mapping[str, Tensor]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, eq=False)
+class FrameTokens:
+    """The tokens of one temporal patch with the text markers around them.
+
+    Also used for the prompt text before the video: a first push whose `visual` is all False is
+    that prompt and gets frame number -1.
+
+    Attributes:
+        embeds: [batch, tokens, hidden], decoder input embeddings.
+        positions: [axes, batch, tokens], what the rotary embedding expects; axes is 1, or 3 under
+            M-RoPE. Best kept on the CPU: the session reads their maximum.
+        visual: [batch, tokens] bool; None means every token is visual.
+        extras: further decoder inputs, each [batch, tokens, ...].
+        stats: numbers that travel on as `Slots.stats`, each [batch, tokens].
+        timestamp: seconds from the start of the video.
+        offsets: [batch, tokens] int64, the tokens' numbers inside the whole frame; None means
+            0, 1, 2, ... `take` fills it, so that a thinned frame keeps its token numbers.
+
+    Raises:
+        ValueError: if shapes disagree.
+    """
+
+    embeds: Tensor
+    positions: Tensor
+    visual: Tensor | None = None
+    extras: Mapping[str, Tensor] = field(default_factory=_no_tensors)
+    stats: Mapping[str, Tensor] = field(default_factory=_no_tensors)
+    timestamp: float | None = None
+    offsets: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.embeds.dim() != 3:
+            raise ValueError(
+                f"embeds must be [batch, tokens, hidden], got shape {tuple(self.embeds.shape)}"
+            )
+        shape = tuple(self.embeds.shape[:2])
+        if self.positions.dim() != 3 or tuple(self.positions.shape[1:]) != shape:
+            raise ValueError(
+                f"positions must be [axes, batch, tokens] = [axes, {shape[0]}, {shape[1]}], "
+                f"got shape {tuple(self.positions.shape)}"
+            )
+        named = {"visual": self.visual, "offsets": self.offsets, **self.extras, **self.stats}
+        for name, value in named.items():
+            if value is not None and tuple(value.shape[:2]) != shape:
+                raise ValueError(
+                    f"{name} must start with [batch, tokens] = {list(shape)}, "
+                    f"got shape {tuple(value.shape)}"
+                )
+
+    @property
+    def batch(self) -> int:
+        return self.embeds.shape[0]
+
+    @property
+    def num_tokens(self) -> int:
+        return self.embeds.shape[1]
+
+    def visual_mask(self) -> Tensor:
+        """[batch, tokens] bool, with None spelled out as all True."""
+        if self.visual is not None:
+            return self.visual
+        return torch.ones(self.embeds.shape[:2], dtype=torch.bool, device=self.embeds.device)
+
+    def token_offsets(self) -> Tensor:
+        """[batch, tokens] int64 numbers of the tokens inside the whole frame."""
+        if self.offsets is not None:
+            return self.offsets
+        return torch.arange(self.num_tokens).expand(self.batch, -1)
+
+    def take(self, indices: Tensor) -> FrameTokens:
+        """The chosen tokens, in the order given, with their positions and token numbers.
+
+        Args:
+            indices: [kept] or [batch, kept] int64, numbers of tokens in this object.
+        """
+        rows = indices.expand(self.batch, -1) if indices.dim() == 1 else indices
+
+        def pick(value: Tensor) -> Tensor:
+            chosen = rows.to(value.device)
+            chosen = chosen.view(*chosen.shape, *[1] * (value.dim() - 2))
+            return value.gather(1, chosen.expand(*rows.shape, *value.shape[2:]))
+
+        return replace(
+            self,
+            embeds=pick(self.embeds),
+            positions=torch.stack([pick(axis) for axis in self.positions]),
+            visual=None if self.visual is None else pick(self.visual),
+            extras={name: pick(value) for name, value in self.extras.items()},
+            stats={name: pick(value) for name, value in self.stats.items()},
+            offsets=pick(self.token_offsets()),
+        )
+
+
+def join_frames(frames: Sequence[FrameTokens]) -> FrameTokens:
+    """One `FrameTokens` for a step over several frames; missing extras and stats become 0.
+
+    The result's `offsets` are those of each frame inside itself.
+    """
+    if len(frames) == 1:
+        return frames[0]
+    return FrameTokens(
+        embeds=torch.cat([frame.embeds for frame in frames], 1),
+        positions=torch.cat([frame.positions for frame in frames], 2),
+        visual=torch.cat([frame.visual_mask() for frame in frames], 1),
+        extras=_join_named([(frame, frame.extras) for frame in frames]),
+        stats=_join_named([(frame, frame.stats) for frame in frames]),
+        timestamp=frames[0].timestamp,
+        offsets=torch.cat([frame.token_offsets() for frame in frames], 1),
+    )
+
+
+def _join_named(named: Sequence[tuple[FrameTokens, Mapping[str, Tensor]]]) -> dict[str, Tensor]:
+    examples = {name: value for _, tensors in named for name, value in tensors.items()}
+    return {
+        name: torch.cat(
+            [
+                tensors.get(name, example.new_zeros(*frame.embeds.shape[:2], *example.shape[2:]))
+                for frame, tensors in named
+            ],
+            1,
+        )
+        for name, example in examples.items()
+    }
+
+
+def as_frame_tokens(frames: object, timestamps: object = None) -> list[FrameTokens] | None:
+    """Pushed `FrameTokens` as a list, or None if something else was pushed.
+
+    Raises:
+        ValueError: if timestamps came with them.
+    """
+    parts = frames if isinstance(frames, list | tuple) else [frames]
+    tokens = [frame for frame in parts if isinstance(frame, FrameTokens)]
+    if not tokens or len(tokens) < len(parts):
+        return None
+    if timestamps is not None:
+        raise ValueError("timestamps go with images; FrameTokens carry their own")
+    return tokens
+
+
+def is_prompt(cursor: Cursor, frame: FrameTokens) -> bool:
+    """Whether the frame is the text before the video: pushed first, and nothing of it visual."""
+    return cursor.tokens == 0 and frame.visual is not None and not bool(frame.visual.any())
+
+
+def advance(cursor: Cursor, frame: FrameTokens) -> Cursor:
+    """Where the stream stands after the whole frame, whatever `admit` drops of it."""
+    after = int(frame.positions.max()) + 1 if frame.num_tokens else cursor.position
+    return Cursor(
+        tokens=cursor.tokens + frame.num_tokens,
+        frames=cursor.frames + (not is_prompt(cursor, frame)),
+        position=max(cursor.position, after),
+    )

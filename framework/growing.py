@@ -1,0 +1,81 @@
+"""A tensor that grows along one axis in place, shared between forks until they diverge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(eq=False)
+class _Block:
+    """Room for tokens; `used` is how far any handle has written."""
+
+    room: Tensor
+    used: int
+
+
+class GrowingTensor:
+    """Appends along `dim` into room that doubles, so that n appended numbers cost < 3n copies.
+
+    Handles made by `fork` share one block. A handle writes in place only if it stands at the end
+    of what is used; otherwise another fork has written there and it copies first.
+
+    Args:
+        example: gives dtype, device and all other sizes.
+        dim: the axis that grows.
+    """
+
+    def __init__(self, example: Tensor, dim: int) -> None:
+        self.dim = dim % example.dim()
+        self.length = 0
+        self.bytes_copied = 0
+        self._block = _Block(example.narrow(self.dim, 0, 0).clone(), 0)
+
+    @property
+    def bytes_held(self) -> int:
+        return self._block.room.untyped_storage().nbytes()
+
+    def view(self) -> Tensor:
+        """All appended numbers, without a copy."""
+        return self._block.room.narrow(self.dim, 0, self.length)
+
+    def append(self, new: Tensor) -> None:
+        count = new.shape[self.dim]
+        self.reserve(count)
+        target = self._block.room.narrow(self.dim, self.length, count)
+        target.copy_(new)
+        self.bytes_copied += target.numel() * target.element_size()
+        self.length += count
+        self._block.used = self.length
+
+    def reserve(self, count: int) -> None:
+        """Make room for `count` more, and make the room behind the end this handle's own."""
+        capacity = self._block.room.shape[self.dim]
+        if self._block.used == self.length and self.length + count <= capacity:
+            return
+        size = max(self.length + count, 2 * self.length)
+        shape = list(self._block.room.shape)
+        shape[self.dim] = size
+        room = self._block.room.new_empty(shape)
+        old = self.view()
+        room.narrow(self.dim, 0, self.length).copy_(old)
+        self.bytes_copied += old.numel() * old.element_size()
+        self._block = _Block(room, self.length)
+
+    def tail(self) -> Tensor:
+        """The whole room; what lies behind `length` is scratch, free until the next append."""
+        return self._block.room
+
+    def truncate(self, length: int) -> None:
+        """Forget everything behind `length` (undoing appends)."""
+        if self._block.used == self.length:
+            self._block.used = length
+        self.length = length
+
+    def fork(self) -> GrowingTensor:
+        """A handle on the same numbers; copies nothing until the two diverge."""
+        twin = GrowingTensor.__new__(GrowingTensor)
+        twin.dim, twin.length, twin.bytes_copied = self.dim, self.length, 0
+        twin._block = self._block
+        return twin

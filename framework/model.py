@@ -1,0 +1,148 @@
+"""What the framework asks of a video VLM: the contract every adapter fulfils."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from .cost import DecoderSpec
+from .frame_tokens import Cursor, FrameTokens
+
+
+class LayerAttention(Protocol):
+    """The running step, as a decoder layer calls it."""
+
+    def __call__(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float
+    ) -> Tensor:
+        """[B, H, tokens, D] output for query [B, H, tokens, D], key and value [B, K, tokens, D],
+        rotated already."""
+        ...
+
+
+class Reading(LayerAttention, Protocol):
+    """A running question: attends to what the reader picked, then to the text so far."""
+
+    @property
+    def num_read(self) -> int:
+        """Tokens before the question's first, as the cache of `generate` should report them."""
+        ...
+
+    @property
+    def num_text(self) -> int:
+        """Text tokens that have passed the first layer."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Generated:
+    """New tokens of one answer: token_ids [new], and first_logits [vocab] of the first."""
+
+    token_ids: Tensor
+    first_logits: Tensor
+
+
+class VideoModel(ABC):
+    """A frozen VLM behind one door: vision, prompt, positions and one decoder step.
+
+    Attributes:
+        spec: sizes of the decoder.
+        device: where frames and questions enter the decoder.
+        dtype: of the decoder's activations.
+        position_axes: 1, or 3 under M-RoPE.
+        trained_tokens: the longest stream the model was trained for.
+        frames_per_patch: raw frames that make one `FrameTokens`.
+    """
+
+    position_axes: int = 1
+    frames_per_patch: int = 1
+
+    @property
+    @abstractmethod
+    def spec(self) -> DecoderSpec: ...
+
+    @property
+    @abstractmethod
+    def device(self) -> torch.device: ...
+
+    @property
+    @abstractmethod
+    def dtype(self) -> torch.dtype: ...
+
+    @property
+    @abstractmethod
+    def trained_tokens(self) -> int: ...
+
+    def encode(
+        self, frames: Tensor, timestamps: Sequence[float | None], cursor: Cursor
+    ) -> FrameTokens:
+        """The decoder input of one temporal patch.
+
+        Args:
+            frames: [frames, height, width, 3] uint8 RGB, at most `frames_per_patch`.
+            timestamps: seconds, or None where unknown, one per frame.
+            cursor: where the stream stands before this patch.
+        """
+        raise ValueError(
+            f"{type(self).__name__} has no vision side: push FrameTokens instead of images"
+        )
+
+    def prologue(self, cursor: Cursor) -> FrameTokens | None:
+        """The prompt text before the video, or None where there is none."""
+        del cursor
+        return None
+
+    def question_ids(self, question: str) -> Tensor:
+        """[1, tokens] ids of everything that follows the video in the prompt."""
+        raise ValueError(
+            f"{type(self).__name__} has no tokenizer: ask with token ids instead of {question!r}"
+        )
+
+    def text(self, token_ids: Tensor) -> str:
+        """The text of an answer's tokens [new]; empty without a tokenizer."""
+        del token_ids
+        return ""
+
+    @abstractmethod
+    def embed(self, token_ids: Tensor) -> Tensor:
+        """[B, tokens, hidden] input embeddings of text tokens [B, tokens]."""
+
+    def text_positions(self, cursor: Cursor, batch: int, count: int) -> Tensor:
+        """[axes, B, count] int64 positions of text that continues the stream."""
+        positions = torch.arange(count) + cursor.position
+        return positions.expand(self.position_axes, batch, -1)
+
+    @abstractmethod
+    def step(self, frame: FrameTokens, attention: LayerAttention, max_tokens: int) -> Tensor:
+        """[B, tokens, hidden] of the last layer; every layer attends through `attention`.
+
+        Args:
+            max_tokens: the planned length of the stream, which fixes the RoPE scaling.
+        """
+
+    @abstractmethod
+    def logits(self, hidden: Tensor) -> Tensor:
+        """[B, tokens, vocab] from the last layer's hidden states."""
+
+    @abstractmethod
+    def rotate(self, keys: Tensor, delta: Tensor, max_tokens: int) -> Tensor:
+        """Keys [B, K, S, D] turned on by `delta` [axes, B, K, S] positions, computed in float32 or
+        wider."""
+
+    @abstractmethod
+    def generate(
+        self,
+        token_ids: Tensor,
+        positions: Tensor,
+        reading: Reading,
+        *,
+        max_tokens: int,
+        max_new_tokens: int,
+        **generation: Any,
+    ) -> Generated:
+        """Decode after the question's token_ids [1, tokens] at positions [axes, 1, tokens]."""

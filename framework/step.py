@@ -1,0 +1,274 @@
+"""A running step: what decoder layers attend to while a frame or a question passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from .attention import Visibility, attend, weights_of
+from .cost import step_flops
+from .frame_tokens import FrameTokens
+from .model import VideoModel
+from .reader import Reader
+from .slots import Slots, join_slots
+from .storage import ArchiveStorage, LayerArchive
+
+
+@dataclass(frozen=True, eq=False)
+class StepColumns:
+    """What is known of a step's tokens: [B, T] each, positions [axes, B, T]."""
+
+    index: Tensor
+    frame: Tensor
+    visual: Tensor
+    positions: Tensor
+    stats: dict[str, Tensor]
+
+    @classmethod
+    def of(
+        cls, frame: FrameTokens, index: Tensor, numbers: Tensor, device: torch.device
+    ) -> StepColumns:
+        def put(value: Tensor) -> Tensor:
+            return value.to(device)
+
+        return cls(
+            index=put(index),
+            frame=put(numbers).expand(frame.batch, -1),
+            visual=put(frame.visual_mask()),
+            positions=put(frame.positions),
+            stats={name: put(value) for name, value in frame.stats.items()},
+        )
+
+    def slots(self, keys: Tensor, values: Tensor, layer: int, num_layers: int) -> Slots:
+        """The step's own slots in one layer."""
+
+        def spread(column: Tensor) -> Tensor:
+            column = column.to(keys.device).unsqueeze(-2)
+            return column.expand(*column.shape[:-2], keys.shape[1], -1)
+
+        return Slots(
+            keys=keys,
+            values=values,
+            index=spread(self.index),
+            frame=spread(self.frame),
+            visual=spread(self.visual),
+            positions=spread(self.positions),
+            stats={name: spread(value) for name, value in self.stats.items()},
+            num_new=keys.shape[2],
+            layer=layer,
+            num_layers=num_layers,
+        )
+
+
+def readable_keys(slots: Slots, rotate: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """The keys where later frames see them: rotated once if the memory moved their slots."""
+    if not slots.moved:
+        return slots.keys
+    assert slots.rotated is not None
+    return rotate(slots.keys, slots.positions - slots.rotated)
+
+
+class PushStep:
+    """A frame passing through the layers: attends to [carried ; frame] and archives its KV."""
+
+    def __init__(
+        self,
+        model: VideoModel,
+        carried: Sequence[Slots],
+        columns: StepColumns,
+        archive: ArchiveStorage,
+        *,
+        needs_mass: bool,
+        bidirectional: bool,
+        implementation: str,
+        max_tokens: int,
+    ) -> None:
+        self.model = model
+        self.carried = carried
+        self.columns = columns
+        self.archive = archive
+        self.needs_mass = needs_mass
+        self.implementation = implementation
+        self.max_tokens = max_tokens
+        self.block = _blocks(columns.frame[0]) if bidirectional else None
+        self.joined: list[Slots] = []
+
+    def __call__(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float
+    ) -> Tensor:
+        self.archive.append_layer(layer, key, value)
+        new = self.columns.slots(key, value, layer, len(self.carried))
+        slots = join_slots(self.carried[layer], new)
+        keys = readable_keys(slots, self._rotate)
+        visibility = Visibility(self.block, slots.valid)
+        output, slots.mass = attend(
+            query,
+            keys,
+            slots.values,
+            scale=scale,
+            visibility=visibility,
+            needs_mass=self.needs_mass,
+            implementation=self.implementation,
+        )
+        slots.weigh = lambda rows: weights_of(query, keys, rows, scale=scale, visibility=visibility)
+        self.joined.append(slots)
+        return output
+
+    def run(self, tokens: FrameTokens) -> list[Slots]:
+        """[carried ; frame] of every layer, after the frame's KV has joined the archive."""
+        self.model.step(tokens, self, self.max_tokens)
+        columns = self.columns
+        shared = {
+            "index": columns.index,
+            "frame": columns.frame,
+            "visual": columns.visual,
+            "positions": columns.positions,
+        }
+        self.archive.append_columns(shared, columns.stats)
+        return self.joined
+
+    @property
+    def flops(self) -> int:
+        """FLOPs of the step by closed form."""
+        batch, new_tokens = self.columns.index.shape
+        return step_flops(
+            self.model.spec,
+            batch=batch,
+            new_tokens=new_tokens,
+            context_tokens=[slots.num_slots for slots in self.carried],
+            mass_pass=self.needs_mass and self.implementation == "sdpa",
+        )
+
+    def _rotate(self, keys: Tensor, delta: Tensor) -> Tensor:
+        return self.model.rotate(keys, delta, self.max_tokens)
+
+
+class AskStep:
+    """A question and its answer: attends to what the reader picks, then to the text so far.
+
+    What the reader picks is joined with the text in one buffer per layer. Where it picks the whole
+    of a plain archive, that buffer is the archive's own storage and the text goes into the unused
+    room behind its end, so that asking copies no keys or values.
+
+    Args:
+        room: most text tokens, question and answer, that will pass.
+    """
+
+    def __init__(
+        self,
+        model: VideoModel,
+        carried: Sequence[Slots],
+        archive: ArchiveStorage,
+        reader: Reader,
+        *,
+        room: int,
+        max_tokens: int,
+    ) -> None:
+        self.model = model
+        self.carried = carried
+        self.archive = archive
+        self.reader = reader
+        self.room = room
+        self.max_tokens = max_tokens
+        self._contexts: dict[int, _Context] = {}
+
+    @property
+    def num_read(self) -> int:
+        return self.archive.num_tokens
+
+    @property
+    def num_text(self) -> int:
+        first = self._contexts.get(0)
+        return 0 if first is None else first.length - first.num_read
+
+    def __call__(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float
+    ) -> Tensor:
+        context = self._contexts.get(layer)
+        if context is None:
+            context = self._contexts[layer] = self._open(layer, query)
+        context.append(key, value)
+        output, _ = attend(
+            query,
+            context.keys,
+            context.values,
+            scale=scale,
+            visibility=Visibility(valid=context.valid),
+        )
+        return output
+
+    def _open(self, layer: int, query: Tensor) -> _Context:
+        self.archive.reserve(layer, self.room)
+        view = LayerArchive(self.archive, layer)
+        slots = self.reader.read(query, view, self.carried[layer])
+        if slots.num_slots == 0:
+            raise ValueError(
+                f"{type(self.reader).__name__} picked no slots in layer {layer}; a reader must "
+                "leave at least one to attend to"
+            )
+        tail = self.archive.layers[layer]
+        if "keys" in tail and _is_view(slots.keys, tail["keys"].view()) and not slots.moved:
+            return _Context(tail["keys"].tail(), tail["values"].tail(), slots.num_slots, None)
+        keys = readable_keys(slots, lambda k, d: self.model.rotate(k, d, self.max_tokens))
+        return _Context.copy_of(replace(slots, keys=keys), self.room)
+
+
+@dataclass(eq=False)
+class _Context:
+    """Buffers [B, K, room, D] of one layer, filled up to `length`."""
+
+    key_room: Tensor
+    value_room: Tensor
+    length: int
+    read_valid: Tensor | None
+
+    def __post_init__(self) -> None:
+        self.num_read = self.length
+
+    @classmethod
+    def copy_of(cls, slots: Slots, room: int) -> _Context:
+        def widen(value: Tensor) -> Tensor:
+            wide = value.new_empty(*value.shape[:2], value.shape[2] + room, value.shape[3])
+            wide[:, :, : value.shape[2]] = value
+            return wide
+
+        return cls(widen(slots.keys), widen(slots.values), slots.num_slots, slots.valid)
+
+    def append(self, key: Tensor, value: Tensor) -> None:
+        end = self.length + key.shape[2]
+        if end > self.key_room.shape[2]:
+            raise ValueError(
+                f"the answer outgrew its room of {self.key_room.shape[2] - self.num_read} text "
+                "tokens: raise max_new_tokens"
+            )
+        self.key_room[:, :, self.length : end] = key
+        self.value_room[:, :, self.length : end] = value
+        self.length = end
+
+    @property
+    def keys(self) -> Tensor:
+        return self.key_room[:, :, : self.length]
+
+    @property
+    def values(self) -> Tensor:
+        return self.value_room[:, :, : self.length]
+
+    @property
+    def valid(self) -> Tensor | None:
+        if self.read_valid is None:
+            return None
+        text = self.read_valid.new_ones(*self.read_valid.shape[:2], self.length - self.num_read)
+        return torch.cat([self.read_valid, text], -1)
+
+
+def _blocks(frame: Tensor) -> Tensor:
+    """[T] the block each token shares with its frame; prompt text stays causal, a block each."""
+    own = torch.arange(len(frame), device=frame.device) - len(frame)
+    return torch.where(frame < 0, own, frame)
+
+
+def _is_view(keys: Tensor, stored: Tensor) -> bool:
+    return keys.data_ptr() == stored.data_ptr() and keys.shape == stored.shape

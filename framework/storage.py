@@ -1,0 +1,137 @@
+"""The session's archive: KV of all frames per layer, and what is known of each token."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import torch
+from torch import Tensor
+
+from .archive import Archive
+from .growing import GrowingTensor
+from .slots import Slots
+
+_STAT = "stat:"
+
+
+class ArchiveStorage:
+    """Packed keys and values of every layer, and columns that all layers share.
+
+    Columns are [B, tokens]: `index`, `frame`, `visual`, one `stat:<name>` per stat; and
+    `positions` [axes, B, tokens].
+    """
+
+    def __init__(self, codec: Archive, num_layers: int) -> None:
+        self.codec = codec
+        self.layers: list[dict[str, GrowingTensor]] = [{} for _ in range(num_layers)]
+        self.columns: dict[str, GrowingTensor] = {}
+
+    @property
+    def num_tokens(self) -> int:
+        return self.columns["index"].length if self.columns else 0
+
+    def append_layer(self, layer: int, keys: Tensor, values: Tensor) -> None:
+        """Append one step's keys and values [B, K, tokens, D] of one layer."""
+        stored = self.layers[layer]
+        for name, packed in self.codec.pack(keys, values).items():
+            stored.setdefault(name, GrowingTensor(packed, 2)).append(packed)
+
+    def append_columns(self, columns: Mapping[str, Tensor], stats: Mapping[str, Tensor]) -> None:
+        """Append one step's columns; a stat not seen before is 0 for earlier tokens."""
+        before = self.num_tokens
+        new = {**columns, **{_STAT + name: value for name, value in stats.items()}}
+        like = columns["index"]
+        for name in self.columns.keys() - new.keys():
+            new[name] = self.columns[name].view().new_zeros(like.shape)
+        for name, value in new.items():
+            if name not in self.columns:
+                column = self.columns[name] = GrowingTensor(value, -1)
+                if before:
+                    column.append(value.new_zeros(*value.shape[:-1], before))
+            self.columns[name].append(value)
+
+    def truncate(self, num_tokens: int) -> None:
+        """Undo appends, also those of a step that failed half-way."""
+        if num_tokens == 0:
+            self.layers = [{} for _ in self.layers]
+            self.columns = {}
+        for growing in self._growing():
+            growing.truncate(min(num_tokens, growing.length))
+
+    def reserve(self, layer: int, count: int) -> None:
+        """Make scratch room for `count` tokens behind the archive of one layer."""
+        for growing in self.layers[layer].values():
+            growing.reserve(count)
+
+    def fork(self) -> ArchiveStorage:
+        twin = ArchiveStorage(self.codec, len(self.layers))
+        twin.layers = [{n: g.fork() for n, g in layer.items()} for layer in self.layers]
+        twin.columns = {name: growing.fork() for name, growing in self.columns.items()}
+        return twin
+
+    @property
+    def bytes_held(self) -> int:
+        """Bytes of all storage, room to grow included."""
+        return sum(growing.bytes_held for growing in self._growing())
+
+    @property
+    def bytes_copied(self) -> int:
+        """Bytes written by appending and growing since this storage began."""
+        return sum(growing.bytes_copied for growing in self._growing())
+
+    def _growing(self) -> list[GrowingTensor]:
+        return [*self.columns.values(), *(g for layer in self.layers for g in layer.values())]
+
+
+class LayerArchive:
+    """One layer of the archive as a `Reader` sees it; nothing is unpacked before `slots`."""
+
+    def __init__(self, storage: ArchiveStorage, layer: int) -> None:
+        self._storage = storage
+        self.layer = layer
+
+    @property
+    def num_tokens(self) -> int:
+        return self._storage.num_tokens
+
+    @property
+    def frames(self) -> Tensor:
+        """[tokens] int64, the frame number of every archived token; -1 is the prompt."""
+        return self._storage.columns["frame"].view()[0]
+
+    def slots(self, frames: Collection[int] | Tensor | None = None) -> Slots:
+        """The archived slots of the given frames in stream order; of all frames if None.
+
+        With a plain archive, all frames come as a view of the storage, without a copy.
+        """
+        packed = {n: g.view() for n, g in self._storage.layers[self.layer].items()}
+        columns = {name: growing.view() for name, growing in self._storage.columns.items()}
+        if frames is not None:
+            wanted = torch.as_tensor(
+                frames if isinstance(frames, Tensor) else list(frames), dtype=torch.int64
+            )
+            rows = torch.isin(self.frames, wanted.to(self.frames.device)).nonzero()[:, 0]
+            packed = {
+                name: value.index_select(2, rows.to(value.device)) for name, value in packed.items()
+            }
+            columns = {name: value.index_select(-1, rows) for name, value in columns.items()}
+        return self._assemble(packed, columns)
+
+    def _assemble(self, packed: dict[str, Tensor], columns: dict[str, Tensor]) -> Slots:
+        keys, values = self._storage.codec.unpack(packed)
+
+        def spread(name: str) -> Tensor:
+            column = columns[name].to(keys.device)
+            return column.unsqueeze(-2).expand(*column.shape[:-1], keys.shape[1], -1)
+
+        return Slots(
+            keys=keys,
+            values=values,
+            index=spread("index"),
+            frame=spread("frame"),
+            visual=spread("visual"),
+            positions=spread("positions"),
+            stats={n.removeprefix(_STAT): spread(n) for n in columns if n.startswith(_STAT)},
+            layer=self.layer,
+            num_layers=len(self._storage.layers),
+        )

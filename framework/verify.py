@@ -1,0 +1,129 @@
+"""Checks on what users push and memories return, as early as possible and without waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .checks import DeferredChecks
+from .frame_tokens import Cursor, FrameTokens
+from .memory import CrossFrameMemory, require_count
+from .model import VideoModel
+from .slots import Slots
+from .state import StreamState
+
+
+def check_settings(in_frame: str, frames_per_step: int, max_tokens: int | None) -> None:
+    """Refuse session settings that cannot work.
+
+    Raises:
+        ValueError: naming the setting and its value.
+    """
+    if in_frame not in ("causal", "bidirectional"):
+        raise ValueError(f'in_frame must be "causal" or "bidirectional", got {in_frame!r}')
+    require_count("VideoSession", "frames_per_step", frames_per_step, least=1, unbounded=False)
+    require_count("VideoSession", "max_tokens", max_tokens, least=1)
+
+
+def check_frame(
+    frame: FrameTokens, cursor: Cursor, model: VideoModel, checks: DeferredChecks
+) -> None:
+    """Refuse a frame that does not fit the model or is not finite.
+
+    Raises:
+        ValueError: naming the frame and what is wrong.
+    """
+    number = cursor.frames
+    if frame.num_tokens == 0:
+        raise ValueError(f"frame {number} has no tokens: push at least one")
+    if frame.embeds.shape[-1] != model.spec.hidden:
+        raise ValueError(
+            f"frame {number} has hidden size {frame.embeds.shape[-1]}, the model has "
+            f"{model.spec.hidden}"
+        )
+    if frame.positions.shape[0] != model.position_axes:
+        raise ValueError(
+            f"frame {number} has positions with {frame.positions.shape[0]} axes, the model needs "
+            f"{model.position_axes}"
+        )
+    checks.require(
+        frame.embeds.isfinite().all(),
+        f"frame {number} holds NaN or Inf in its embeddings; the frame was refused",
+    )
+
+
+def check_layers(
+    memory: CrossFrameMemory, layers: Sequence[Slots], state: StreamState, checks: DeferredChecks
+) -> None:
+    """Refuse slots that break the contract: count, order, range, the promised limit.
+
+    Raises:
+        ValueError: naming the memory and the layer.
+    """
+    name = type(memory).__name__
+    if len(layers) != len(state.layers or layers):
+        raise ValueError(f"{name} returned {len(layers)} layers of {len(state.layers)}")
+    for layer, slots in enumerate(layers):
+        where = f"{name} returned for layer {layer}"
+        limit = memory.limit(layer, len(layers), state.largest_frame)
+        held: float = slots.num_slots
+        if slots.valid is not None:
+            held = float(slots.valid.sum()) / (slots.valid.shape[0] * slots.valid.shape[1])
+        if limit is not None and held > limit:
+            raise ValueError(f"{where} {held:g} slots per KV head, but promised at most {limit}")
+        checks.require(
+            (slots.index.diff(dim=-1) > 0).all(),
+            f"{where} slots whose index is unsorted or repeated; keep them in stream order",
+        )
+        if slots.num_slots and slots.valid is None:
+            first, last = slots.index[..., 0].min(), slots.index[..., -1].max()
+            checks.require(
+                (first >= 0) & (last < state.cursor.tokens),
+                f"{where} slots outside the stream of {state.cursor.tokens} tokens",
+            )
+
+
+def check_room(needed: int, planned: int, what: str) -> None:
+    """Refuse to go past the planned length.
+
+    Raises:
+        ValueError: naming both lengths.
+    """
+    if needed > planned:
+        raise ValueError(
+            f"{what} would reach {needed} tokens, but the session is planned for {planned}: open "
+            f"it with max_tokens={needed} or more (the RoPE scaling is fixed by the planned length "
+            "and cannot change later)"
+        )
+
+
+def check_batch(pushed: int, stream: int) -> None:
+    """Refuse a frame of another batch size than the stream's."""
+    if pushed != stream:
+        raise ValueError(f"this stream has batch {stream}, the pushed frame has batch {pushed}")
+
+
+def check_single(questions: int, stream: int) -> None:
+    """Refuse several questions, or one about several videos."""
+    if questions != 1 or stream != 1:
+        raise ValueError(
+            f"ask answers one question about one video, got {questions} questions about a batch of "
+            f"{stream}; use question_logits for batches"
+        )
+
+
+def as_token_ids(question: Tensor | Sequence[int]) -> Tensor:
+    """Token ids [B, tokens] int64 of a question given as ids.
+
+    Raises:
+        ValueError: for another shape, no token, or numbers that are not integers.
+    """
+    token_ids = torch.as_tensor(question)
+    if token_ids.dim() not in (1, 2) or token_ids.numel() == 0 or token_ids.is_floating_point():
+        raise ValueError(
+            "a question is text or token ids [tokens] or [B, tokens] with at least one token, got "
+            f"shape {tuple(token_ids.shape)} of {token_ids.dtype}"
+        )
+    return token_ids.view(-1, token_ids.shape[-1]).long()

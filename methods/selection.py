@@ -1,0 +1,47 @@
+"""Arithmetic that several memories share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..framework import Slots
+
+
+def no_slots(slots: Slots) -> Slots:
+    """The layer with everything evicted."""
+    shape = (*slots.index.shape[:2], 0)
+    return slots.keep(torch.empty(shape, dtype=torch.int64, device=slots.index.device))
+
+
+def hashed_priority(index: Tensor, *salts: int) -> Tensor:
+    """Reproducible random numbers in [0, 1) of float64, one per token number.
+
+    The finaliser of SplitMix64 (Steele, Lea, Flood 2014) over index and salts: no generator to
+    carry, save or fork, and the same token always draws the same number.
+
+    Args:
+        index: int64 of any shape; broadcast against nothing else.
+        salts: seed, layer, ...; other salts give independent numbers.
+    """
+    mixed = index
+    for salt in (*salts, 0):
+        mixed = _mix(mixed + (salt + 1) * -7046029254386353131)
+    # 53 bits, the width of a float64 mantissa.
+    return _shift_right(mixed, 11).double() / (1 << 53)
+
+
+def _mix(value: Tensor) -> Tensor:
+    value = (value ^ _shift_right(value, 30)) * -4658895280553007687
+    value = (value ^ _shift_right(value, 27)) * -7723592293110705685
+    return value ^ _shift_right(value, 31)
+
+
+def _shift_right(value: Tensor, bits: int) -> Tensor:
+    """A logical shift: torch's int64 shift copies the sign."""
+    return (value >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def frame_cosine(frame: Tensor, previous: Tensor) -> Tensor:
+    """[B, tokens] cosine of each token with the one at its place in the previous frame."""
+    return torch.nn.functional.cosine_similarity(frame.float(), previous.float(), dim=-1)
