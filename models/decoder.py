@@ -1,0 +1,41 @@
+"""A raw text decoder behind the same door, for research on decoders and for tests."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from ..framework import Cursor, FrameTokens
+from .hf import HFDecoder
+
+
+class DecoderModel(HFDecoder):
+    """A causal language model without a vision side: takes `FrameTokens`.
+
+    Args:
+        causal_lm: e.g. `Qwen2ForCausalLM`; needs full attention in every layer.
+        tokenizer: turns questions into ids and answers into text; without it questions are ids.
+    """
+
+    def __init__(
+        self, causal_lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None = None
+    ) -> None:
+        super().__init__(causal_lm, causal_lm.base_model)
+        self.tokenizer = tokenizer
+
+    def frame(self, token_ids: Tensor, cursor: Cursor | None = None) -> FrameTokens:
+        """Tokens [batch, tokens] as one frame that continues a stream at `cursor`."""
+        positions = self.text_positions(cursor or Cursor(), *token_ids.shape)
+        with torch.no_grad():
+            return FrameTokens(self.embed(token_ids), positions)
+
+    def question_ids(self, question: str) -> Tensor:
+        if self.tokenizer is None:
+            return super().question_ids(question)
+        return torch.tensor([self.tokenizer.encode(question)])
+
+    def text(self, token_ids: Tensor) -> str:
+        if self.tokenizer is None:
+            return ""
+        return str(self.tokenizer.decode(token_ids.tolist(), skip_special_tokens=True))

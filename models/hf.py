@@ -1,0 +1,253 @@
+"""The one seam to transformers: decoders run with our attention, and nothing stays on the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, Cache, PreTrainedModel
+from transformers.cache_utils import CacheLayerMixin
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+from ..framework import DecoderSpec, FrameTokens, VideoModel
+from ..framework.model import Generated, LayerAttention, Reading
+
+NAME = "crossframe"
+_RUNNING: ContextVar[LayerAttention] = ContextVar("crossframe_running_step")
+
+
+class HFDecoder(VideoModel):
+    """A `VideoModel` around a loaded transformers model with a causal text decoder.
+
+    Args:
+        model: has `generate` and the LM head (`...ForCausalLM`, `...ForConditionalGeneration`).
+        decoder: its text decoder, without the LM head.
+
+    Raises:
+        ValueError: if the decoder needs something this seam does not do, naming it.
+    """
+
+    def __init__(self, model: PreTrainedModel, decoder: nn.Module) -> None:
+        # transformers adds methods to its models at run time, past what type checkers see.
+        self.hf_model: Any = model
+        self.decoder: Any = decoder
+        self.config: Any = decoder.config
+        _require_supported(self.config)
+        AttentionInterface.register(NAME, _attention)
+        self._spec = spec_of(self.config)
+        self._frequencies: dict[int, tuple[Tensor, float]] = {}
+
+    @property
+    def spec(self) -> DecoderSpec:
+        return self._spec
+
+    @property
+    def device(self) -> torch.device:
+        return self.decoder.get_input_embeddings().weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.decoder.get_input_embeddings().weight.dtype
+
+    @property
+    def trained_tokens(self) -> int:
+        return self.config.max_position_embeddings
+
+    def embed(self, token_ids: Tensor) -> Tensor:
+        return self.decoder.get_input_embeddings()(token_ids.to(self.device))
+
+    def step(self, frame: FrameTokens, attention: LayerAttention, max_tokens: int) -> Tensor:
+        with self._running(attention, max_tokens):
+            out = self.decoder(
+                inputs_embeds=frame.embeds.to(self.device, self.dtype),
+                position_ids=self._position_ids(frame.positions),
+                use_cache=False,
+                **self.decoder_inputs(frame),
+            )
+        return out.last_hidden_state
+
+    def decoder_inputs(self, frame: FrameTokens) -> Mapping[str, Any]:
+        """Further keyword arguments of the decoder for one step; none by default."""
+        del frame
+        return {}
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        return self.hf_model.get_output_embeddings()(hidden)
+
+    def rotate(self, keys: Tensor, delta: Tensor, max_tokens: int) -> Tensor:
+        flat = delta.flatten(1, 2) if len(delta) > 1 else delta[0].flatten(0, 1)
+        wide = torch.float64 if keys.dtype == torch.float64 else torch.float32
+        rotary: Any = self.decoder.rotary_emb
+        with self._planned_rope(max_tokens):
+            cos, sin = rotary(keys.new_empty(0, dtype=wide), flat.to(keys.device))
+            # The scaling is in the stored keys already.
+            cos, sin = (x.view(*keys.shape) / rotary.attention_scaling for x in (cos, sin))
+        first, second = keys.to(wide).chunk(2, -1)
+        turned = torch.cat([-second, first], -1)
+        return (keys.to(wide) * cos + turned * sin).to(keys.dtype)
+
+    def generate(
+        self,
+        token_ids: Tensor,
+        positions: Tensor,
+        reading: Reading,
+        *,
+        max_tokens: int,
+        max_new_tokens: int,
+        **generation: Any,
+    ) -> Generated:
+        _require_one_sequence(generation)
+        cache = Cache(layers=[ReadingLayer(reading) for _ in range(self.spec.num_layers)])
+        head = self.hf_model.get_output_embeddings()
+        with self._running(reading, max_tokens), _first_logits(head) as seen:
+            ids = self.hf_model.generate(
+                input_ids=token_ids,
+                attention_mask=token_ids.new_ones(1, reading.num_read + token_ids.shape[1]),
+                position_ids=self._position_ids(positions),
+                past_key_values=cache,
+                max_new_tokens=max_new_tokens,
+                use_cache=True,
+                **{"do_sample": False, **generation},
+            )
+        sequence = ids if isinstance(ids, Tensor) else ids.sequences
+        return Generated(sequence[0, token_ids.shape[1] :], seen[0])
+
+    def _position_ids(self, positions: Tensor) -> Tensor:
+        on_device = positions.to(self.device)
+        return on_device[0] if len(on_device) == 1 else on_device
+
+    @contextmanager
+    def _running(self, attention: LayerAttention, max_tokens: int) -> Iterator[None]:
+        """The decoder with our attention and one RoPE base; all undone on leaving."""
+        before = self.config._attn_implementation  # transformers has a public setter only
+        token = _RUNNING.set(attention)
+        self.decoder.set_attn_implementation(NAME)
+        try:
+            with self._planned_rope(max_tokens):
+                yield
+        finally:
+            self.decoder.set_attn_implementation(before)
+            _RUNNING.reset(token)
+
+    @contextmanager
+    def _planned_rope(self, max_tokens: int) -> Iterator[None]:
+        """Dynamic NTK frozen at the planned length.
+
+        Left alone, transformers would change the base whenever a stream outgrows the trained
+        range, and keys of one session would be rotated by different bases.
+        """
+        rotary: Any = self.decoder.rotary_emb
+        if rotary.rope_type != "dynamic":
+            yield
+            return
+        before = rotary.rope_type, rotary.inv_freq, rotary.attention_scaling
+        rotary.rope_type = "default"
+        rotary.inv_freq, rotary.attention_scaling = self._planned_frequencies(max_tokens)
+        try:
+            yield
+        finally:
+            rotary.rope_type, rotary.inv_freq, rotary.attention_scaling = before
+
+    def _planned_frequencies(self, max_tokens: int) -> tuple[Tensor, float]:
+        if max_tokens not in self._frequencies:
+            compute = ROPE_INIT_FUNCTIONS["dynamic"]
+            self._frequencies[max_tokens] = compute(self.config, self.device, seq_len=max_tokens)
+        return self._frequencies[max_tokens]
+
+
+class ReadingLayer(CacheLayerMixin):
+    """A cache layer that holds nothing: the attention function joins what the reader picked."""
+
+    def __init__(self, reading: Reading) -> None:
+        super().__init__()
+        self.reading = reading
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        self.is_initialized = True
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        return key_states, value_states
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return self.get_seq_length() + query_length, 0
+
+    def get_seq_length(self) -> int:
+        return self.reading.num_read + self.reading.num_text
+
+    def get_max_length(self) -> int:
+        return -1
+
+
+def spec_of(config: Any) -> DecoderSpec:
+    """Sizes of a decoder from its transformers text configuration."""
+    heads = config.num_attention_heads
+    return DecoderSpec(
+        num_layers=config.num_hidden_layers,
+        hidden=config.hidden_size,
+        intermediate=config.intermediate_size,
+        num_query_heads=heads,
+        num_kv_heads=config.num_key_value_heads,
+        head_dim=config.to_dict().get("head_dim") or config.hidden_size // heads,
+        vocab=config.vocab_size,
+    )
+
+
+def _attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """What transformers calls in every layer; hands over to the running step."""
+    del attention_mask, kwargs
+    layer: Any = module.layer_idx
+    output = _RUNNING.get()(layer, query, key, value, scaling)
+    return output.transpose(1, 2).contiguous(), None
+
+
+@contextmanager
+def _first_logits(head: nn.Module) -> Iterator[list[Tensor]]:
+    """Collects the [vocab] logits behind the question's last token."""
+    seen: list[Tensor] = []
+
+    def look(module: nn.Module, args: Any, output: Tensor) -> None:
+        if not seen:
+            seen.append(output[0, -1].clone())
+
+    handle = head.register_forward_hook(look)
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
+def _require_supported(config: Any) -> None:
+    layers = set(config.to_dict().get("layer_types") or ["full_attention"])
+    if layers != {"full_attention"}:
+        raise ValueError(
+            f"{config.model_type} has layers of type {sorted(layers)}; cross-frame memories need "
+            "full_attention in every layer"
+        )
+    rope = (config.to_dict().get("rope_parameters") or {}).get("rope_type", "default")
+    if rope == "longrope":
+        raise ValueError(
+            f"{config.model_type} uses longrope scaling, which cannot be fixed for a whole session"
+        )
+
+
+def _require_one_sequence(generation: Mapping[str, Any]) -> None:
+    for name in ("num_beams", "num_return_sequences"):
+        if generation.get(name, 1) != 1:
+            raise ValueError(
+                f"ask decodes one sequence, got {name}={generation[name]}: leave it out and ask "
+                "several times to sample several answers"
+            )

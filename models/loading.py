@@ -1,0 +1,97 @@
+"""From a checkpoint's name or folder to its adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoProcessor, InternVLForConditionalGeneration
+
+from .hf import HFDecoder
+from .internvl3 import InternVL3
+
+
+def load_model(
+    name_or_path: str | Path,
+    *,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    **options: Any,
+) -> HFDecoder:
+    """The adapter of a checkpoint, ready for `VideoSession`.
+
+    Only safetensors are read and no remote code is run.
+
+    Args:
+        name_or_path: hub name or local folder.
+        device: default is "cuda" where there is one, else "cpu".
+        dtype: of the weights; default is the checkpoint's own.
+        options: of the adapter, e.g. `layout`.
+
+    Raises:
+        ValueError: for a model family without an adapter, a folder without a checkpoint, or a
+            dtype the device cannot run.
+    """
+    config = _config(name_or_path)
+    families: dict[str, Callable[..., HFDecoder]] = {"internvl": _load_internvl3}
+    if config.model_type not in families:
+        raise ValueError(
+            f"{name_or_path} is of family {config.model_type!r}, which has no adapter; there are "
+            f"adapters for {sorted(families)}, and DecoderModel takes raw text decoders"
+        )
+    target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    wanted = _as_dtype(dtype) if dtype is not None else None
+    if wanted is not None:
+        _require_runnable(target, wanted)
+    return families[config.model_type](name_or_path, target, wanted, **options)
+
+
+def _load_internvl3(
+    name: str | Path, device: torch.device, dtype: torch.dtype | None, **options: Any
+) -> InternVL3:
+    model = InternVLForConditionalGeneration.from_pretrained(
+        name,
+        dtype="auto" if dtype is None else dtype,
+        attn_implementation="sdpa",
+        use_safetensors=True,
+    )
+    processor: Any = AutoProcessor.from_pretrained(name)
+    _require_runnable(device, model.dtype)
+    moved: Any = model.eval()
+    return InternVL3(moved.to(device), processor, **options)
+
+
+def _config(name_or_path: str | Path) -> Any:
+    path = Path(name_or_path)
+    if path.is_dir() and not (path / "config.json").is_file():
+        raise ValueError(f"{path} is a folder without config.json: give a checkpoint's folder")
+    try:
+        return AutoConfig.from_pretrained(name_or_path)
+    except OSError as error:
+        raise ValueError(
+            f"no checkpoint at {name_or_path}: give a local folder with config.json and "
+            f"safetensors, or a hub name while online ({error})"
+        ) from error
+
+
+def _as_dtype(dtype: str | torch.dtype) -> torch.dtype:
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    names = {"float64", "float32", "bfloat16", "float16"}
+    if dtype not in names:
+        raise ValueError(f"dtype must be one of {sorted(names)}, got {dtype!r}")
+    return getattr(torch, dtype)
+
+
+def _require_runnable(device: torch.device, dtype: torch.dtype) -> None:
+    """Try one small product, so that an impossible dtype fails before the first frame."""
+    try:
+        square = torch.ones(2, 2, device=device, dtype=dtype)
+        torch.nn.functional.linear(square, square).softmax(-1)
+    except (RuntimeError, TypeError, AssertionError) as error:
+        raise ValueError(
+            f"{device} cannot run {dtype}: choose another dtype (float32 runs everywhere) or "
+            f"device ({error})"
+        ) from error
