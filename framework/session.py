@@ -68,11 +68,8 @@ class VideoSession:
         attention: str = "auto",
     ) -> None:
         check_settings(in_frame, frames_per_step, max_tokens)
-        self.model = model
-        self.memory = memory
-        self.reader = reader or ReadAll()
-        self.in_frame = in_frame
-        self.frames_per_step = frames_per_step
+        self.model, self.memory, self.reader = model, memory, reader or ReadAll()
+        self.in_frame, self.frames_per_step = in_frame, frames_per_step
         self.max_tokens = max_tokens or model.trained_tokens
         self.attention = implementation_for(attention, memory.needs_mass)
         self.costs: list[StepCost] = []
@@ -143,7 +140,8 @@ class VideoSession:
         """
         require_count("ask", "max_new_tokens", max_new_tokens, least=1, unbounded=False)
         with torch.no_grad(), self._settled():
-            token_ids = self._question_ids(question)
+            is_text = isinstance(question, str)
+            token_ids = self.model.question_ids(question) if is_text else as_token_ids(question)
             check_single(token_ids.shape[0], self._batch)
             reading, positions = self._read(token_ids, max_new_tokens)
             made = self.model.generate(
@@ -164,7 +162,7 @@ class VideoSession:
             token_ids: [tokens] or [B, tokens].
         """
         with self._settled():
-            ids = self._question_ids(token_ids).expand(self._batch, -1).to(self.model.device)
+            ids = as_token_ids(token_ids).expand(self._batch, -1).to(self.model.device)
             reading, positions = self._read(ids, 0)
             text = FrameTokens(self.model.embed(ids), positions)
             return self.model.logits(self.model.step(text, reading, self.max_tokens))
@@ -261,17 +259,12 @@ class VideoSession:
             StepCost(joined.num_tokens, step.flops, held, archived, timer.stop(), encode)
         )
 
-    def _question_ids(self, question: str | Tensor | Sequence[int]) -> Tensor:
-        if isinstance(question, str):
-            return self.model.question_ids(question)
-        return as_token_ids(question)
-
     def _read(self, token_ids: Tensor, max_new_tokens: int) -> tuple[AskStep, Tensor]:
         batch, count = token_ids.shape
         room = count + max_new_tokens
         check_room(self.cursor.tokens + room, self.max_tokens, "question and answer")
-        carried = self._state.carried(self.model, batch)
         options = {"room": room, "max_tokens": self.max_tokens}
+        carried = self._state.carried(self.model, batch)
         reading = AskStep(self.model, carried, self._archive, self.reader, **options)
         return reading, self.model.text_positions(self.cursor, batch, count)
 

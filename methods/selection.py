@@ -21,25 +21,30 @@ def hashed_priority(index: Tensor, *salts: int) -> Tensor:
     carry, save or fork, and the same token always draws the same number.
 
     Args:
-        index: int64 of any shape; broadcast against nothing else.
+        index: int64 of any shape.
         salts: seed, layer, ...; other salts give independent numbers.
     """
-    mixed = index
-    for salt in (*salts, 0):
-        mixed = _mix(mixed + (salt + 1) * -7046029254386353131)
+    mixed = _mix(index + _signed(0x9E3779B97F4A7C15))
+    for salt in salts:
+        mixed = _mix(mixed + _signed((salt + 1) * 0x9E3779B97F4A7C15))
     # 53 bits, the width of a float64 mantissa.
     return _shift_right(mixed, 11).double() / (1 << 53)
 
 
 def _mix(value: Tensor) -> Tensor:
-    value = (value ^ _shift_right(value, 30)) * -4658895280553007687
-    value = (value ^ _shift_right(value, 27)) * -7723592293110705685
+    value = (value ^ _shift_right(value, 30)) * _signed(0xBF58476D1CE4E5B9)
+    value = (value ^ _shift_right(value, 27)) * _signed(0x94D049BB133111EB)
     return value ^ _shift_right(value, 31)
 
 
 def _shift_right(value: Tensor, bits: int) -> Tensor:
     """A logical shift: torch's int64 shift copies the sign."""
     return (value >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _signed(number: int) -> int:
+    """The int64 with the same lowest 64 bits, so that products wrap as unsigned ones do."""
+    return (number + (1 << 63)) % (1 << 64) - (1 << 63)
 
 
 def frame_cosine(frame: Tensor, previous: Tensor) -> Tensor:

@@ -88,8 +88,8 @@ class InternVL3(HFDecoder):
         for token in (self.processor.image_token, self.processor.video_token):
             if token in question:
                 raise ValueError(
-                    f"the question contains {token}, which stands for pictures: take it out, frames "
-                    "are pushed and not written into the question"
+                    f"the question contains {token}, which stands for pictures: take it out, "
+                    "frames are pushed and not written into the question"
                 )
         if self.layout == "chat":
             text = self._joint + question + self._suffix
