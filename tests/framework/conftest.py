@@ -1,0 +1,88 @@
+"""Real video files, encoded once a run: `write_video` makes one, `library` keeps the kinds."""
+
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+FRAMES, FPS = 160, 20
+FASTSTART = {"movflags": "faststart"}
+
+
+def write(
+    path: Path,
+    frames: int = FRAMES,
+    *,
+    fps: int = FPS,
+    ticks: Iterable[int] | None = None,
+    size: tuple[int, int] = (48, 32),
+    key_every: int = 40,
+    codec: str = "libx264",
+    rotation: int = 0,
+    codec_options: dict[str, str] | None = None,
+    container_options: dict[str, str] | None = None,
+) -> Path:
+    """Encode frames of moving noise; `ticks` are their presentation times in units of 1/fps."""
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    options = {"g": str(key_every), "bf": "2", "preset": "ultrafast", **(codec_options or {})}
+    with av.open(path, "w", options=container_options or {}) as container:
+        stream = container.add_stream(codec, rate=fps, options=options)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        if rotation:
+            stream.set_display_rotation(rotation)
+        for step, tick in enumerate(range(frames) if ticks is None else ticks):
+            picture = np.roll(noise, step, axis=1) // 2 + np.uint8(step % 2 * 64)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = tick, Fraction(1, fps)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def irregular_ticks() -> list[int]:
+    """Frames 1 to 400 ms apart, in milliseconds."""
+    gaps = np.random.default_rng(1).choice([1, 10, 33, 40, 400], FRAMES)
+    return np.cumsum(gaps).tolist()
+
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "plain.mp4": {"container_options": FASTSTART},
+    "one_key.mp4": {"key_every": 999, "container_options": FASTSTART},
+    "open_gop.mp4": {"codec_options": {"x264-params": "open-gop=1", "preset": "medium"}},
+    "hevc.mp4": {
+        "codec": "libx265",
+        "codec_options": {"x265-params": "log-level=none"},
+        "container_options": FASTSTART,
+    },
+    "fragments.mp4": {"container_options": {"movflags": "frag_keyframe+empty_moov"}},
+    "irregular.mp4": {"ticks": irregular_ticks(), "fps": 1000, "container_options": FASTSTART},
+    "irregular.mkv": {"ticks": irregular_ticks(), "fps": 1000},
+    "late_start.mkv": {"ticks": range(77, 77 + FRAMES)},
+    "plain.ts": {},
+    "plain.avi": {"codec_options": {"bf": "0"}},
+    "vp9.webm": {"codec": "libvpx-vp9", "codec_options": {"deadline": "realtime"}},
+    "live.webm": {"codec": "libvpx", "container_options": {"live": "1"}},  # tells no duration
+}
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    folder, written = tmp_path_factory.mktemp("videos"), dict[str, Path]()
+
+    def get(name: str) -> Path:
+        if name not in written:
+            written[name] = write(folder / name, **RECIPES[name])
+        return written[name]
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def write_video() -> Callable[..., Path]:
+    return write

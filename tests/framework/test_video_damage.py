@@ -1,0 +1,177 @@
+"""Files and settings that are no good: told at the call, or after the last good frame."""
+
+import math
+import wave
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+import torch
+from av.stream import Disposition
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crossframe.framework.video import VideoError, stream_video
+
+Sample = tuple[torch.Tensor, float]
+Library = Callable[[str], Path]
+
+FRAMES = 160  # of each video in the library
+
+
+def take_until_error(samples: Iterable[Sample]) -> tuple[list[Sample], VideoError | None]:
+    taken = []
+    try:
+        for sample in samples:
+            taken.append(sample)
+    except VideoError as error:
+        return taken, error
+    return taken, None
+
+
+# Bad input
+
+
+@pytest.mark.parametrize("fps", [0, -1, math.nan, math.inf, True, "2"])
+def test_wrong_fps_is_told_at_the_call(library: Library, fps: Any) -> None:
+    with pytest.raises(VideoError, match=r"plain.mp4: fps is .*; give a number > 0, or None"):
+        stream_video(library("plain.mp4"), fps=fps)
+
+
+@pytest.mark.parametrize("max_frames", [0, -3, 2.0, True, "8"])
+def test_wrong_max_frames_is_told_at_the_call(library: Library, max_frames: Any) -> None:
+    with pytest.raises(VideoError, match=r"plain.mp4: max_frames is .*; give an integer >= 1"):
+        stream_video(library("plain.mp4"), max_frames=max_frames)
+
+
+def test_wrong_sampling_is_told_at_the_call(library: Library) -> None:
+    with pytest.raises(VideoError, match=r"sampling is 'random'; give 'auto' or 'centres'"):
+        stream_video(library("plain.mp4"), sampling="random")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("missing.mp4", None, "no such file; check the path"),
+        ("empty.mp4", b"", "the file is empty; copy or download it anew"),
+        ("text.mp4", b"not a video\n" * 99, "not a video that FFmpeg can read"),
+        ("text.txt", b"not a video\n" * 99, "a text file, not a video; give an mp4"),
+    ],
+)
+def test_no_video_at_all(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(VideoError, match=f"{path}: {message}"):
+        stream_video(path)
+
+
+def test_directory(tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match=f"{tmp_path}: is a directory; give one video file"):
+        stream_video(tmp_path)
+
+
+def test_sound_only(tmp_path: Path) -> None:
+    path = tmp_path / "sound.wav"
+    with wave.open(str(path), "wb") as sound:
+        sound.setparams((1, 2, 8000, 0, "NONE", ""))
+        sound.writeframes(bytes(8000))
+    with pytest.raises(VideoError, match=r"sound.wav: no video stream in it, only audio; give"):
+        stream_video(path)
+
+
+def test_the_cover_of_a_song_is_no_video(tmp_path: Path) -> None:
+    path = tmp_path / "song.mp4"
+    with av.open(path, "w") as container:
+        cover = container.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 16, 16, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        picture = av.VideoFrame(16, 16, "yuvj420p")
+        picture.pts = 0
+        container.mux(cover.encode(picture))
+        container.mux(cover.encode())
+    with pytest.raises(VideoError, match=r"song.mp4: no video stream in it, only a cover; give"):
+        stream_video(path)
+
+
+def test_raw_stream_without_times(write_video: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match=r"carry no times; .* ffmpeg -i FILE -c copy FILE.mp4"):
+        stream_video(write_video(tmp_path / "raw.h264", 5))
+
+
+# Damage
+
+
+def test_index_cut_off(library: Library) -> None:
+    whole = library("open_gop.mp4").read_bytes()  # not faststart: the index is at the end
+    path = library("plain.mp4").with_name("cut.mp4")
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(VideoError, match=r"cut.mp4: an mp4 without its index \(moov\): cut off"):
+        stream_video(path)
+
+
+def test_no_frame_left(library: Library) -> None:
+    path = library("plain.mp4").with_name("headless.mp4")
+    whole = library("plain.mp4").read_bytes()
+    path.write_bytes(whole[: whole.index(b"mdat") + 10])
+    with pytest.raises(VideoError, match=r"headless.mp4: holds no frame that can be decoded"):
+        stream_video(path)
+
+
+def test_cut_file_tells_what_was_good(library: Library) -> None:
+    path, whole = library("plain.mp4").with_name("half.mp4"), library("plain.mp4").read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    taken, error = take_until_error(stream_video(path, fps=None))
+    assert FRAMES // 4 < len(taken) < FRAMES * 3 // 4
+    text = rf"half.mp4: the data are cut off .* [0-9.]+ s after .* all good: {len(taken)}\. Copy or"
+    with pytest.raises(VideoError, match=text):
+        raise error or AssertionError("no error")
+
+
+@pytest.mark.parametrize("name", ["plain.mp4", "hevc.mp4", "irregular.mp4", "vp9.webm"])
+@settings(max_examples=8)
+@given(share=st.floats(0.2, 0.9), fps=st.sampled_from([None, 0.4, 3]))
+def test_what_comes_before_a_cut_is_right(
+    library: Library, name: str, share: float, fps: float | None
+) -> None:
+    whole = library(name)
+    path, data = whole.with_name(f"cut_{name}"), whole.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    try:
+        taken, error = take_until_error(stream_video(path, fps=fps))
+    except VideoError:
+        return  # cut before the first frame
+    full = list(stream_video(whole, fps=fps))
+    for (frame, time), (full_frame, full_time) in zip(taken, full, strict=False):
+        assert time == full_time
+        assert torch.equal(frame, full_frame)
+    assert (error is None) == (len(taken) == len(full))
+
+
+def test_frame_cut_in_two_is_not_shown(library: Library) -> None:
+    whole = library("plain.avi")  # here the cut shows in the last packet alone
+    path = whole.with_name("cut_plain.avi")
+    path.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    taken, error = take_until_error(stream_video(path, fps=None))
+    full = [frame for frame, _ in stream_video(whole, fps=None)]
+    assert error is not None
+    assert FRAMES // 4 < len(taken) < FRAMES * 3 // 4
+    assert all(torch.equal(frame, full[step]) for step, (frame, _) in enumerate(taken))
+
+
+@settings(max_examples=25)
+@given(where=st.floats(0, 1), value=st.integers(1, 255), fps=st.sampled_from([None, 1]))
+def test_damaged_bytes_never_raise_anything_else(
+    library: Library, where: float, value: int, fps: float | None
+) -> None:
+    data = bytearray(library("plain.mp4").read_bytes())
+    data[int(where * (len(data) - 1))] ^= value
+    path = library("plain.mp4").with_name("damaged.mp4")
+    path.write_bytes(data)
+    try:
+        stream = stream_video(path, fps=fps, max_frames=500)
+    except VideoError:
+        return
+    take_until_error(stream)
