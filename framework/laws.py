@@ -42,6 +42,13 @@ class Stream:
     images: Tensor
     frames_per_step: int = 1
 
+    def __repr__(self) -> str:
+        sizes = [tuple(frame.embeds.shape[:2]) for frame in self.frames]
+        return (
+            f"Stream({self.model.spec}, frames of (batch, tokens) {sizes}, pushes={self.pushes}, "
+            f"frames_per_step={self.frames_per_step})"
+        )
+
     def session(self, memory: CrossFrameMemory, **options: Any) -> VideoSession:
         """A new session with the stream's settings."""
         return VideoSession(

@@ -1,0 +1,215 @@
+"""The kit rejects one planted broken memory per law, and the machine finds a forgetful one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+import torch
+from hypothesis import Phase, settings
+from torch import Tensor
+
+from crossframe.framework import CrossFrameMemory, FrameTokens, FullMemory, ScoringMemory, Slots
+from crossframe.framework.growing import GrowingTensor
+from crossframe.framework.testing import LAWS, check_law, check_memory, memory_machine
+
+
+@dataclass(frozen=True)
+class Newest(ScoringMemory):
+    """A correct memory to spoil."""
+
+    capacity: int | None = 4
+
+    def score(self, slots: Slots) -> Tensor:
+        return slots.index
+
+
+class Reversing(Newest):
+    """Law 1: lets the frame in backwards, so that tokens see later ones."""
+
+    def admit(
+        self, frame: FrameTokens, previous: FrameTokens | None, state: dict[str, Tensor]
+    ) -> FrameTokens:
+        return frame.take(torch.arange(frame.num_tokens).flip(0))
+
+
+class DoublingMass(Newest):
+    """Law 2: writes into the mass it was given."""
+
+    needs_mass = True
+
+    def score(self, slots: Slots) -> Tensor:
+        assert slots.mass is not None
+        return slots.mass.mul_(2)
+
+
+class TiesToOlder(Newest):
+    """Law 3: equal scores, but the oldest are kept."""
+
+    def score(self, slots: Slots) -> Tensor:
+        return torch.zeros_like(slots.index)
+
+    def update(self, slots: Slots) -> Slots:
+        self.score(slots)
+        return slots.keep(torch.arange(min(4, slots.num_slots)))
+
+
+class Throwing(Newest):
+    """Law 3: keeps others each time."""
+
+    def score(self, slots: Slots) -> Tensor:
+        return torch.rand(slots.index.shape)
+
+
+class ScalingKeys(Newest):
+    """Law 4: changes stored keys without declaring `merges`."""
+
+    def update(self, slots: Slots) -> Slots:
+        kept = super().update(slots)
+        return replace(kept, keys=kept.keys * 1.5, rotated=kept.positions)
+
+
+class ShiftingPositions(Newest):
+    """Law 4: gives tokens other positions than the stream's."""
+
+    def admit(
+        self, frame: FrameTokens, previous: FrameTokens | None, state: dict[str, Tensor]
+    ) -> FrameTokens:
+        return replace(frame, positions=frame.positions + 1)
+
+
+class Repeating(Newest):
+    """Law 5: lets the previous frame in again with the new one."""
+
+    def admit(
+        self, frame: FrameTokens, previous: FrameTokens | None, state: dict[str, Tensor]
+    ) -> FrameTokens:
+        if previous is None or previous.num_tokens == frame.num_tokens:
+            return frame
+        offsets = torch.arange(-previous.num_tokens, frame.num_tokens).expand(frame.batch, -1)
+        return FrameTokens(
+            embeds=torch.cat([previous.embeds, frame.embeds], 1),
+            positions=torch.cat([previous.positions, frame.positions], 2),
+            offsets=offsets,
+        )
+
+
+class Forgetful(CrossFrameMemory):
+    """Law 6: said to be unbounded, but loses the oldest slot."""
+
+    def update(self, slots: Slots) -> Slots:
+        return slots.keep(torch.arange(1, slots.num_slots))
+
+
+class Viewing(Newest):
+    """Law 7: keeps a view, which holds all of the storage behind it."""
+
+    def update(self, slots: Slots) -> Slots:
+        kept = super().update(slots)
+        return replace(kept, keys=slots.keys[:, :, slots.num_slots - kept.num_slots :])
+
+
+class Overfull(Newest):
+    """Law 7: promises less than it keeps."""
+
+    def limit(self, layer: int, num_layers: int, frame_tokens: int) -> int | None:
+        return 2
+
+
+@dataclass(frozen=True)
+class Counting(Newest):
+    """Law 8: a counter of its own, shared by all sessions."""
+
+    steps: list[int] = field(default_factory=list)
+
+    def update_layers(self, layers: Sequence[Slots]) -> Sequence[Slots]:
+        self.steps.append(1)
+        first = len(self.steps) % 2
+        return [slots.keep(torch.arange(first, slots.num_slots)) for slots in layers]
+
+    def limit(self, layer: int, num_layers: int, frame_tokens: int) -> int | None:
+        return None
+
+
+class WritingState(Newest):
+    """Laws 9, 10 and 11: writes into a tensor of `state` instead of replacing it."""
+
+    def update(self, slots: Slots) -> Slots:
+        steps = slots.state.setdefault("steps", torch.zeros(1, dtype=torch.int64))
+        steps += 1
+        return slots.keep(torch.arange(min(int(steps) % 3, slots.num_slots), slots.num_slots))
+
+    def limit(self, layer: int, num_layers: int, frame_tokens: int) -> int | None:
+        return None
+
+
+class Multiplying(Newest):
+    """Law 13: hides products where the closed form does not look."""
+
+    def limit(self, layer: int, num_layers: int, frame_tokens: int) -> int | None:
+        torch.eye(4) @ torch.eye(4)
+        return 4
+
+
+BROKEN: list[tuple[str, CrossFrameMemory]] = [
+    ("1 attention", Reversing()),
+    ("2 mass", DoublingMass()),
+    ("3 selection", TiesToOlder()),
+    ("3 selection", Throwing()),
+    ("4 positions", ScalingKeys()),
+    ("4 positions", ShiftingPositions()),
+    ("5 steps", Repeating()),
+    ("6 exactness", Forgetful()),
+    ("7 boundedness", Viewing()),
+    ("7 boundedness", Overfull()),
+    ("8 isolation", Counting()),
+    ("9 asking", WritingState()),
+    ("10 forks", WritingState()),
+    ("10 saving", Counting()),
+    ("11 failure", WritingState()),
+    ("13 cost", Multiplying()),
+]
+
+
+@pytest.mark.parametrize(
+    ("law", "memory"), BROKEN, ids=[f"{law}-{type(memory).__name__}" for law, memory in BROKEN]
+)
+def test_the_kit_rejects_a_memory_that_breaks_the_law(law: str, memory: CrossFrameMemory) -> None:
+    with pytest.raises((AssertionError, ValueError)):
+        check_law(law, memory, unbounded=memory, max_examples=60, shrink=False)
+
+
+def test_the_kit_rejects_an_archive_that_is_copied_at_every_push(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def reserve(self: GrowingTensor, count: int) -> None:
+        """Room for exactly what comes: every append copies everything."""
+        block, old = self._block, self.view()
+        shape = list(old.shape)
+        shape[self.dim] = self.length + count
+        block.room = old.new_empty(shape)
+        block.room.narrow(self.dim, 0, self.length).copy_(old)
+        self.bytes_copied += old.numel() * old.element_size()
+
+    monkeypatch.setattr(GrowingTensor, "reserve", reserve)
+    with pytest.raises(AssertionError, match="law 12"):
+        check_law("12 archive", FullMemory(), max_examples=100, shrink=False)
+
+
+def test_every_law_has_a_planted_break() -> None:
+    assert {law for law, _ in BROKEN} | {"12 archive"} == set(LAWS)
+
+
+def test_the_kit_accepts_a_correct_memory_in_one_line() -> None:
+    check_memory(Newest(), unbounded=Newest(None), max_examples=5)
+
+
+def test_the_machine_finds_a_memory_that_writes_into_its_state() -> None:
+    machine = memory_machine(WritingState(), max_examples=60)
+    machine.TestCase.settings = settings(machine.TestCase.settings, phases=[Phase.generate])
+    with pytest.raises(AssertionError):
+        machine.TestCase().runTest()
+
+
+TestNewest = memory_machine(Newest(), max_examples=10).TestCase
