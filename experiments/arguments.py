@@ -1,0 +1,116 @@
+"""The arguments of the command `crossframe`, as a jsonargparse parser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+
+from . import demo
+from .memories import SYNTAX, MemoryDefaults, known_memories
+from .options import ModelOptions, StreamOptions
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
+T = TypeVar("T")
+
+
+def command_parser(description: str) -> ArgumentParser:
+    """The parser of all commands."""
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(prog="crossframe", description=description)
+    commands = parser.add_subcommands(dest="command")
+    for name, summary, add in _commands():
+        command = ArgumentParser(description=summary)
+        add(command)
+        debug = "show where an error comes from"
+        command.add_argument("--debug", action="store_true", help=debug)
+        commands.add_subcommand(name, command, help=summary)
+    return parser
+
+
+def options_from(kind: type[T], values: Mapping[str, Any]) -> T:
+    """The options of one kind out of all values of a command."""
+    names = get_type_hints(kind)
+    return kind(**{name: values[name] for name in names})
+
+
+def _commands() -> list[tuple[str, str, Callable[[ArgumentParser], None]]]:
+    return [
+        ("ask", "Answer one question about a video, word by word.", _add_ask),
+        (
+            "compare",
+            "Run several memories on the same frames and compare answers and costs. Full attention "
+            "always runs as the reference, and all sessions are held at once.",
+            _add_compare,
+        ),
+        (
+            "demo",
+            "Compare the main memories at equal budgets on a tiny untrained model, whose answers "
+            "mean nothing.",
+            _add_demo,
+        ),
+    ]
+
+
+def _add_ask(parser: ArgumentParser) -> None:
+    _add_video_and_question(parser)
+    parser.add_argument("--memory", type=str, default="statekv", help=_memory_help())
+    _add_run_options(parser)
+
+
+def _add_compare(parser: ArgumentParser) -> None:
+    _add_video_and_question(parser)
+    help_text = f"one or more, each {_memory_help()}"
+    parser.add_argument(
+        "--memories", nargs="+", type=str, default=list(demo.MEMORIES), help=help_text
+    )
+    _add_report(parser, None)
+    _add_run_options(parser)
+
+
+def _add_demo(parser: ArgumentParser) -> None:
+    bundled = "your own video; without one, the video that comes along"
+    parser.add_argument("video", type=str, nargs="?", default=None, help=bundled)
+    parser.add_argument("--question", type=str, default=demo.QUESTION, help="what to ask")
+    _add_report(parser, "runs/demo")
+
+
+def _add_video_and_question(parser: ArgumentParser) -> None:
+    parser.add_argument("video", type=str, help="a video file")
+    parser.add_argument("question", type=str, help="asked when the video has passed")
+
+
+def _add_report(parser: ArgumentParser, default: str | None) -> None:
+    files = "folder for report.html, rows.json and steps.csv"
+    parser.add_argument("--report", type=str, default=default, help=files)
+
+
+def _add_run_options(parser: ArgumentParser) -> None:
+    for kind in (ModelOptions, MemoryDefaults, StreamOptions):
+        _add_options(parser, kind)
+
+
+def _add_options(parser: ArgumentParser, kind: type) -> None:
+    """One `--option` per field of a dataclass, explained by its docstring."""
+    from docstring_parser import parse
+
+    about = parse(kind.__doc__ or "")
+    help_texts = {setting.arg_name: setting.description for setting in about.params}
+    group = parser.add_argument_group((about.short_description or "").rstrip("."))
+    types = get_type_hints(kind)
+    for field in fields(kind):
+        needed = field.default is MISSING
+        default: dict[str, Any] = {"required": True} if needed else {"default": field.default}
+        group.add_argument(
+            "--" + field.name.replace("_", "-"),
+            type=types[field.name],
+            help=help_texts[field.name],
+            **default,
+        )
+
+
+def _memory_help() -> str:
+    return f"one of {', '.join(known_memories())}, or a class of your own: {SYNTAX}"

@@ -1,0 +1,91 @@
+"""One question about one video: stream the frames, stream the answer, say what it cost."""
+
+from __future__ import annotations
+
+import sys
+from statistics import median
+from typing import IO, Any
+
+import torch
+from rich.console import Console
+from rich.filesize import decimal
+from transformers import TextStreamer
+
+from ..framework import CrossFrameMemory, VideoModel, VideoSession
+from .frames import VideoFrames, groups, progress_bar
+from .options import StreamOptions
+
+
+def printable(text: str) -> str:
+    """Text without control characters, which could command a terminal; line breaks stay."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+class AnswerStreamer(TextStreamer):
+    """Writes an answer word by word while it is generated, without the prompt."""
+
+    def __init__(self, model: VideoModel, out: IO[str]) -> None:
+        decoder: Any = _Decoder(model)
+        super().__init__(decoder, skip_prompt=True)
+        self.out = out
+
+    def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
+        self.out.write(printable(text) + "\n" * stream_end)
+        self.out.flush()
+
+
+class _Decoder:
+    """What `TextStreamer` wants of a tokenizer, from any adapter."""
+
+    def __init__(self, model: VideoModel) -> None:
+        self.model = model
+
+    def decode(self, token_ids: list[int]) -> str:
+        return self.model.text(torch.tensor(token_ids, dtype=torch.int64))
+
+
+def stream_into(session: VideoSession, frames: VideoFrames, console: Console) -> None:
+    """Push all frames, as many at once as make one step, under a progress bar."""
+    size = session.frames_per_step * session.model.frames_per_patch
+    with progress_bar(console) as bar:
+        task = bar.add_task("frames", total=frames.expected)
+        for group in groups(frames, size):
+            session.push([image for image, _ in group], [time for _, time in group])
+            bar.advance(task, len(group))
+    frames.warn(console)
+
+
+def cost_line(session: VideoSession, frames: int) -> str:
+    """Frames, tokens, time per frame and bytes held, in one line."""
+    steps, size = session.costs, session.frames_per_step
+    decode = median(step.milliseconds for step in steps) / size
+    encode = median(step.encode_milliseconds for step in steps) / size
+    return (
+        f"{frames} frames, {session.cursor.tokens} tokens; per frame {decode:.1f} ms decoder and "
+        f"{encode:.1f} ms vision (medians); "
+        f"state {decimal(session.state_bytes)}, archive {decimal(session.archive.bytes_held)}"
+    )
+
+
+def ask(
+    model: VideoModel,
+    memory: CrossFrameMemory,
+    frames: VideoFrames,
+    question: str,
+    *,
+    stream: StreamOptions,
+    console: Console,
+    out: IO[str] | None = None,
+) -> VideoSession:
+    """Answer one question about one video.
+
+    Args:
+        console: for progress, warnings and costs.
+        out: for the answer, as it grows; standard output by default.
+    """
+    session = stream.session(model, memory)
+    stream_into(session, frames, console)
+    streamer = AnswerStreamer(model, out or sys.stdout)
+    session.ask(question, max_new_tokens=stream.max_new_tokens, streamer=streamer)
+    console.print(cost_line(session, frames.taken), style="dim", highlight=False, soft_wrap=True)
+    return session

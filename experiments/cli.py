@@ -1,0 +1,124 @@
+"""Ask a video vision-language model about a video, or compare cross-frame memories on it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+
+from ..framework import VideoModel
+from . import demo
+from .arguments import command_parser, options_from
+from .ask import ask
+from .compare import Comparison, compare
+from .environment import environment
+from .frames import VideoFrames
+from .memories import MemoryDefaults, memories_from, memory_from
+from .options import ModelOptions, StreamOptions
+from .report import Report, report_folder
+from .table import print_results
+
+Values = Mapping[str, Any]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0, or 2 after an error of the user's, which is told in one line."""
+    parser = command_parser(__doc__ or "")
+    chosen = parser.parse_args(None if arguments is None else list(arguments))
+    name = str(chosen.command)
+    values = chosen[name].as_dict()
+    commands: dict[str, Callable[[Values], None]] = {
+        "ask": _ask,
+        "compare": _compare,
+        "demo": _demo,
+    }
+    try:
+        with _own_classes_importable():
+            commands[name](values)
+    except (ValueError, OSError) as error:
+        if values["debug"]:
+            raise
+        print(f"crossframe {name}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"crossframe {name}: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _ask(values: Values) -> None:
+    stream = options_from(StreamOptions, values)
+    memory = memory_from(values["memory"], options_from(MemoryDefaults, values))
+    frames = VideoFrames(values["video"], stream)
+    model = _load(options_from(ModelOptions, values))
+    ask(model, memory, frames, values["question"], stream=stream, console=_messages())
+
+
+def _compare(values: Values) -> None:
+    stream = options_from(StreamOptions, values)
+    memories = memories_from(values["memories"], options_from(MemoryDefaults, values))
+    frames = VideoFrames(values["video"], stream)
+    report_folder(values["report"])
+    model = _load(options_from(ModelOptions, values))
+    question = values["question"]
+    done = compare(model, memories, frames, question, stream=stream, console=_messages())
+    _tell(done, model, values)
+
+
+def _demo(values: Values) -> None:
+    video = values["video"] or str(demo.demo_video())
+    frames = VideoFrames(video, demo.STREAM)
+    report_folder(values["report"])
+    with demo.one_thread():
+        model = demo.demo_model()
+        defaults = demo.equal_budgets(model)
+        memories = memories_from(demo.MEMORIES, defaults)
+        question, stream = values["question"], demo.STREAM
+        done = compare(model, memories, frames, question, stream=stream, console=_messages())
+        settings = {"model": "tiny untrained InternVL3", **asdict(stream), **asdict(defaults)}
+        _tell(done, model, {**values, "video": video, **settings}, demo.NOTE)
+
+
+def _tell(comparison: Comparison, model: VideoModel, values: Values, note: str = "") -> None:
+    """Print the results and write the report, if one is wanted."""
+    console = Console()
+    rows = comparison.rows()
+    print_results(rows, console, note)
+    if values["report"]:
+        config = {name: value for name, value in values.items() if name not in ("debug", "report")}
+        report = Report(rows, comparison.step_rows(), config, environment(model), note)
+        page = report.write(values["report"])
+        console.print(f"Report: {page}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _load(options: ModelOptions) -> VideoModel:
+    with _messages().status(f"loading {options.model}"):
+        return options.load()
+
+
+def _messages() -> Console:
+    """Where progress, warnings and costs go, apart from answers and tables."""
+    return Console(stderr=True)
+
+
+@contextmanager
+def _own_classes_importable() -> Iterator[None]:
+    """Classes in the current folder can be named, as under `python -m`.
+
+    Last in the path, so that a folder called `datasets` shadows no library.
+    """
+    before = list(sys.path)
+    sys.path.append(os.getcwd())
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""Frames of a video file on their way to a session: counted, in groups, with a progress bar."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from ..framework.video import VideoError, probe_video, stream_video
+from .options import StreamOptions
+
+T = TypeVar("T")
+
+
+class VideoFrames:
+    """The sampled frames of one file, one at a time.
+
+    Damage inside the file ends the frames and is kept in `damage`: what came before is good. Only
+    a file without any good frame is an error.
+
+    Attributes:
+        path: the file.
+        expected: how many frames there will be, about.
+        taken: how many there were so far.
+        damage: why the frames ended early, or None.
+
+    Raises:
+        VideoError: for a file that is no video, or options that cannot be.
+    """
+
+    def __init__(self, path: str | Path, options: StreamOptions) -> None:
+        self.path = Path(path)
+        self._frames = stream_video(path, fps=options.fps, max_frames=options.max_frames)
+        self.expected = _expected(self.path, options)
+        self.taken = 0
+        self.damage: VideoError | None = None
+
+    def __iter__(self) -> Iterator[tuple[Tensor, float]]:
+        try:
+            for frame in self._frames:
+                self.taken += 1
+                yield frame
+        except VideoError as error:
+            if not self.taken:
+                raise
+            self.damage = error
+
+    def warn(self, console: Console) -> None:
+        """Say loudly that the video was cut short, if it was."""
+        if self.damage is None:
+            return
+        text = f"WARNING: {self.damage}. Going on with the {self.taken} good frames alone."
+        console.print(text, style="bold yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+def groups(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of `size` items; the last may be shorter."""
+    source = iter(items)
+    while group := list(islice(source, size)):
+        yield group
+
+
+def progress_bar(console: Console) -> Progress:
+    """A bar that leaves nothing behind."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def _expected(path: Path, options: StreamOptions) -> int:
+    info = probe_video(path)
+    rate = options.fps or info.fps
+    count = max(1, math.ceil(info.duration * rate))
+    return count if options.max_frames is None else min(count, options.max_frames)

@@ -1,0 +1,64 @@
+"""Options that the commands share: which model, and how the video is streamed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..framework import CrossFrameMemory, VideoModel, VideoSession
+from ..models import load_model
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which model.
+
+    Args:
+        model: a checkpoint's folder or hub name.
+        layout: of the prompt: "chat" is the model's own, "video_first" the StateKV release's.
+        device: cpu, cuda, cuda:1, ...; by default cuda where there is one.
+        dtype: float32, bfloat16, float16 or float64; by default the checkpoint's own.
+    """
+
+    model: str
+    layout: str = "chat"
+    device: str | None = None
+    dtype: str | None = None
+
+    def load(self) -> VideoModel:
+        """The adapter, ready for a session."""
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()  # the command shows its own
+        return load_model(self.model, device=self.device, dtype=self.dtype, layout=self.layout)
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """How the video passes the decoder, and how long the answer may be.
+
+    Args:
+        fps: frames taken per second of video; null takes every frame.
+        max_frames: most frames taken; a longer video is sampled evenly instead.
+        frames_per_step: temporal patches that pass the decoder together.
+        max_tokens: planned length of video, question and answer; null is the range the model was
+            trained for.
+        attention: "auto", "plain", "chunked" or "sdpa".
+        max_new_tokens: most tokens of the answer.
+    """
+
+    fps: float | None = 1.0
+    max_frames: int | None = 512
+    frames_per_step: int = 1
+    max_tokens: int | None = None
+    attention: str = "auto"
+    max_new_tokens: int = 256
+
+    def session(self, model: VideoModel, memory: CrossFrameMemory) -> VideoSession:
+        """A new session with these options."""
+        return VideoSession(
+            model,
+            memory,
+            frames_per_step=self.frames_per_step,
+            max_tokens=self.max_tokens,
+            attention=self.attention,
+        )

@@ -1,0 +1,100 @@
+"""Rows of a comparison as a table for people: the same cells in the terminal and in the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+from rich.text import Text
+
+from .ask import printable
+
+Row = Mapping[str, Any]
+WIDE = 120  # columns from which answers fit into the table
+PREFIXES = (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
+
+
+def headed_cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Column heads with units, and one list of cells per row."""
+    prefix, unit = scale([row["decoder_flops"] for row in rows])
+    last_prefix, last_unit = scale([row["decoder_flops_last_frame"] for row in rows])
+    heads = [
+        "memory",
+        "answer",
+        "agreement",
+        "KL to full (nats)",
+        "archive error",
+        f"decoder {prefix}FLOP",
+        f"last frame {last_prefix}FLOP",
+        "ms per frame",
+        "state",
+        "archive",
+    ]
+    cells = [
+        [
+            row["memory"],
+            " ".join(printable(row["answer"]).split()),
+            f"{row['agreement']:.0%}",
+            number(row["kl_to_full"]),
+            f"{row['archive_error']:.1%}",
+            number(row["decoder_flops"] / unit),
+            number(row["decoder_flops_last_frame"] / last_unit),
+            number(row["decoder_ms_per_frame"]),
+            decimal(row["state_bytes"]),
+            decimal(row["archive_bytes"]),
+        ]
+        for row in rows
+    ]
+    return heads, cells
+
+
+def print_results(rows: Sequence[Row], console: Console, note: str = "") -> None:
+    """The table, and below it the answers where the console is too narrow for them.
+
+    Args:
+        note: a warning for readers.
+    """
+    if not console.is_terminal:
+        console.width = max(console.width, 2 * WIDE)  # a log file has no edge
+    wide = console.width >= WIDE
+    heads, cells = headed_cells(rows)
+    console.print(_table(heads, cells, wide))
+    if not wide:
+        for line in cells:
+            console.print(Text(f"{line[0]}: {line[heads.index('answer')]}"), highlight=False)
+    if note:
+        console.print(note, style="bold yellow", markup=False, highlight=False)
+
+
+def _table(heads: Sequence[str], cells: Sequence[Sequence[str]], answers: bool) -> Table:
+    gap = (0, 1 if answers else 0)
+    table = Table(box=SIMPLE_HEAD, padding=gap, pad_edge=False, show_edge=False)
+    shown = [place for place, head in enumerate(heads) if answers or head != "answer"]
+    for place in shown:
+        if heads[place] == "answer":
+            table.add_column("answer", no_wrap=True, overflow="ellipsis", max_width=32)
+        else:
+            words = [*heads[place].split(), *(line[place] for line in cells)]
+            justify = "right" if place else "left"
+            longest = min(max(map(len, words)), 32 if answers else 10)
+            table.add_column(heads[place], justify=justify, overflow="fold", width=longest)
+    for line in cells:
+        table.add_row(*(Text(line[place]) for place in shown))
+    return table
+
+
+def scale(values: Sequence[float]) -> tuple[str, float]:
+    """The prefix that brings the largest value to 1 or more, and what it stands for."""
+    largest = max(values, default=0.0)
+    return next(((name, unit) for name, unit in PREFIXES if largest >= unit), ("", 1.0))
+
+
+def number(value: float) -> str:
+    """Three significant digits, without an exponent where people would not expect one."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"

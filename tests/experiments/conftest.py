@@ -1,0 +1,41 @@
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from crossframe.models.tiny import save_tiny_checkpoint
+
+MakeVideo = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def make_video(tmp_path_factory: pytest.TempPathFactory) -> MakeVideo:
+    """Writes an mp4 of a moving square, one frame a second."""
+
+    def make(name: str = "square.mp4", frames: int = 6) -> Path:
+        path = tmp_path_factory.mktemp("video") / name
+        with av.open(path, "w") as container:
+            stream = container.add_stream("libx264", rate=Fraction(1))
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            stream.options = {"g": "1", "bf": "0"}  # every frame stands alone
+            for number in range(frames):
+                pixels = np.random.default_rng(number).integers(0, 99, (48, 64, 3), np.uint8)
+                pixels[10:30, 5 * (number % 9) : 5 * (number % 9) + 20] = 255
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "rgb24")))
+            container.mux(stream.encode(None))
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def video(make_video: MakeVideo) -> Path:
+    return make_video()
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_checkpoint(tmp_path_factory.mktemp("checkpoint"))
