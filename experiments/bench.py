@@ -100,8 +100,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = measure(model, settings)
     result = {"settings": asdict(settings), "environment": environment(model), "rows": rows}
     for row in rows:
-        print(f"{row['variant']:>16}  ms per frame by quarter {row['ms_by_quarter']}  "
-              f"last quarter / stock {row['last_quarter_to_stock']}")
+        print(
+            f"{row['variant']:>16}  ms per frame by quarter {row['ms_by_quarter']}  "
+            f"last quarter / stock {row['last_quarter_to_stock']}"
+        )
     if options.write:
         target = options.write / "frame_latency.json"
         target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ..framework.cost import PAPER_MODELS, break_even, stream_flops
+from .pages import markdown_table, renew
 
 Row = dict[str, str | int | float]
 
@@ -34,7 +35,7 @@ CROSSINGS = (
     ("InternVL3-8B", 4096, "InternVL3-1B"),
     ("InternVL3-8B", 16384, "InternVL3-1B"),
 )
-BEGIN, END = "<!-- generated: paper_cost -->", "<!-- end of generated: paper_cost -->"
+NAME = "paper_cost"
 
 
 def _curve(
@@ -131,13 +132,7 @@ def tables() -> dict[str, list[Row]]:
 
 def markdown(rows: Sequence[Row]) -> str:
     """Rows as a Markdown table."""
-    head = list(rows[0])
-    lines = [
-        head,
-        ["---"] + ["---:"] * (len(head) - 1),
-        *([_cell(v) for v in r.values()] for r in rows),
-    ]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return markdown_table(list(rows[0]), [[_cell(v) for v in row.values()] for row in rows])
 
 
 def _cell(value: str | int | float) -> str:
@@ -146,20 +141,14 @@ def _cell(value: str | int | float) -> str:
     return value if isinstance(value, str) else f"{value:.2f}"
 
 
-def section() -> str:
-    """The generated part of `cost.md`, between its markers."""
-    parts = [f"### {title}\n\n{markdown(rows)}" for title, rows in tables().items()]
-    return "\n\n".join([BEGIN, *parts, END])
+def body() -> str:
+    """The generated part of `cost.md`."""
+    return "\n\n".join(f"### {title}\n\n{markdown(rows)}" for title, rows in tables().items())
 
 
 def write(docs: Path) -> None:
     """Renew `results/paper_cost.json` and the generated part of `cost.md`."""
-    page = docs / "cost.md"
-    before, begin, rest = page.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"{page} has no place for the tables: add the lines {BEGIN} and {END}")
-    page.write_text(before + section() + after)
+    renew(docs / "cost.md", NAME, body())
     environment = {"python": platform.python_version(), "torch": version("torch")}
     result = {"config": CONFIG, "environment": environment, "tables": tables()}
     (docs / "results").mkdir(exist_ok=True)
@@ -172,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--write", type=Path, metavar="DOCS", help="the folder of cost.md")
     folder = parser.parse_args(arguments).write
     if folder is None:
-        print(section())
+        print(body())
     else:
         write(folder)
 

@@ -26,6 +26,7 @@ from transformers import (
 )
 
 from crossframe.experiments import paper_cost
+from crossframe.experiments.pages import section
 from crossframe.framework.cost import (
     PAPER_MODELS,
     DecoderSpec,
@@ -306,7 +307,8 @@ def test_bad_counts_are_named(wrong: dict) -> None:
 
 def test_committed_tables_are_current(tmp_path: Path) -> None:
     committed = (DOCS / "cost.md").read_text()
-    assert paper_cost.section() in committed, "run python -m crossframe.experiments.paper_cost"
+    expected = section(paper_cost.NAME, paper_cost.body())
+    assert expected in committed, "run python -m crossframe.experiments.paper_cost --write docs"
     (tmp_path / "cost.md").write_text(committed)
     paper_cost.main(["--write", str(tmp_path)])
     assert (tmp_path / "cost.md").read_text() == committed

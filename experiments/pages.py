@@ -1,0 +1,31 @@
+"""Generated parts of README and docs: tables between two marker lines, made from result files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table with its first column to the left and the others to the right."""
+    lines = [list(heads), ["---"] + ["---:"] * (len(heads) - 1), *(list(row) for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def section(name: str, body: str) -> str:
+    """The body between its markers, as it stands on the page."""
+    return f"<!-- generated: {name} -->\n\n{body}\n\n<!-- end of generated: {name} -->"
+
+
+def renew(page: Path, name: str, body: str) -> None:
+    """Put a new body between the markers of a page.
+
+    Raises:
+        ValueError: if the page has no such markers.
+    """
+    begin, end = f"<!-- generated: {name} -->", f"<!-- end of generated: {name} -->"
+    before, found, rest = page.read_text("utf-8").partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise ValueError(f"{page} has no place for {name}: add the lines {begin} and {end}")
+    page.write_text(before + section(name, body) + after, "utf-8")
