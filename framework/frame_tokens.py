@@ -68,11 +68,17 @@ class FrameTokens:
                 f"positions must be [axes, batch, tokens] = [axes, {shape[0]}, {shape[1]}], "
                 f"got shape {tuple(self.positions.shape)}"
             )
-        named = {"visual": self.visual, "offsets": self.offsets, **self.extras, **self.stats}
-        for name, value in named.items():
-            if value is not None and tuple(value.shape[:2]) != shape:
+        for name, value in self.extras.items():
+            if tuple(value.shape[:2]) != shape:
                 raise ValueError(
                     f"{name} must start with [batch, tokens] = {list(shape)}, "
+                    f"got shape {tuple(value.shape)}"
+                )
+        flat = [("visual", self.visual), ("offsets", self.offsets), *self.stats.items()]
+        for name, value in flat:
+            if value is not None and tuple(value.shape) != shape:
+                raise ValueError(
+                    f"{name} must be [batch, tokens] = {list(shape)}, "
                     f"got shape {tuple(value.shape)}"
                 )
 

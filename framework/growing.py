@@ -9,14 +9,15 @@ from torch import Tensor
 
 @dataclass(eq=False)
 class _Block:
-    """Room for tokens; `used` is how far any handle has written."""
+    """Room for tokens; `used` is how far any handle has written, `shared` how far forks may see."""
 
     room: Tensor
     used: int
+    shared: int = 0
 
 
 class GrowingTensor:
-    """Appends along `dim` into room that doubles, so that n appended numbers cost < 3n copies.
+    """Appends along `dim` into room that doubles, so that copies stay below 3 x the room held.
 
     Handles made by `fork` share one block. A handle writes in place only if it stands at the end
     of what is used; otherwise another fork has written there and it copies first.
@@ -70,7 +71,8 @@ class GrowingTensor:
     def truncate(self, length: int) -> None:
         """Forget everything behind `length` (undoing appends)."""
         if self._block.used == self.length:
-            self._block.used = length
+            # What a fork may see stays used, so that a later append goes around it.
+            self._block.used = max(length, self._block.shared)
         self.length = length
 
     def fork(self) -> GrowingTensor:
@@ -78,4 +80,5 @@ class GrowingTensor:
         twin = GrowingTensor.__new__(GrowingTensor)
         twin.dim, twin.length, twin.bytes_copied = self.dim, self.length, 0
         twin._block = self._block
+        self._block.shared = max(self._block.shared, self.length)
         return twin

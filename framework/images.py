@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ def _as_tensor(frames: object) -> Tensor:
     if isinstance(frames, Tensor):
         tensor = frames
     elif isinstance(frames, np.ndarray):
-        tensor = torch.from_numpy(np.ascontiguousarray(frames))
+        tensor = torch.from_numpy(np.require(frames, requirements=["C", "W"]))
     else:
         tensor = torch.from_numpy(_from_pil(frames))
     if tensor.dtype != torch.uint8:
@@ -80,7 +80,8 @@ def as_timestamps(timestamps: Sequence[float] | float | None, count: int) -> Seq
     """
     if timestamps is None:
         return [None] * count
-    times = [float(timestamps)] if isinstance(timestamps, int | float) else list(timestamps)
+    given = timestamps if isinstance(timestamps, Iterable) else [timestamps]
+    times = [None if time is None else float(time) for time in given]
     if len(times) != count:
         raise ValueError(f"{count} frames came with {len(times)} timestamps; give one per frame")
     return times

@@ -23,7 +23,8 @@ def queue_images(
     """
     images = as_images(frames)
     times = as_timestamps(timestamps, len(images))
-    new = (PendingFrame(image, time) for image, time in zip(images, times, strict=True))
+    # Copies: the caller may reuse his buffer, and one waiting frame must not hold a whole clip.
+    new = (PendingFrame(image.clone(), time) for image, time in zip(images, times, strict=True))
     return replace(state, pending=(*state.pending, *new))
 
 

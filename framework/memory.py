@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from .frame_tokens import FrameTokens
@@ -95,7 +96,7 @@ class ScoringMemory(CrossFrameMemory):
         if budget is None or slots.num_slots <= budget:
             return slots
         if slots.valid is not None:
-            score = score.masked_fill(~slots.valid, float("-inf"))
+            score = score.masked_fill(~slots.valid, _lowest(score))
         return slots.keep(top_slots(score, budget))
 
     def limit(self, layer: int, num_layers: int, frame_tokens: int) -> int | None:
@@ -116,8 +117,9 @@ class WrappedMemory(CrossFrameMemory):
                 f"got {self.inner!r}"
             )
         # The flags are read from the instance; a frozen dataclass has no other way to set them.
-        for flag in ("needs_mass", "merges", "graphable"):
-            object.__setattr__(self, flag, getattr(self.inner, flag))
+        object.__setattr__(self, "needs_mass", self.needs_mass or self.inner.needs_mass)
+        object.__setattr__(self, "merges", self.merges or self.inner.merges)
+        object.__setattr__(self, "graphable", self.inner.graphable)
 
     def admit(
         self, frame: FrameTokens, previous: FrameTokens | None, state: dict[str, Tensor]
@@ -147,6 +149,10 @@ def top_slots(score: Tensor, count: int) -> Tensor:
     # Reversed, a stable sort meets the newer of two equal slots first.
     ranked = score.flip(-1).argsort(dim=-1, descending=True, stable=True)[..., :count]
     return (last - ranked).sort(dim=-1).values
+
+
+def _lowest(score: Tensor) -> float:
+    return float("-inf") if score.is_floating_point() else torch.iinfo(score.dtype).min
 
 
 def require_count(

@@ -50,8 +50,11 @@ def save_session(session: VideoSession, path: str | Path) -> None:
     header = json.dumps(_header(session))
     target = Path(path)
     partial = target.with_name(target.name + ".partial")
-    save_file(tensors, partial, metadata={"crossframe": header})
-    os.replace(partial, target)
+    try:
+        save_file(tensors, partial, metadata={"crossframe": header})
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def load_session(
@@ -209,15 +212,27 @@ def _slots_of(stored: Slots | PackedSlots) -> Slots:
 
 
 def _describe(rule: object) -> dict[str, Any]:
-    """Class and settings of a frozen dataclass, as plain data."""
+    """Class and settings of a rule, as plain data."""
     cls = type(rule)
+    return {"class": f"{cls.__module__}:{cls.__qualname__}", "settings": _settings(rule)}
+
+
+def _settings(rule: object) -> dict[str, Any] | None:
+    """Fields of a dataclass; None for another class with attributes: its arguments are unknown."""
+    if not is_dataclass(rule):
+        return None if vars(rule) else {}
     settings: dict[str, Any] = {}
-    for setting in fields(rule) if is_dataclass(rule) else ():
+    for setting in fields(rule):
         value = getattr(rule, setting.name)
-        nested = is_dataclass(value) and not isinstance(value, type)
+        nested = _is_rule(type(value))
         settings[setting.name] = _describe(value) if nested else value
-        _require_plain(cls, setting.name, settings[setting.name])
-    return {"class": f"{cls.__module__}:{cls.__qualname__}", "settings": settings}
+        _require_plain(type(rule), setting.name, settings[setting.name])
+    return settings
+
+
+def _is_rule(cls: type) -> bool:
+    """Whether a setting of this class is described by its own settings."""
+    return is_dataclass(cls) or issubclass(cls, CrossFrameMemory | Archive | Reader)
 
 
 def _require_plain(cls: type, name: str, value: object) -> None:
@@ -242,8 +257,14 @@ def _rebuild(description: Mapping[str, Any], kind: type[Kind]) -> Kind:
             f"the session was saved with {description['class']}, which cannot be imported here: "
             f"pass the {kind.__name__} yourself"
         ) from error
-    if not (isinstance(cls, type) and issubclass(cls, kind)):
-        raise ValueError(f"{description['class']} is not a {kind.__name__}")
+    # The file may come from elsewhere: nothing but a rule is called with what it says.
+    if not (isinstance(cls, type) and issubclass(cls, kind) and _is_rule(cls)):
+        raise ValueError(f"{description['class']} is not a {kind.__name__} that can be rebuilt")
+    if description["settings"] is None:
+        raise ValueError(
+            f"the session was saved with {description['class']}, which is no dataclass, so its "
+            f"settings are not in the file: pass the {kind.__name__} yourself"
+        )
     settings = {
         name: _rebuild(value, object) if isinstance(value, dict) and "class" in value else value
         for name, value in description["settings"].items()

@@ -25,11 +25,10 @@ from .reader import ReadAll, Reader
 from .slots import Slots
 from .state import StreamState, empty_slots
 from .step import AskStep, PushStep, StepColumns
-from .storage import ArchiveStorage
+from .storage import ArchiveStorage, Mark
 from .verify import (
     as_token_ids,
-    check_batch,
-    check_frame,
+    check_frames,
     check_layers,
     check_room,
     check_settings,
@@ -162,7 +161,7 @@ class VideoSession:
             token_ids: [tokens] or [B, tokens].
         """
         with self._settled():
-            ids = as_token_ids(token_ids).expand(self._batch, -1).to(self.model.device)
+            ids = as_token_ids(token_ids, self._batch).to(self.model.device)
             reading, positions = self._read(ids, 0)
             text = FrameTokens(self.model.embed(ids), positions)
             return self.model.logits(self.model.step(text, reading, self.max_tokens))
@@ -235,12 +234,11 @@ class VideoSession:
     def _step(self, frames: Sequence[FrameTokens], encode: Timer | None = None) -> None:
         """The one decoder step: some frames through all layers, then the memory's update."""
         timer = Timer(self.model.device)
-        for frame in frames:
-            check_frame(frame, self.cursor, self.model, self._checks)
+        batch = self._batch if self._archive.columns else frames[0].batch
+        check_frames(frames, self.cursor, batch, self.model, self._checks)
         self._state, entering = admit_frames(frames, self.memory, self._state)
         joined = entering.tokens
         check_room(self.cursor.tokens, self.max_tokens, "the stream")
-        check_batch(joined.batch, self._batch if self._archive.columns else joined.batch)
         step = PushStep(
             self.model,
             self._state.carried(self.model, joined.batch),
@@ -252,7 +250,7 @@ class VideoSession:
             max_tokens=self.max_tokens,
         )
         layers = self.memory.update_layers(step.run(joined))
-        check_layers(self.memory, layers, self._state, self._checks)
+        check_layers(self.memory, layers, self.model.spec.num_layers, self._state, self._checks)
         self._state = self._state.carry(layers)
         held, archived = self._state.bytes_held, self._archive.bytes_held
         self.costs.append(
@@ -282,20 +280,21 @@ class VideoSession:
         """Pending frames treated as if the video ended here, and undone afterwards."""
         if self.cursor.tokens == 0 and not self._state.pending:
             raise ValueError("nothing has been pushed yet: push at least one frame before asking")
+        self.check()
         back = self._checkpoint()
         try:
             if self._state.pending:
                 self._pass_pending(1)
-            self.check()
+                self.check()
             yield
         finally:
             self._restore(*back)
 
-    def _checkpoint(self) -> tuple[StreamState, int, int, int]:
-        return self._state, self._archive.num_tokens, len(self.costs), len(self._checks)
+    def _checkpoint(self) -> tuple[StreamState, Mark, int, int]:
+        return self._state, self._archive.mark(), len(self.costs), len(self._checks)
 
-    def _restore(self, state: StreamState, archived: int, costs: int, checks: int) -> None:
+    def _restore(self, state: StreamState, archived: Mark, costs: int, checks: int) -> None:
         self._state = state
-        self._archive.truncate(archived)
+        self._archive.restore(archived)
         del self.costs[costs:]
         self._checks.truncate(checks)

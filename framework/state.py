@@ -66,7 +66,8 @@ class StreamState:
         yield from self.admission.values()
         yield from (pending.image for pending in self.pending)
         if self.previous is not None:
-            yield from (self.previous.embeds, self.previous.positions, self.previous.visual)
+            yield from (self.previous.embeds, self.previous.positions)
+            yield from (self.previous.visual, self.previous.offsets)
             yield from (*self.previous.extras.values(), *self.previous.stats.values())
 
 

@@ -209,9 +209,13 @@ class AskStep:
                 f"{type(self.reader).__name__} picked no slots in layer {layer}; a reader must "
                 "leave at least one to attend to"
             )
-        tail = self.archive.layers[layer]
-        if "keys" in tail and _is_view(slots.keys, tail["keys"].view()) and not slots.moved:
-            return _Context(tail["keys"].tail(), tail["values"].tail(), slots.num_slots, None)
+        stored = self.archive.layers[layer]
+        whole = all(
+            name in stored and _is_view(value, stored[name].view())
+            for name, value in (("keys", slots.keys), ("values", slots.values))
+        )
+        if whole and slots.valid is None and not slots.moved:
+            return _Context(stored["keys"].tail(), stored["values"].tail(), slots.num_slots, None)
         keys = readable_keys(slots, lambda k, d: self.model.rotate(k, d, self.max_tokens))
         return _Context.copy_of(replace(slots, keys=keys), self.room)
 

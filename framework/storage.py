@@ -12,6 +12,8 @@ from .growing import GrowingTensor
 from .slots import Slots
 
 _STAT = "stat:"
+# Where the storage stands: its tokens and the names of its columns.
+Mark = tuple[int, frozenset[str]]
 
 
 class ArchiveStorage:
@@ -50,13 +52,18 @@ class ArchiveStorage:
                     column.append(value.new_zeros(*value.shape[:-1], before))
             self.columns[name].append(value)
 
-    def truncate(self, num_tokens: int) -> None:
+    def mark(self) -> Mark:
+        """Where the storage stands, for `restore`."""
+        return self.num_tokens, frozenset(self.columns)
+
+    def restore(self, mark: Mark) -> None:
         """Undo appends, also those of a step that failed half-way."""
+        num_tokens, names = mark
         if num_tokens == 0:
             self.layers = [{} for _ in self.layers]
-            self.columns = {}
+        self.columns = {name: self.columns[name] for name in self.columns if name in names}
         for growing in self._growing():
-            growing.truncate(min(num_tokens, growing.length))
+            growing.truncate(num_tokens)
 
     def reserve(self, layer: int, count: int) -> None:
         """Make scratch room for `count` tokens behind the archive of one layer."""

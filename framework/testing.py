@@ -157,7 +157,7 @@ def streams(
     max_tokens: int = 6,
 ) -> Stream:
     """Random streams; see `Stream`."""
-    model = draw(models or reference_models())
+    model = draw(reference_models() if models is None else models)
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**32)))
     batch = draw(st.integers(1, max_batch))
     sizes = draw(st.lists(st.integers(1, max_tokens), min_size=1, max_size=max_frames))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .checks import DeferredChecks
-from .frame_tokens import Cursor, FrameTokens
+from .frame_tokens import Cursor, FrameTokens, advance
 from .memory import CrossFrameMemory, require_count
 from .model import VideoModel
 from .slots import Slots
@@ -27,15 +27,27 @@ def check_settings(in_frame: str, frames_per_step: int, max_tokens: int | None) 
     require_count("VideoSession", "max_tokens", max_tokens, least=1)
 
 
-def check_frame(
-    frame: FrameTokens, cursor: Cursor, model: VideoModel, checks: DeferredChecks
+def check_frames(
+    frames: Sequence[FrameTokens],
+    cursor: Cursor,
+    batch: int,
+    model: VideoModel,
+    checks: DeferredChecks,
 ) -> None:
-    """Refuse a frame that does not fit the model or is not finite.
+    """Refuse frames of a step that do not fit the stream or the model, or are not finite.
 
     Raises:
         ValueError: naming the frame and what is wrong.
     """
-    number = cursor.frames
+    for frame in frames:
+        _check_frame(frame, cursor.frames, model, checks)
+        check_batch(frame.batch, batch)
+        cursor = advance(cursor, frame)
+
+
+def _check_frame(
+    frame: FrameTokens, number: int, model: VideoModel, checks: DeferredChecks
+) -> None:
     if frame.num_tokens == 0:
         raise ValueError(f"frame {number} has no tokens: push at least one")
     if frame.embeds.shape[-1] != model.spec.hidden:
@@ -48,14 +60,19 @@ def check_frame(
             f"frame {number} has positions with {frame.positions.shape[0]} axes, the model needs "
             f"{model.position_axes}"
         )
-    checks.require(
-        frame.embeds.isfinite().all(),
-        f"frame {number} holds NaN or Inf in its embeddings; the frame was refused",
-    )
+    for name, value in [("embeddings", frame.embeds), *frame.extras.items()]:
+        checks.require(
+            value.isfinite().all(),
+            f"frame {number} holds NaN or Inf in its {name}; the frame was refused",
+        )
 
 
 def check_layers(
-    memory: CrossFrameMemory, layers: Sequence[Slots], state: StreamState, checks: DeferredChecks
+    memory: CrossFrameMemory,
+    layers: Sequence[Slots],
+    num_layers: int,
+    state: StreamState,
+    checks: DeferredChecks,
 ) -> None:
     """Refuse slots that break the contract: count, order, range, the promised limit.
 
@@ -63,8 +80,8 @@ def check_layers(
         ValueError: naming the memory and the layer.
     """
     name = type(memory).__name__
-    if len(layers) != len(state.layers or layers):
-        raise ValueError(f"{name} returned {len(layers)} layers of {len(state.layers)}")
+    if len(layers) != num_layers:
+        raise ValueError(f"{name} returned {len(layers)} layers of {num_layers}")
     for layer, slots in enumerate(layers):
         where = f"{name} returned for layer {layer}"
         limit = memory.limit(layer, len(layers), state.largest_frame)
@@ -77,12 +94,11 @@ def check_layers(
             (slots.index.diff(dim=-1) > 0).all(),
             f"{where} slots whose index is unsorted or repeated; keep them in stream order",
         )
-        if slots.num_slots and slots.valid is None:
-            first, last = slots.index[..., 0].min(), slots.index[..., -1].max()
-            checks.require(
-                (first >= 0) & (last < state.cursor.tokens),
-                f"{where} slots outside the stream of {state.cursor.tokens} tokens",
-            )
+        inside = (slots.index >= 0) & (slots.index < state.cursor.tokens)
+        checks.require(
+            (inside if slots.valid is None else inside | ~slots.valid).all(),
+            f"{where} slots outside the stream of {state.cursor.tokens} tokens",
+        )
 
 
 def check_room(needed: int, planned: int, what: str) -> None:
@@ -114,11 +130,14 @@ def check_single(questions: int, stream: int) -> None:
         )
 
 
-def as_token_ids(question: Tensor | Sequence[int]) -> Tensor:
+def as_token_ids(question: Tensor | Sequence[int], batch: int | None = None) -> Tensor:
     """Token ids [B, tokens] int64 of a question given as ids.
 
+    Args:
+        batch: videos to ask about; one question is asked about all of them. None: as many as asked.
+
     Raises:
-        ValueError: for another shape, no token, or numbers that are not integers.
+        ValueError: for another shape or batch, no token, or numbers that are not integers.
     """
     token_ids = torch.as_tensor(question)
     if token_ids.dim() not in (1, 2) or token_ids.numel() == 0 or token_ids.is_floating_point():
@@ -126,4 +145,10 @@ def as_token_ids(question: Tensor | Sequence[int]) -> Tensor:
             "a question is text or token ids [tokens] or [B, tokens] with at least one token, got "
             f"shape {tuple(token_ids.shape)} of {token_ids.dtype}"
         )
-    return token_ids.view(-1, token_ids.shape[-1]).long()
+    token_ids = token_ids.view(-1, token_ids.shape[-1]).long()
+    if batch is not None and token_ids.shape[0] not in (1, batch):
+        raise ValueError(
+            f"got {token_ids.shape[0]} questions about a batch of {batch} videos: give one, or one "
+            "per video"
+        )
+    return token_ids if batch is None else token_ids.expand(batch, -1)

@@ -19,11 +19,12 @@ RULES = ("cosine", "uniform", "random")
 class TokenDroppingMemory(WrappedMemory):
     """Thin every frame before the decoder; an inner memory decides about the rest.
 
-    Rule: each visual token is compared with the token at its place in the previous whole frame
+    Rule: each visual token is compared with the one at its place in the previous whole frame
     (Differential Token Drop of TimeChat-Online, arXiv 2504.17343, feature mode). Kept are the
     tokens whose cosine is below `threshold`, or the least similar so that a share `ratio` is
-    dropped. Kept tokens keep their positions and token numbers. The first frame, text markers, and
-    frames whose token count changed enter whole; at least one visual token of a frame enters.
+    dropped. Kept tokens keep their positions and token numbers. Text markers always enter, and so
+    does the whole of the first frame and of a frame whose count of visual tokens changed; at least
+    one visual token of every frame enters.
 
     Args:
         inner: what later frames may attend to of the tokens that entered; full by default.
@@ -70,60 +71,74 @@ class TokenDroppingMemory(WrappedMemory):
     def admit(
         self, frame: FrameTokens, previous: FrameTokens | None, state: dict[str, Tensor]
     ) -> FrameTokens:
-        if previous is not None and previous.embeds.shape == frame.embeds.shape:
-            frame = frame.take(self._kept(frame, previous))
+        if previous is not None:
+            places, before = _visual_places(frame), _visual_places(previous)
+            if places is not None and before is not None and places.shape == before.shape:
+                frame = frame.take(self._kept(frame, previous, places, before))
         return self.inner.admit(frame, previous, state)
 
-    def _kept(self, frame: FrameTokens, previous: FrameTokens) -> Tensor:
+    def _kept(
+        self, frame: FrameTokens, previous: FrameTokens, places: Tensor, before: Tensor
+    ) -> Tensor:
         """[B, kept] ascending numbers of the tokens that enter."""
-        visual = frame.visual_mask()
-        novelty = self._novelty(frame, previous).masked_fill(~visual, float("inf"))
+        novelty = self._novelty(frame.take(places), previous.take(before))
         if self.threshold is not None:
-            keep = (novelty > 1 - self.threshold) | _most_novel(novelty, visual)
+            keep = (novelty > 1 - self.threshold) | _most_novel(novelty)
         else:
-            keep = _by_rank(novelty, self._dropped(visual))
+            keep = _by_rank(novelty, self._dropped(novelty.shape[1]))
         counts = keep.sum(-1)
         if bool((counts != counts[0]).any()):
             raise ValueError(
-                f"TokenDroppingMemory: rows of the batch would keep {counts.tolist()} tokens, but "
-                "must keep equal counts; use ratio instead of threshold, or batch 1"
+                f"TokenDroppingMemory: rows of the batch would keep {counts.tolist()} visual "
+                "tokens, but must keep equal counts; use ratio instead of threshold, or batch 1"
             )
-        return keep.nonzero()[:, 1].view(len(keep), -1)
+        entering = ~frame.visual_mask()
+        entering = entering.scatter(1, places, keep)
+        return entering.nonzero()[:, 1].view(len(keep), -1)
 
     def _novelty(self, frame: FrameTokens, previous: FrameTokens) -> Tensor:
-        """[B, tokens] in rising order of what is worth keeping."""
+        """[B, visual tokens] in rising order of what is worth keeping."""
         if self.rule == "cosine":
             return 1 - frame_cosine(frame.embeds, previous.embeds)
-        index = torch.arange(frame.num_tokens, device=frame.embeds.device)
+        places = torch.arange(frame.num_tokens, device=frame.embeds.device)
         if self.rule == "uniform":
-            return _evenness(frame.visual_mask()).double()
-        start = int(frame.positions.max())
-        return hashed_priority(index, self.seed, start).expand(frame.batch, -1)
+            return _evenness(places).expand(frame.batch, -1)
+        # The frame's own positions make every frame draw anew.
+        drawn = hashed_priority(places, self.seed, int(frame.positions.max()))
+        return drawn.expand(frame.batch, -1)
 
-    def _dropped(self, visual: Tensor) -> Tensor:
-        """[B] visual tokens to drop; never all."""
+    def _dropped(self, count: int) -> int:
+        """Visual tokens to drop of `count`; never all."""
         assert self.ratio is not None  # checked on construction
-        count = visual.sum(-1)
-        return torch.minimum((count * self.ratio).floor().long(), (count - 1).clamp(min=0))
+        return min(int(count * self.ratio), count - 1)
 
 
-def _by_rank(novelty: Tensor, dropped: Tensor) -> Tensor:
-    """[B, tokens] mask without the `dropped` [B] least novel; of equal ones the later stays."""
+def _visual_places(frame: FrameTokens) -> Tensor | None:
+    """[B, visual tokens] where a frame's visual tokens stand; None if there are none, or if rows
+    differ in their number."""
+    mask = frame.visual_mask()
+    counts = mask.sum(-1)
+    if not bool(counts[0]) or bool((counts != counts[0]).any()):
+        return None
+    return mask.nonzero()[:, 1].view(len(mask), -1)
+
+
+def _by_rank(novelty: Tensor, dropped: int) -> Tensor:
+    """[B, tokens] mask without the `dropped` least novel; of equal ones the later stays."""
     rank = novelty.argsort(dim=-1, stable=True).argsort(dim=-1)
-    return rank >= dropped[:, None]
+    return rank >= dropped
 
 
-def _most_novel(novelty: Tensor, visual: Tensor) -> Tensor:
-    """[B, tokens] mask of the single most novel visual token of each row, if it has any."""
-    best = novelty.masked_fill(~visual, float("-inf")).argmax(-1, keepdim=True)
-    return torch.zeros_like(visual).scatter(-1, best, True) & visual
+def _most_novel(novelty: Tensor) -> Tensor:
+    """[B, tokens] mask of the single most novel token of each row."""
+    best = novelty.argmax(-1, keepdim=True)
+    return torch.zeros_like(novelty, dtype=torch.bool).scatter(-1, best, True)
 
 
-def _evenness(visual: Tensor) -> Tensor:
-    """[B, tokens] ranks such that keeping the highest n spreads them evenly (bit reversal)."""
-    number = visual.cumsum(-1) - 1
-    bits = max(1, int(visual.sum(-1).max()).bit_length())
-    reversed_bits = torch.zeros_like(number)
+def _evenness(places: Tensor) -> Tensor:
+    """[tokens] ranks such that keeping the highest n spreads them evenly (bit reversal)."""
+    bits = max(1, len(places).bit_length())
+    reversed_bits = torch.zeros_like(places)
     for bit in range(bits):
-        reversed_bits |= ((number >> bit) & 1) << (bits - 1 - bit)
+        reversed_bits |= ((places >> bit) & 1) << (bits - 1 - bit)
     return -reversed_bits

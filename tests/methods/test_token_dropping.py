@@ -73,6 +73,20 @@ def test_frames_of_another_token_count_enter_whole(frames, open_session) -> None
     assert len(_archived(session)) == 10
 
 
+def test_a_longer_lead_in_does_not_hide_the_visual_tokens(open_session) -> None:
+    # From frame 10 on the marker "Frame10: " has one token more than the frame before.
+    first, second = _pair([1])
+    lead = torch.zeros(1, 1, 24, dtype=torch.float64)
+    longer = FrameTokens(
+        embeds=torch.cat([lead, second.embeds], 1),
+        positions=torch.arange(6, 13)[None, None],
+        visual=torch.tensor([[False] + [True] * 6]),
+    )
+    session = open_session(TokenDroppingMemory(threshold=0.5))
+    session.push([first, longer])
+    assert _archived(session)[6:] == [6, 8]
+
+
 def test_uniform_dropping_is_even(frames, open_session) -> None:
     session = open_session(TokenDroppingMemory(ratio=0.5, rule="uniform"))
     session.push(frames(8, 8))
@@ -104,7 +118,7 @@ def test_rows_that_would_drop_different_counts_are_an_error(open_session) -> Non
     ]
     session = open_session(TokenDroppingMemory(threshold=0.5))
     session.push(both[0])
-    with pytest.raises(ValueError, match=r"rows of the batch would keep \[1, 2\] tokens"):
+    with pytest.raises(ValueError, match=r"rows of the batch would keep \[1, 2\] visual tokens"):
         session.push(both[1])
     assert session.cursor.frames == 1
 

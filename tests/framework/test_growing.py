@@ -1,0 +1,152 @@
+"""`GrowingTensor`: grows in place, and forks share until they diverge."""
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from torch import Tensor
+
+from crossframe.framework.growing import GrowingTensor
+
+
+def grown(count: int) -> GrowingTensor:
+    growing = GrowingTensor(torch.zeros(2, 0, 3), 1)
+    growing.append(numbers(0, count))
+    return growing
+
+
+def numbers(start: int, count: int) -> Tensor:
+    return torch.arange(start, start + count).view(1, count, 1).expand(2, -1, 3).float()
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=30), st.sampled_from([-1, 0, 1]))
+def test_appending_copies_less_than_three_times_what_is_held(sizes: list[int], dim: int) -> None:
+    growing = GrowingTensor(torch.zeros(3, 3), dim)
+    parts = [torch.randn(3, 3).repeat_interleave(20, dim).narrow(dim, 0, s) for s in sizes]
+    for part in parts:
+        growing.append(part)
+        assert growing.bytes_copied <= 3 * growing.bytes_held
+    assert torch.equal(growing.view(), torch.cat(parts, dim))
+    assert growing.bytes_copied >= growing.view().numel() * 4, "every number was copied once"
+
+
+def test_appending_into_free_room_moves_nothing() -> None:
+    growing = grown(4)
+    growing.append(numbers(4, 1))
+    home, copied = growing.view().data_ptr(), growing.bytes_copied
+    for start in (5, 6, 7):
+        growing.append(numbers(start, 1))
+        assert growing.view().data_ptr() == home
+    assert growing.bytes_copied - copied == 3 * 2 * 3 * 4
+    assert growing.bytes_held == 8 * 2 * 3 * 4
+
+
+def test_a_view_is_the_storage_itself() -> None:
+    growing = grown(4)
+    assert growing.view().untyped_storage().nbytes() == growing.bytes_held
+    assert growing.view().data_ptr() == growing.tail().data_ptr()
+
+
+def test_reserving_copies_nothing_twice() -> None:
+    growing = grown(4)
+    growing.reserve(10)
+    copied = growing.bytes_copied
+    growing.reserve(10)
+    assert growing.bytes_copied == copied
+    assert growing.tail().shape == (2, 14, 3)
+
+
+def test_scratch_behind_the_end_is_never_seen() -> None:
+    growing = grown(3)
+    growing.reserve(5)
+    growing.tail()[:, 3:] = float("nan")
+    assert torch.equal(growing.view(), numbers(0, 3))
+    growing.append(numbers(3, 2))
+    assert torch.equal(growing.view(), numbers(0, 5))
+
+
+def test_scratch_of_a_fork_that_fell_behind_spoils_nothing() -> None:
+    growing = grown(3)
+    growing.reserve(5)
+    fork = growing.fork()
+    growing.append(numbers(3, 2))
+    fork.reserve(2)
+    fork.tail()[:, 3:] = float("nan")
+    assert torch.equal(growing.view(), numbers(0, 5))
+
+
+def test_forking_copies_nothing_until_the_second_append() -> None:
+    growing = grown(3)
+    growing.reserve(4)
+    fork = growing.fork()
+    home = growing.view().data_ptr()
+    fork.append(numbers(3, 1))
+    assert fork.view().data_ptr() == growing.view().data_ptr() == home
+    assert fork.bytes_copied == 2 * 3 * 4
+    growing.append(numbers(30, 1))
+    assert growing.view().data_ptr() != home
+    assert torch.equal(fork.view(), numbers(0, 4))
+    assert growing.view()[0, :, 0].tolist() == [0, 1, 2, 30]
+
+
+def test_an_undone_append_leaves_the_room_free() -> None:
+    growing = grown(5)
+    growing.append(numbers(5, 1))
+    home = growing.view().data_ptr()
+    growing.append(numbers(60, 2))
+    growing.truncate(6)
+    growing.append(numbers(6, 2))
+    assert growing.view().data_ptr() == home
+    assert torch.equal(growing.view(), numbers(0, 8))
+
+
+def test_what_a_fork_may_see_is_never_written_over() -> None:
+    growing = grown(5)
+    fork = growing.fork()
+    growing.truncate(2)
+    growing.append(numbers(70, 2))
+    assert torch.equal(fork.view(), numbers(0, 5))
+    assert growing.view()[0, :, 0].tolist() == [0, 1, 70, 71]
+
+
+class Handles(RuleBasedStateMachine):
+    """Any handles on one tensor, each beside the list of what it should hold."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.handles = [(GrowingTensor(torch.zeros(0, dtype=torch.int64), 0), list[int]())]
+        self.next = 0
+
+    @rule(which=st.integers(0, 9), count=st.integers(0, 5))
+    def append(self, which: int, count: int) -> None:
+        growing, expected = self.handles[which % len(self.handles)]
+        new = list(range(self.next, self.next + count))
+        self.next += count
+        growing.append(torch.tensor(new, dtype=torch.int64))
+        expected.extend(new)
+
+    @rule(which=st.integers(0, 9))
+    def fork(self, which: int) -> None:
+        growing, expected = self.handles[which % len(self.handles)]
+        self.handles.append((growing.fork(), list(expected)))
+
+    @rule(which=st.integers(0, 9), share=st.floats(0, 1))
+    def truncate(self, which: int, share: float) -> None:
+        growing, expected = self.handles[which % len(self.handles)]
+        del expected[int(share * len(expected)) :]
+        growing.truncate(len(expected))
+
+    @rule(which=st.integers(0, 9), count=st.integers(1, 6))
+    def scribble(self, which: int, count: int) -> None:
+        growing, expected = self.handles[which % len(self.handles)]
+        growing.reserve(count)
+        growing.tail()[len(expected) :] = -1
+
+    @invariant()
+    def every_handle_holds_its_own_numbers(self) -> None:
+        for growing, expected in self.handles:
+            assert growing.view().tolist() == expected
+
+
+TestHandles = Handles.TestCase
+TestHandles.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
