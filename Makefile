@@ -56,8 +56,9 @@ lint: setup
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 	$(BIN)/lint-imports --no-cache --no-logo
 
+# One process per core: every test works on tensors too small to share out over threads.
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=auto
 
 bench: setup
 	$(BIN)/python -m crossframe.experiments.bench

@@ -33,6 +33,8 @@ def pytest_configure() -> None:
     fallback = "ci" if os.environ.get("CI") else "default"
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", fallback))
     torch.set_float32_matmul_precision("highest")
+    # Tensors here are tiny; threads that wait for each other on a busy machine cost far more.
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
