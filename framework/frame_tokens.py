@@ -158,11 +158,16 @@ def _join_named(named: Sequence[tuple[FrameTokens, Mapping[str, Tensor]]]) -> di
     }
 
 
-def as_frame_tokens(frames: object, timestamps: object = None) -> list[FrameTokens] | None:
+def as_frame_tokens(
+    frames: object, timestamps: object = None, waiting: int = 0
+) -> list[FrameTokens] | None:
     """Pushed `FrameTokens` as a list, or None if something else was pushed.
 
+    Args:
+        waiting: raw frames pushed before that still wait for their temporal patch to fill.
+
     Raises:
-        ValueError: if timestamps came with them.
+        ValueError: if timestamps came with them, or if they would overtake waiting frames.
     """
     parts = frames if isinstance(frames, list | tuple) else [frames]
     tokens = [frame for frame in parts if isinstance(frame, FrameTokens)]
@@ -170,6 +175,11 @@ def as_frame_tokens(frames: object, timestamps: object = None) -> list[FrameToke
         return None
     if timestamps is not None:
         raise ValueError("timestamps go with images; FrameTokens carry their own")
+    if waiting:
+        raise ValueError(
+            f"{waiting} raw frame(s) still wait for their temporal patch to fill, and FrameTokens "
+            "would overtake them: push the missing raw frames first"
+        )
     return tokens
 
 

@@ -69,7 +69,9 @@ class GrowingTensor:
         return self._block.room
 
     def truncate(self, length: int) -> None:
-        """Forget everything behind `length` (undoing appends)."""
+        """Forget everything behind `length`; undone appends no longer count as copied."""
+        undone = self.view().narrow(self.dim, length, self.length - length)
+        self.bytes_copied -= undone.numel() * undone.element_size()
         if self._block.used == self.length:
             # What a fork may see stays used, so that a later append goes around it.
             self._block.used = max(length, self._block.shared)

@@ -58,7 +58,11 @@ def save_session(session: VideoSession, path: str | Path) -> None:
 
 
 def load_session(
-    path: str | Path, model: VideoModel, memory: CrossFrameMemory | None, reader: Reader | None
+    path: str | Path,
+    model: VideoModel,
+    memory: CrossFrameMemory | None,
+    reader: Reader | None,
+    archive: Archive | None,
 ) -> VideoSession:
     """The saved session on `model`.
 
@@ -81,7 +85,7 @@ def load_session(
     session = VideoSession(
         model,
         memory if memory is not None else _rebuild(header["memory"], CrossFrameMemory),
-        archive=_rebuild(header["archive"], Archive),
+        archive=archive if archive is not None else _rebuild(header["archive"], Archive),
         reader=reader if reader is not None else _rebuild(header["reader"], Reader),
         **header["settings"],
     )

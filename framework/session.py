@@ -111,7 +111,7 @@ class VideoSession:
             ValueError: for bad input, naming the value; the session stays as it was.
         """
         with self._undone_on_error():
-            tokens = as_frame_tokens(frames, timestamps)
+            tokens = as_frame_tokens(frames, timestamps, len(self._state.pending))
             if tokens is None:
                 self._state = queue_images(self._state, frames, timestamps)
                 self._pass_pending(self.model.frames_per_patch)
@@ -189,15 +189,16 @@ class VideoSession:
         model: VideoModel,
         memory: CrossFrameMemory | None = None,
         reader: Reader | None = None,
+        archive: Archive | None = None,
     ) -> VideoSession:
-        """Continue a saved session on the same model.
+        """Continue a saved session on the same model; `costs` start anew.
 
         Args:
-            memory, reader: instead of the saved ones (whose classes are imported by name).
+            memory, reader, archive: instead of the saved ones, whose classes are imported by name.
         """
         from .saving import load_session
 
-        return load_session(path, model, memory, reader)
+        return load_session(path, model, memory, reader, archive)
 
     @property
     def state(self) -> StreamState:
@@ -283,9 +284,8 @@ class VideoSession:
         self.check()
         back = self._checkpoint()
         try:
-            if self._state.pending:
-                self._pass_pending(1)
-                self.check()
+            self._pass_pending(1)
+            self.check()
             yield
         finally:
             self._restore(*back)

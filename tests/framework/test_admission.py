@@ -48,11 +48,11 @@ def ends(frame: FrameTokens) -> FrameTokens:
 
 
 def test_dropped_tokens_count_in_the_numbering() -> None:
-    state, entering = admit_frames([frame(4, 0), frame(3, 4)], Admits(ends), StreamState())
+    state, entering = admit_frames([frame(4, 20), frame(3, 24)], Admits(ends), StreamState())
     assert entering.index.tolist() == [[0, 3, 4, 6]] * 2
     assert entering.frame.tolist() == [0, 0, 1, 1]
-    assert entering.tokens.positions[0].tolist() == [[0, 3, 4, 6]] * 2
-    assert state.cursor == Cursor(7, 2, 7)
+    assert entering.tokens.positions[0].tolist() == [[20, 23, 24, 26]] * 2
+    assert state.cursor == Cursor(7, 2, 27)
     assert state.largest_frame == 4
 
 
@@ -85,9 +85,10 @@ def test_a_memory_sees_the_previous_whole_frame_and_its_own_state() -> None:
 
 
 def test_admitting_leaves_the_state_before_untouched() -> None:
-    before, _ = admit_frames([frame(4, 0)], Admits(ends), StreamState())
+    memory = Admits(ends)
+    before, _ = admit_frames([frame(4, 0)], memory, StreamState())
     cursor, held = before.cursor, dict(before.admission)
-    admit_frames([frame(4, 4)], Admits(ends), before)
+    admit_frames([frame(4, 4)], memory, before)
     assert before.cursor == cursor
     assert before.admission == held
 

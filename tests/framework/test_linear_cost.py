@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -73,17 +73,18 @@ def closed_form(carried: Sequence[int], tokens: int, *, batch: int = 1, mass: bo
     return [step_flops(model().spec, context_tokens=slots, **options) for slots in carried]
 
 
+@pytest.mark.parametrize("attention", ["auto", "plain", "chunked", "sdpa"])
 @pytest.mark.parametrize("kind", KINDS)
-@given(data=st.data())
-@settings(max_examples=8)
-def test_a_bounded_memory_costs_the_same_at_every_push_once_it_is_full(kind, data):
-    tokens, capacity = data.draw(st.integers(1, 7)), data.draw(st.integers(0, 20))
-    batch = data.draw(st.integers(1, 2))
-    attention = data.draw(st.sampled_from(["auto", "plain", "chunked", "sdpa"]))
+@given(tokens=st.integers(1, 7), capacity=st.integers(0, 20), batch=st.integers(1, 2))
+@settings(max_examples=4)
+@example(tokens=3, capacity=10, batch=2)
+def test_a_bounded_memory_costs_the_same_at_every_push_once_it_is_full(
+    kind, attention, tokens, capacity, batch
+):
     memory, full = bounded(kind, capacity, tokens)
     filling = -(-full // tokens)
     session = VideoSession(model(), memory, attention=attention)
-    flops = measured(session, tokens, filling + 6, batch)
+    flops = measured(session, tokens, filling + 4, batch)
     assert len(set(flops[filling:])) == 1
     assert sorted(set(flops)) == flops[: filling + 1]  # dearer with each push until then
     carried = [min(push * tokens, full) for push in range(len(flops))]

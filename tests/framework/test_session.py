@@ -293,3 +293,19 @@ def test_moved_slots_are_read_with_keys_rotated_to_their_new_place(axes: int) ->
     torch.testing.assert_close(read, produced[0], atol=1e-10, rtol=0)
     assert torch.equal(own.keys, other.keys[:, :, -3:]), "stored keys stay as produced"
     assert own.positions.max() == own.index.max() - 3
+
+
+def test_tokens_may_not_overtake_a_waiting_image() -> None:
+    session = VideoSession(ReferenceDecoder(patch=2), FullMemory())
+    session.push(torch.zeros(3, 4, 4, 3, dtype=torch.uint8))
+    with pytest.raises(ValueError, match=r"1 raw frame\(s\) still wait.*push the missing raw"):
+        session.push(FrameTokens(torch.zeros(1, 2, 24), torch.tensor([[[5, 6]]])))
+    assert session.cursor.frames == 1
+
+
+def test_asking_while_images_wait_does_not_add_up_as_copies() -> None:
+    session = VideoSession(ReferenceDecoder(patch=2), FullMemory())
+    session.push(torch.zeros(7, 4, 4, 3, dtype=torch.uint8))
+    for _ in range(40):
+        session.question_logits([1, 2])
+    assert session.archive.bytes_copied <= 3 * session.archive.bytes_held
