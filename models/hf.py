@@ -17,6 +17,7 @@ from ..framework import DecoderSpec, FrameTokens, VideoModel
 from ..framework.model import Generated, LayerAttention, Reading
 
 NAME = "crossframe"
+GREEDY = {"do_sample": False, "num_beams": 1, "num_return_sequences": 1}
 _RUNNING: ContextVar[LayerAttention] = ContextVar("crossframe_running_step")
 
 
@@ -36,7 +37,7 @@ class HFDecoder(VideoModel):
         self.hf_model: Any = model
         self.decoder: Any = decoder
         self.config: Any = decoder.config
-        _require_supported(self.config)
+        _require_supported(self.config, decoder)
         AttentionInterface.register(NAME, _attention)
         self._spec = spec_of(self.config)
         self._frequencies: dict[int, tuple[Tensor, float]] = {}
@@ -84,6 +85,11 @@ class HFDecoder(VideoModel):
         rotary: Any = self.decoder.rotary_emb
         with self._planned_rope(max_tokens):
             cos, sin = rotary(keys.new_empty(0, dtype=wide), flat.to(keys.device))
+            if cos.shape[-1] != keys.shape[-1]:
+                raise ValueError(
+                    f"{self.config.model_type} rotates {cos.shape[-1]} of {keys.shape[-1]} "
+                    "dimensions; memories that move slots need a rotary embedding of whole heads"
+                )
             # The scaling is in the stored keys already.
             cos, sin = (x.view(*keys.shape) / rotary.attention_scaling for x in (cos, sin))
         first, second = keys.to(wide).chunk(2, -1)
@@ -100,7 +106,7 @@ class HFDecoder(VideoModel):
         max_new_tokens: int,
         **generation: Any,
     ) -> Generated:
-        _require_one_sequence(generation)
+        _require_one_by_one(generation)
         cache = Cache(layers=[ReadingLayer(reading) for _ in range(self.spec.num_layers)])
         head = self.hf_model.get_output_embeddings()
         with self._running(reading, max_tokens), _first_logits(head) as seen:
@@ -111,7 +117,7 @@ class HFDecoder(VideoModel):
                 past_key_values=cache,
                 max_new_tokens=max_new_tokens,
                 use_cache=True,
-                **{"do_sample": False, **generation},
+                **(generation if "generation_config" in generation else GREEDY | generation),
             )
         sequence = ids if isinstance(ids, Tensor) else ids.sequences
         return Generated(sequence[0, token_ids.shape[1] :], seen[0])
@@ -154,8 +160,11 @@ class HFDecoder(VideoModel):
 
     def _planned_frequencies(self, max_tokens: int) -> tuple[Tensor, float]:
         if max_tokens not in self._frequencies:
-            compute = ROPE_INIT_FUNCTIONS["dynamic"]
-            self._frequencies[max_tokens] = compute(self.config, self.device, seq_len=max_tokens)
+            compute: Any = ROPE_INIT_FUNCTIONS["dynamic"]
+            # A tensor beyond the trained range, as the stock forward has it: that rounds the base.
+            beyond = max_tokens > self.trained_tokens
+            length = torch.tensor(max_tokens, device=self.device) if beyond else None
+            self._frequencies[max_tokens] = compute(self.config, self.device, seq_len=length)
         return self._frequencies[max_tokens]
 
 
@@ -208,7 +217,13 @@ def _attention(
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """What transformers calls in every layer; hands over to the running step."""
-    del attention_mask, kwargs
+    del attention_mask
+    for name in ("sliding_window", "softcap", "s_aux"):
+        if kwargs.get(name) is not None:
+            raise ValueError(
+                f"{type(module).__name__} asks for {name}={kwargs[name]}; cross-frame memories "
+                "need plain full attention in every layer"
+            )
     layer: Any = module.layer_idx
     output = _RUNNING.get()(layer, query, key, value, scaling)
     return output.transpose(1, 2).contiguous(), None
@@ -230,24 +245,43 @@ def _first_logits(head: nn.Module) -> Iterator[list[Tensor]]:
         handle.remove()
 
 
-def _require_supported(config: Any) -> None:
-    layers = set(config.to_dict().get("layer_types") or ["full_attention"])
+def _require_supported(config: Any, decoder: nn.Module) -> None:
+    sizes, family = config.to_dict(), config.model_type
+    needed = ("num_attention_heads", "num_key_value_heads", "intermediate_size")
+    missing = [name for name in needed if name not in sizes]
+    missing += [name for name in ("rotary_emb",) if name not in dict(decoder.named_children())]
+    if missing:
+        raise ValueError(
+            f"{family} is not a decoder like Qwen2 or Llama, with grouped-query attention and one "
+            f"rotary embedding: it lacks {missing}"
+        )
+    layers = set(sizes.get("layer_types") or ["full_attention"])
     if layers != {"full_attention"}:
         raise ValueError(
-            f"{config.model_type} has layers of type {sorted(layers)}; cross-frame memories need "
+            f"{family} has layers of type {sorted(layers)}; cross-frame memories need "
             "full_attention in every layer"
         )
-    rope = (config.to_dict().get("rope_parameters") or {}).get("rope_type", "default")
-    if rope == "longrope":
+    if (sizes.get("rope_parameters") or {}).get("rope_type") == "longrope":
         raise ValueError(
-            f"{config.model_type} uses longrope scaling, which cannot be fixed for a whole session"
+            f"{family} uses longrope scaling, which cannot be fixed for a whole session"
         )
-
-
-def _require_one_sequence(generation: Mapping[str, Any]) -> None:
-    for name in ("num_beams", "num_return_sequences"):
-        if generation.get(name, 1) != 1:
+    for name in ("logit_scale", "logits_scaling", "final_logit_softcapping"):
+        if sizes.get(name) not in (None, 1):
             raise ValueError(
-                f"ask decodes one sequence, got {name}={generation[name]}: leave it out and ask "
-                "several times to sample several answers"
+                f"{family} changes its logits by {name}={sizes[name]} behind the LM head, which is "
+                "not supported"
+            )
+
+
+def _require_one_by_one(generation: Mapping[str, Any]) -> None:
+    """Refuse what needs several sequences, or other passes than one per new token."""
+    config = generation.get("generation_config")
+    given = {**(config.to_dict() if config else {}), **generation}
+    several = ("num_beams", "num_return_sequences")
+    for name in (*several, "assistant_model", "prompt_lookup_num_tokens", "guidance_scale"):
+        if given.get(name) not in (None, 1):
+            remedy = " and ask several times to sample several answers" if name in several else ""
+            raise ValueError(
+                f"ask decodes one sequence, token by token, got {name}={given[name]}: leave it out"
+                f"{remedy}"
             )

@@ -13,7 +13,6 @@ from ..framework import Cursor, FrameTokens
 from .hf import HFDecoder
 
 LAYOUTS = ("chat", "video_first")
-_QUESTION = "\N{OBJECT REPLACEMENT CHARACTER}"
 
 
 class InternVL3(HFDecoder):
@@ -30,8 +29,8 @@ class InternVL3(HFDecoder):
             `<img>...</img>` and a newline per frame (259 tokens), then the whole chat template.
 
     Raises:
-        ValueError: for another model family, an unknown layout, or a tokenizer without the image
-            tokens.
+        ValueError: for another model family, another processor, an unknown layout, or a tokenizer
+            whose image tokens are not the model's.
     """
 
     def __init__(
@@ -46,14 +45,19 @@ class InternVL3(HFDecoder):
                 "InternVL3 wraps an InternVLForConditionalGeneration, got "
                 f"{type(model).__name__}; use load_model to pick the adapter by checkpoint"
             )
+        if not isinstance(processor, InternVLProcessor):
+            raise ValueError(
+                "InternVL3 needs the InternVLProcessor of the checkpoint, got "
+                f"{type(processor).__name__}"
+            )
         if layout not in LAYOUTS:
             raise ValueError(f"layout must be one of {LAYOUTS}, got {layout!r}")
         super().__init__(model, model.model.language_model)
         self.vlm: Any = model
         self.processor: Any = processor
         self.layout = layout
-        self._prefix, self._joint, self._suffix = self._chat_parts()
         self._require_image_tokens()
+        self._prefix, _ = self._around_video("")
 
     def encode(
         self, frames: Tensor, timestamps: Sequence[float | None], cursor: Cursor
@@ -92,7 +96,7 @@ class InternVL3(HFDecoder):
                     "frames are pushed and not written into the question"
                 )
         if self.layout == "chat":
-            text = self._joint + question + self._suffix
+            _, text = self._around_video(question)
         else:
             text = self._render([{"type": "text", "text": question}])
         return torch.tensor([self._tokenize(text)])
@@ -133,12 +137,16 @@ class InternVL3(HFDecoder):
             shared += 1
         return alone[:shared]
 
-    def _chat_parts(self) -> tuple[str, str, str]:
-        """Text before the video, between video and question, and behind the question."""
-        text = self._render([{"type": "video"}, {"type": "text", "text": _QUESTION}])
-        prefix, _, rest = text.partition(self.processor.video_token)
-        joint, _, suffix = rest.partition(_QUESTION)
-        return prefix, joint, suffix
+    def _around_video(self, question: str) -> tuple[str, str]:
+        """The chat prompt before and after the video."""
+        text = self._render([{"type": "video"}, {"type": "text", "text": question}])
+        before, video, after = text.partition(self.processor.video_token)
+        if not video:
+            raise ValueError(
+                f"the processor's chat template puts no {self.processor.video_token} into the "
+                "prompt: load the processor of an InternVL3 checkpoint"
+            )
+        return before, after
 
     def _render(self, content: list[dict[str, str]]) -> str:
         messages = [{"role": "user", "content": content}]

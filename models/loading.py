@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoProcessor, InternVLForConditionalGeneration
+from safetensors import SafetensorError, safe_open
+from transformers import (
+    AutoConfig,
+    AutoProcessor,
+    InternVLForConditionalGeneration,
+    PreTrainedModel,
+)
 
 from .hf import HFDecoder
 from .internvl3 import InternVL3
@@ -31,8 +37,8 @@ def load_model(
         options: of the adapter, e.g. `layout`.
 
     Raises:
-        ValueError: for a model family without an adapter, a folder without a checkpoint, or a
-            dtype the device cannot run.
+        ValueError: for a model family without an adapter, a folder without a whole checkpoint, or
+            a dtype the device cannot run.
     """
     config = _config(name_or_path)
     families: dict[str, Callable[..., HFDecoder]] = {"internvl": _load_internvl3}
@@ -41,7 +47,7 @@ def load_model(
             f"{name_or_path} is of family {config.model_type!r}, which has no adapter; there are "
             f"adapters for {sorted(families)}, and DecoderModel takes raw text decoders"
         )
-    target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    target = _as_device(device)
     wanted = _as_dtype(dtype) if dtype is not None else None
     if wanted is not None:
         _require_runnable(target, wanted)
@@ -51,29 +57,81 @@ def load_model(
 def _load_internvl3(
     name: str | Path, device: torch.device, dtype: torch.dtype | None, **options: Any
 ) -> InternVL3:
-    model = InternVLForConditionalGeneration.from_pretrained(
-        name,
-        dtype="auto" if dtype is None else dtype,
-        attn_implementation="sdpa",
-        use_safetensors=True,
-    )
-    processor: Any = AutoProcessor.from_pretrained(name)
+    processor: Any = _processor(name)
+    model: Any = _weights(InternVLForConditionalGeneration, name, dtype)
     _require_runnable(device, model.dtype)
-    moved: Any = model.eval()
-    return InternVL3(moved.to(device), processor, **options)
+    return InternVL3(model.eval().to(device), processor, **options)
+
+
+def _weights(family: Any, name: str | Path, dtype: torch.dtype | None) -> PreTrainedModel:
+    """A model with every weight from the checkpoint; transformers would make up missing ones."""
+    _require_whole_files(Path(name))
+    try:
+        model, found = family.from_pretrained(
+            name,
+            dtype="auto" if dtype is None else dtype,
+            attn_implementation="sdpa",
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{name} has no complete set of safetensors: {error}") from error
+    for kind in ("missing_keys", "mismatched_keys"):
+        if found[kind]:
+            raise ValueError(
+                f"the weights in {name} do not fit its config.json, {kind}: "
+                f"{sorted(found[kind])[:3]}; download the checkpoint anew"
+            )
+    return model
+
+
+def _require_whole_files(folder: Path) -> None:
+    for file in sorted(folder.glob("*.safetensors")):
+        try:
+            with safe_open(file, "pt"):
+                pass
+        except SafetensorError as error:
+            raise ValueError(f"{file} is damaged or cut off, download it anew ({error})") from error
+
+
+def _processor(name: str | Path) -> Any:
+    try:
+        return AutoProcessor.from_pretrained(name, trust_remote_code=False)
+    except (OSError, AttributeError) as error:
+        raise ValueError(
+            f"{name} has no processor with InternVL's image tokens: give the folder all files of "
+            f"the checkpoint ({error})"
+        ) from error
 
 
 def _config(name_or_path: str | Path) -> Any:
     path = Path(name_or_path)
+    if path.is_file():
+        raise ValueError(f"{path} is a file: give the checkpoint's folder")
     if path.is_dir() and not (path / "config.json").is_file():
         raise ValueError(f"{path} is a folder without config.json: give a checkpoint's folder")
     try:
-        return AutoConfig.from_pretrained(name_or_path)
-    except OSError as error:
+        return AutoConfig.from_pretrained(name_or_path, trust_remote_code=False)
+    except (OSError, TypeError) as error:  # TypeError: config.json holds no object
         raise ValueError(
             f"no checkpoint at {name_or_path}: give a local folder with config.json and "
             f"safetensors, or a hub name while online ({error})"
         ) from error
+
+
+def _as_device(device: str | torch.device | None) -> torch.device:
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        target = torch.device(device)
+        torch.empty(0, device=target)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"there is no device {str(device)!r} here: use 'cpu', or 'cuda' where torch sees a GPU "
+            f"({str(error).splitlines()[0]})"
+        ) from error
+    return target
 
 
 def _as_dtype(dtype: str | torch.dtype) -> torch.dtype:

@@ -1,0 +1,263 @@
+"""From a folder to an adapter: what loads, and what a damaged or foreign checkpoint is told."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+from crossframe.framework import FullMemory, VideoSession
+from crossframe.models import InternVL3, load_model
+from crossframe.models.tiny import (
+    save_tiny_checkpoint,
+    tiny_internvl,
+    tiny_processor,
+    tiny_tokenizer,
+)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_checkpoint(tmp_path_factory.mktemp("whole"), layers=1)
+
+
+@pytest.fixture
+def copied(checkpoint: Path, tmp_path: Path) -> Path:
+    """A checkpoint to break."""
+    return Path(shutil.copytree(checkpoint, tmp_path / "copied"))
+
+
+def edit_weights(folder: Path, **changes: torch.Tensor | None) -> None:
+    """Replace weights whose name ends like the key (`_` for `.`), or take them out."""
+    file = folder / "model.safetensors"
+    weights = load_file(file)
+    for ending, value in changes.items():
+        name = next(name for name in weights if name.replace(".", "_").endswith(ending))
+        if value is None:
+            del weights[name]
+        else:
+            weights[name] = value
+    save_file(weights, file, {"format": "pt"})
+
+
+def edit_config(folder: Path, **changes: Any) -> None:
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | changes), "utf-8")
+
+
+# What loads
+
+
+@pytest.mark.parametrize("layout", ["chat", "video_first"])
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_loaded_model_answers_like_the_saved_one(tmp_path, tied, layout):
+    options = {"seed": 3, "tie_word_embeddings": tied}
+    folder = save_tiny_checkpoint(tmp_path, **options)
+    loaded = load_model(folder, device="cpu", layout=layout)
+    assert isinstance(loaded, InternVL3)
+    assert not loaded.hf_model.training
+    assert loaded.layout == layout
+    frames = torch.randint(0, 256, (3, 30, 40, 3), dtype=torch.uint8)
+    answers = []
+    for model in (loaded, InternVL3(*tiny_internvl(**options), layout=layout)):
+        session = VideoSession(model, FullMemory())
+        session.push(frames)
+        answers.append(session.ask("What happens?", max_new_tokens=5))
+    assert torch.equal(answers[0].first_logits, answers[1].first_logits)
+    assert answers[0].text == answers[1].text
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [
+        (None, torch.float32),
+        ("float64", torch.float64),
+        ("bfloat16", torch.bfloat16),
+        ("float16", torch.float16),
+        (torch.float64, torch.float64),
+    ],
+    ids=str,
+)
+def test_the_dtype_is_the_checkpoints_or_the_one_asked_for(checkpoint, dtype, expected):
+    model = load_model(str(checkpoint), device=torch.device("cpu"), dtype=dtype)
+    assert {parameter.dtype for parameter in model.hf_model.parameters()} == {expected}
+    assert model.dtype == expected
+    session = VideoSession(model, FullMemory())
+    session.push(torch.zeros(2, 30, 40, 3, dtype=torch.uint8))
+    assert session.ask("What?", max_new_tokens=2).first_logits.isfinite().all()
+
+
+def test_shards_load_like_one_file(tmp_path):
+    model, processor = tiny_internvl(layers=1)
+    model.save_pretrained(tmp_path, max_shard_size="100KB")
+    processor.save_pretrained(tmp_path)
+    shards = sorted(tmp_path.glob("*.safetensors"))
+    assert len(shards) > 2
+    loaded = load_model(tmp_path).hf_model.state_dict()
+    assert all(torch.equal(value, loaded[name]) for name, value in model.state_dict().items())
+    shards[1].write_bytes(shards[1].read_bytes()[:-100])
+    with pytest.raises(ValueError, match=f"{shards[1].name} is damaged or cut off, download"):
+        load_model(tmp_path)
+    shards[1].unlink()
+    with pytest.raises(ValueError, match=f"no complete set of safetensors.*{shards[1].name}"):
+        load_model(tmp_path)
+
+
+# Settings
+
+
+@pytest.mark.parametrize("dtype", ["int4", "torch.float32", "float8_e4m3fn", "auto"])
+def test_an_unknown_dtype_is_refused(checkpoint, dtype):
+    with pytest.raises(ValueError, match=f"one of .*'bfloat16'.*, got '{dtype}'"):
+        load_model(checkpoint, dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.bool, torch.complex64, torch.float8_e4m3fn])
+def test_a_dtype_the_device_cannot_run_is_refused_before_anything_is_read(copied, dtype):
+    (copied / "model.safetensors").write_bytes(b"never read")
+    with pytest.raises(ValueError, match=f"cpu cannot run {dtype}: choose another dtype"):
+        load_model(copied, device="cpu", dtype=dtype)
+
+
+def test_a_checkpoint_whose_own_dtype_the_device_cannot_run_is_refused(checkpoint, monkeypatch):
+    def softmax(*_: Any, **__: Any) -> None:
+        raise RuntimeError('"softmax_kernel_impl" not implemented for this device')
+
+    monkeypatch.setattr(torch.Tensor, "softmax", softmax)
+    with pytest.raises(ValueError, match=r"cpu cannot run torch\.float32.*softmax_kernel_impl"):
+        load_model(checkpoint, device="cpu")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_a_device_that_is_not_there_is_refused(checkpoint):
+    with pytest.raises(ValueError, match="cuda cannot run"):
+        load_model(checkpoint, device="cuda", dtype="float32")
+
+
+def test_an_unknown_layout_or_option_is_refused(checkpoint):
+    with pytest.raises(ValueError, match="layout must be one of"):
+        load_model(checkpoint, layout="vertical")
+    with pytest.raises(TypeError, match="layuot"):
+        load_model(checkpoint, layuot="chat")
+
+
+# Other families
+
+
+def test_a_raw_decoder_is_sent_to_decoder_model(tmp_path):
+    folder = save_tiny_checkpoint(tmp_path, "qwen2", layers=1)
+    with pytest.raises(ValueError, match=r"family 'qwen2', which has no adapter.*DecoderModel"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("family", ["Bert", "Llama", "LlavaOnevision"])
+def test_a_family_without_an_adapter_is_named(tmp_path, family):
+    config = getattr(transformers, family + "Config")()
+    config.save_pretrained(tmp_path)
+    message = rf"{tmp_path} is of family '{config.model_type}'.*adapters for \['internvl'\]"
+    with pytest.raises(ValueError, match=message):
+        load_model(tmp_path)
+
+
+# Broken and foreign folders
+
+
+def test_a_place_without_a_checkpoint_is_named(tmp_path, checkpoint):
+    with pytest.raises(ValueError, match=f"no checkpoint at {tmp_path / 'nowhere'}: give a local"):
+        load_model(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="no checkpoint at nobody/nothing"):
+        load_model("nobody/nothing")
+    with pytest.raises(ValueError, match=f"{tmp_path} is a folder without config.json"):
+        load_model(tmp_path)
+    for file in ("config.json", "model.safetensors"):
+        with pytest.raises(ValueError, match=f"{file} is a file: give the checkpoint's folder"):
+            load_model(checkpoint / file)
+
+
+@pytest.mark.parametrize("text", ["{", "", "[]", "{}", '{"model_type": "unheard_of"}'])
+def test_a_config_that_is_none_is_refused(copied, text):
+    (copied / "config.json").write_text(text, "utf-8")
+    with pytest.raises(ValueError, match=f"{copied}|unheard_of"):
+        load_model(copied)
+
+
+@pytest.mark.parametrize("left", [0, 5, 1000, -1], ids=lambda left: f"{left} bytes")
+def test_weights_that_were_cut_off_are_named(copied, left):
+    file = copied / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:left])
+    with pytest.raises(ValueError, match=f"{file} is damaged or cut off, download it anew"):
+        load_model(copied)
+
+
+def test_a_missing_weight_is_not_made_up(copied):
+    edit_weights(copied, lm_head_weight=None)
+    with pytest.raises(ValueError, match=r"do not fit its config.json, missing.*lm_head.weight"):
+        load_model(copied)
+
+
+def test_a_weight_of_another_shape_is_named(copied):
+    edit_weights(copied, lm_head_weight=torch.zeros(5, 64))
+    with pytest.raises(ValueError, match=r"mismatched.*lm_head.weight.*\[5, 64\].*anew"):
+        load_model(copied)
+
+
+def test_weights_that_are_not_safetensors_are_not_read(copied):
+    """A pickle may run code when it is read."""
+    file = copied / "model.safetensors"
+    torch.save(load_file(file), copied / "pytorch_model.bin")
+    file.unlink()
+    with pytest.raises(ValueError, match=f"{copied} has no complete set of safetensors"):
+        load_model(copied)
+
+
+@pytest.mark.parametrize("model_type", ["internvl", "unheard_of"])
+def test_code_in_the_folder_is_never_run(copied, tmp_path, model_type, monkeypatch):
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked on the terminal"))
+    ran = tmp_path / "ran"
+    (copied / "evil.py").write_text(f"open({str(ran)!r}, 'w')\n", "utf-8")
+    names = ("AutoConfig", "AutoModel", "AutoModelForImageTextToText", "AutoProcessor")
+    edit_config(copied, model_type=model_type, auto_map=dict.fromkeys(names, "evil.Thing"))
+    if model_type == "internvl":
+        assert isinstance(load_model(copied), InternVL3)
+    else:
+        with pytest.raises(ValueError, match=r"unheard_of|custom code"):
+            load_model(copied)
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize("file", ["processor_config.json", "tokenizer_config.json"])
+def test_a_folder_without_its_processor_is_told(copied, file):
+    (copied / file).unlink()
+    with pytest.raises(ValueError, match=f"{copied} has no processor with InternVL's image tokens"):
+        load_model(copied)
+
+
+def test_a_tokenizer_without_the_image_tokens_is_told(copied):
+    plain = transformers.Qwen2Tokenizer(vocab=tiny_tokenizer().get_vocab(), merges=[])
+    plain.save_pretrained(copied)
+    with pytest.raises(ValueError, match="no processor with InternVL's image tokens"):
+        load_model(copied)
+
+
+def test_a_processor_of_another_checkpoint_is_told(copied):
+    edit_config(copied, image_token_id=3)
+    expected = tiny_processor().image_token_id
+    with pytest.raises(ValueError, match=f"the id {expected}, the model expects 3: load the"):
+        load_model(copied)
+
+
+def test_a_folder_without_a_chat_template_is_told(copied):
+    (copied / "chat_template.jinja").unlink()
+    with pytest.raises(ValueError, match="chat template"):
+        load_model(copied)
+
+
+@pytest.mark.parametrize("device", ["toaster", "cuda:99"])
+def test_a_device_that_is_not_there_is_named(tmp_path: Path, device: str) -> None:
+    folder = save_tiny_checkpoint(tmp_path / "checkpoint", "internvl3")
+    with pytest.raises(ValueError, match=f"there is no device '{device}' here: use 'cpu'"):
+        load_model(folder, device=device)
