@@ -95,6 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--frames", type=int, default=BenchSettings.frames)
     parser.add_argument("--repeats", type=int, default=BenchSettings.repeats)
     options = parser.parse_args(arguments)
+    # One thread: two that wait for each other on a shared machine measure the waiting.
+    torch.set_num_threads(1)
     settings = BenchSettings(frames=options.frames, repeats=options.repeats)
     model = decoder(settings)
     rows = measure(model, settings)

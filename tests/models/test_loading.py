@@ -132,12 +132,6 @@ def test_a_checkpoint_whose_own_dtype_the_device_cannot_run_is_refused(checkpoin
         load_model(checkpoint, device="cpu")
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
-def test_a_device_that_is_not_there_is_refused(checkpoint):
-    with pytest.raises(ValueError, match="cuda cannot run"):
-        load_model(checkpoint, device="cuda", dtype="float32")
-
-
 def test_an_unknown_layout_or_option_is_refused(checkpoint):
     with pytest.raises(ValueError, match="layout must be one of"):
         load_model(checkpoint, layout="vertical")
