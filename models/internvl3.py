@@ -11,6 +11,7 @@ from transformers import InternVLForConditionalGeneration, InternVLProcessor
 
 from ..framework import Cursor, FrameTokens
 from .hf import HFDecoder
+from .prompt import stable_prefix, surround, text_tokens
 
 LAYOUTS = ("chat", "video_first")
 
@@ -63,30 +64,11 @@ class InternVL3(HFDecoder):
         self, frames: Tensor, timestamps: Sequence[float | None], cursor: Cursor
     ) -> FrameTokens:
         """One frame [1, height, width, 3] as lead-in, `<img>`, visual tokens, `</img>`, tail."""
-        features = self._features(frames)
         before, after = self._markers(cursor)
-        token_ids = [*before, *[self.processor.image_token_id] * features.shape[1], *after]
-        visual = torch.zeros(1, len(token_ids), dtype=torch.bool)
-        visual[:, len(before) : len(before) + features.shape[1]] = True
-        text = self.embed(torch.tensor([before + after]))
-        embeds = torch.cat([text[:, : len(before)], features, text[:, len(before) :]], 1)
-        return FrameTokens(
-            embeds=embeds,
-            positions=self.text_positions(cursor, 1, len(token_ids)),
-            visual=visual.to(embeds.device),
-            timestamp=timestamps[0],
-        )
+        return surround(self, before, self._features(frames), after, cursor, timestamps[0])
 
     def prologue(self, cursor: Cursor) -> FrameTokens | None:
-        token_ids = self._prologue_ids()
-        if not token_ids:
-            return None
-        embeds = self.embed(torch.tensor([token_ids]))
-        return FrameTokens(
-            embeds=embeds,
-            positions=self.text_positions(cursor, 1, len(token_ids)),
-            visual=torch.zeros(1, len(token_ids), dtype=torch.bool, device=embeds.device),
-        )
+        return text_tokens(self, self._around_first_frame()[0], cursor)
 
     def question_ids(self, question: str) -> Tensor:
         for token in (self.processor.image_token, self.processor.video_token):
@@ -123,19 +105,13 @@ class InternVL3(HFDecoder):
     def _lead_ids(self, number: int) -> list[int]:
         if number:
             return self._tokenize(f"\nFrame{number + 1}: ")
-        # The first lead-in continues the chat prefix: tokenised together, then cut.
-        together = self._tokenize(self._prefix + "Frame1: ")
-        return together[len(self._prologue_ids()) :]
+        return self._around_first_frame()[1]
 
-    def _prologue_ids(self) -> list[int]:
-        """The chat prefix, as far as its tokens do not depend on what follows."""
+    def _around_first_frame(self) -> tuple[list[int], list[int]]:
+        """The chat prefix, as far as its tokens do not depend on what follows, and what follows."""
         if self.layout == "video_first":
-            return []
-        alone, together = self._tokenize(self._prefix), self._tokenize(self._prefix + "Frame1: ")
-        shared = 0
-        while shared < len(alone) and alone[shared] == together[shared]:
-            shared += 1
-        return alone[:shared]
+            return [], []
+        return stable_prefix(self._tokenize, self._prefix, "Frame1: ")
 
     def _around_video(self, question: str) -> tuple[str, str]:
         """The chat prompt before and after the video."""

@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from transformers import (
-    AutoConfig,
     AutoProcessor,
     InternVLForConditionalGeneration,
+    PreTrainedConfig,
     PreTrainedModel,
 )
 
+from .eagle2_5 import load_eagle2_5
 from .hf import HFDecoder
 from .internvl3 import InternVL3
 
@@ -40,18 +41,23 @@ def load_model(
         ValueError: for a model family without an adapter, a folder without a whole checkpoint, or
             a dtype the device cannot run.
     """
-    config = _config(name_or_path)
-    families: dict[str, Callable[..., HFDecoder]] = {"internvl": _load_internvl3}
-    if config.model_type not in families:
+    family = _family(name_or_path)
+    families: dict[str, Callable[..., HFDecoder]] = {
+        "eagle_2_5_vl": load_eagle2_5,
+        "internvl": _load_internvl3,
+    }
+    if family not in families:
         raise ValueError(
-            f"{name_or_path} is of family {config.model_type!r}, which has no adapter; there are "
-            f"adapters for {sorted(families)}, and DecoderModel takes raw text decoders"
+            f"{name_or_path} is of family {family!r}, which has no adapter; there are adapters for "
+            f"{sorted(families)}, and DecoderModel takes raw text decoders"
         )
     target = _as_device(device)
     wanted = _as_dtype(dtype) if dtype is not None else None
     if wanted is not None:
         _require_runnable(target, wanted)
-    return families[config.model_type](name_or_path, target, wanted, **options)
+    model = families[family](name_or_path, target, wanted, **options)
+    _require_runnable(target, model.dtype)
+    return model
 
 
 def _load_internvl3(
@@ -105,15 +111,17 @@ def _processor(name: str | Path) -> Any:
         ) from error
 
 
-def _config(name_or_path: str | Path) -> Any:
+def _family(name_or_path: str | Path) -> str:
+    """The `model_type` in config.json; read as data, so that no remote code is asked for."""
     path = Path(name_or_path)
     if path.is_file():
         raise ValueError(f"{path} is a file: give the checkpoint's folder")
     if path.is_dir() and not (path / "config.json").is_file():
         raise ValueError(f"{path} is a folder without config.json: give a checkpoint's folder")
     try:
-        return AutoConfig.from_pretrained(name_or_path, trust_remote_code=False)
-    except (OSError, TypeError) as error:  # TypeError: config.json holds no object
+        config, _ = PreTrainedConfig.get_config_dict(name_or_path)
+        return str(config["model_type"])
+    except (OSError, TypeError, KeyError) as error:  # no object, or none with a model_type
         raise ValueError(
             f"no checkpoint at {name_or_path}: give a local folder with config.json and "
             f"safetensors, or a hub name while online ({error})"

@@ -152,7 +152,7 @@ def test_a_raw_decoder_is_sent_to_decoder_model(tmp_path):
 def test_a_family_without_an_adapter_is_named(tmp_path, family):
     config = getattr(transformers, family + "Config")()
     config.save_pretrained(tmp_path)
-    message = rf"{tmp_path} is of family '{config.model_type}'.*adapters for \['internvl'\]"
+    message = rf"{tmp_path} is of family '{config.model_type}'.*adapters for .*'internvl'"
     with pytest.raises(ValueError, match=message):
         load_model(tmp_path)
 
