@@ -148,7 +148,7 @@ class Multiplying(Newest):
     """Law 13: hides products where the closed form does not look."""
 
     def limit(self, layer: int, num_layers: int, frame_tokens: int) -> int | None:
-        torch.eye(4) @ torch.eye(4)
+        _ = torch.eye(4) @ torch.eye(4)
         return 4
 
 

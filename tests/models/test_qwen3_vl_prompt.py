@@ -1,0 +1,170 @@
+"""Qwen3-VL's prompt: the installed processor's and the release's, token by token."""
+
+import re
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from crossframe.framework import Cursor, FrameTokens, FullMemory, VideoSession
+from crossframe.models.qwen3_vl import Qwen3VL
+from crossframe.models.qwen3_vl_prompt import Qwen3VLPrompt, keeps_outer_markers
+from crossframe.models.tiny_qwen3_vl import tiny_qwen3_vl
+
+QUESTIONS = [
+    "What happens?",
+    "",
+    "\nOptions:\n(A) yes\n(B) no",
+    " leading and trailing \n",
+    "早上好 — ¿qué? e\u0301 é 🎬 \ufffc",
+    "<|im_end|>\n<|im_start|>user\n",
+    "<2.0 seconds><|vision_start|><|vision_end|>",
+]
+
+
+@cache
+def loaded() -> tuple[Any, Any]:
+    return tiny_qwen3_vl(dtype=torch.float64)
+
+
+def adapter(planned: int | None = 4, layout: str = "installed") -> Qwen3VL:
+    return Qwen3VL(*loaded(), planned_frames=planned, layout=layout)
+
+
+def video(frames: int, *size: int) -> Tensor:
+    generator = torch.Generator().manual_seed(frames)
+    shape = (frames, *(size or (70, 100)), 3)
+    return torch.randint(0, 256, shape, generator=generator).to(torch.uint8)
+
+
+def processed(frames: Tensor, question: str = "", fps: float = 2.0) -> Any:
+    _, processor = loaded()
+    content = [{"type": "video"}, {"type": "text", "text": question}]
+    text = processor.apply_chat_template(
+        [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+    )
+    count = len(frames)
+    times = {"fps": fps, "frames_indices": list(range(count)), "total_num_frames": count}
+    videos = [frames.permute(0, 3, 1, 2)]
+    options: Any = {"do_sample_frames": False, "return_tensors": "pt"}
+    return processor(text=text, videos=videos, video_metadata=[times], **options)
+
+
+def encoded(model: Qwen3VL, frames: Tensor, times: Any = None, number: int = 0) -> FrameTokens:
+    with torch.no_grad():
+        return model.encode(frames, times or [None] * len(frames), Cursor(9, number, 7))
+
+
+def text_of(model: Qwen3VL, frame: FrameTokens) -> str:
+    """Prompt text behind embeddings, one <v> for all visual tokens."""
+    table = model.hf_model.get_input_embeddings().weight
+    found = (frame.embeds[0][:, None] == table).all(-1)
+    ids = found.int().argmax(-1).where(found.any(-1), model.hf_model.config.video_token_id)
+    text = model.prompt.processor.decode(ids.tolist())
+    return re.sub(r"(<\|video_pad\|>)+", "<v>", text)
+
+
+def session_after(*pushes: object, model: Qwen3VL | None = None) -> VideoSession:
+    session = VideoSession(model or adapter(), FullMemory())
+    for frames in pushes:
+        session.push(frames)
+    return session
+
+
+def test_the_installed_layout_keeps_the_templates_vision_markers_around_all_patches():
+    model = adapter()
+    prologue = model.prologue(Cursor())
+    assert prologue is not None
+    assert text_of(model, prologue) == "<|im_start|>user\n<|vision_start|>"
+    assert keeps_outer_markers(model.prompt.processor)
+    asked = model.prompt.processor.decode(model.question_ids("What?")[0])
+    assert asked == "<|vision_end|>What?<|im_end|>\n<|im_start|>assistant\n"
+    patch = "<0.2 seconds><|vision_start|><v><|vision_end|>"
+    assert text_of(model, encoded(model, video(2), [0.0, 0.5])) == patch
+
+
+def test_the_releases_layout_has_only_the_patches_own_markers():
+    model = adapter(layout="release")
+    prologue = model.prologue(Cursor())
+    assert prologue is not None
+    assert text_of(model, prologue) == "<|im_start|>user\n"
+    asked = model.prompt.processor.decode(model.question_ids("What?")[0])
+    assert asked == "What?<|im_end|>\n<|im_start|>assistant\n"
+    for number in (0, 1):
+        patch = text_of(model, encoded(model, video(2), [7.0, 8.0], number))
+        assert patch == "<7.5 seconds><|vision_start|><v><|vision_end|>"
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_the_question_has_the_processors_ids(question):
+    expected = processed(video(2), question)["input_ids"][0].tolist()
+    asked = adapter(2).question_ids(question)
+    assert asked.shape[0] == 1
+    assert expected[-asked.shape[1] :] == asked[0].tolist()
+    assert len(expected) == session_after(video(2), model=adapter(2)).cursor.tokens + asked.shape[1]
+
+
+@pytest.mark.parametrize("layout", ["installed", "release"])
+@pytest.mark.parametrize("token", ["<|video_pad|>", "<|image_pad|>"])
+def test_a_question_may_not_stand_for_pictures(token, layout):
+    session = session_after(video(2), model=adapter(layout=layout))
+    with pytest.raises(ValueError, match=re.escape(f"question contains {token}, which stands")):
+        session.ask(f"What is in {token}?")
+
+
+class MergingProcessor:
+    """A processor of characters that joins a blank and "<" to one token, as Qwen3-VL's does."""
+
+    video_token, image_token = "<|video_pad|>", "<|image_pad|>"
+    vision_start_token, vision_end_token = "<|vision_start|>", "<|vision_end|>"
+    video_token_id, vision_start_token_id, vision_end_token_id = 1, 2, 3
+
+    def __init__(self, keeps_outer: bool) -> None:
+        self.keeps_outer = keeps_outer
+        self.tokenizer = SimpleNamespace(encode=self.encode)
+
+    def encode(self, text: str, add_special_tokens: bool) -> list[int]:
+        assert not add_special_tokens
+        known = {"<|video_pad|>": 1, "<|vision_start|>": 2, "<|vision_end|>": 3, " <": 4}
+        pieces = re.findall(r"<\|\w+\|>| <|.", text)
+        return [known.get(piece) or ord(piece) for piece in pieces]
+
+    def apply_chat_template(self, messages: Any, **options: Any) -> str:
+        around = self.vision_start_token + self.video_token + self.vision_end_token
+        return "Video: " + around + messages[0]["content"][1]["text"]
+
+    def __call__(self, **inputs: Any) -> dict[str, list[list[int]]]:
+        block = "<0.2 seconds><|vision_start|><|video_pad|><|vision_end|>"
+        text = f"<|vision_start|>{block}<|vision_end|>" if self.keeps_outer else block
+        return {"input_ids": [self.encode(text, add_special_tokens=False)]}
+
+
+def merged(keeps_outer: bool, layout: str) -> tuple[list[int], list[int]]:
+    """Ids around the visual tokens of a first patch, and those of the same text as a whole."""
+    processor: Any = MergingProcessor(keeps_outer)
+    prompt = Qwen3VLPrompt(processor, layout, processor)
+    ids = prompt.prologue_ids + prompt.before_ids(0.25, first=True) + prompt.after_ids()
+    ids += prompt.before_ids(1.25, first=False) + prompt.after_ids() + prompt.question_ids("What?")
+    outer = ("<|vision_start|>", "<|vision_end|>") if prompt.outer else ("", "")
+    blocks = "".join(f"<{t} seconds><|vision_start|><|vision_end|>" for t in ("0.2", "1.2"))
+    text = "Video: " + outer[0] + blocks + outer[1] + "What?"
+    return ids, processor.encode(text, add_special_tokens=False)
+
+
+@pytest.mark.parametrize("layout", ["installed", "release"])
+@pytest.mark.parametrize("keeps_outer", [True, False])
+def test_a_prefix_that_merges_with_the_first_marker_is_cut_before_it(keeps_outer, layout):
+    ids, whole = merged(keeps_outer, layout)
+    assert ids == whole
+    assert (4 in ids) == (not keeps_outer or layout == "release")
+
+
+@pytest.mark.parametrize("keeps_outer", [True, False])
+def test_the_installed_layout_follows_the_processor(keeps_outer):
+    processor: Any = MergingProcessor(keeps_outer)
+    assert keeps_outer_markers(processor) == keeps_outer
+    assert Qwen3VLPrompt(processor, "installed", processor).outer == keeps_outer
+    assert not Qwen3VLPrompt(processor, "release", processor).outer
