@@ -18,6 +18,7 @@ from transformers import (
 from .eagle2_5 import load_eagle2_5
 from .hf import HFDecoder
 from .internvl3 import InternVL3
+from .qwen3_vl import load_qwen3_vl
 
 
 def load_model(
@@ -45,6 +46,8 @@ def load_model(
     families: dict[str, Callable[..., HFDecoder]] = {
         "eagle_2_5_vl": load_eagle2_5,
         "internvl": _load_internvl3,
+        "qwen3_vl": load_qwen3_vl,
+        "qwen3_vl_moe": load_qwen3_vl,
     }
     if family not in families:
         raise ValueError(

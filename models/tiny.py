@@ -63,7 +63,7 @@ def tiny_tokenizer() -> transformers.Qwen2Tokenizer:
 
     A turn ends with ``<|im_end|>``. As in Qwen2, text comes back in Unicode's normal form C.
     """
-    vocab, merges = _learnt_pieces()
+    vocab, merges = learnt_pieces()
     special = {token: len(vocab) + place for place, token in enumerate(SPECIAL_TOKENS)}
     return transformers.Qwen2Tokenizer(
         vocab=vocab | special,
@@ -120,7 +120,7 @@ def tiny_internvl(
         image_seq_length=processor.image_seq_length,
         tie_word_embeddings=text_config.tie_word_embeddings,
     )
-    return _random_model(transformers.AutoModelForImageTextToText, config, seed, dtype), processor
+    return random_model(transformers.AutoModelForImageTextToText, config, seed, dtype), processor
 
 
 def tiny_qwen2(
@@ -130,7 +130,7 @@ def tiny_qwen2(
 
     Takes ``input_ids`` [B, tokens]; gives logits [B, tokens, vocab].
     """
-    return _random_model(transformers.AutoModelForCausalLM, _text_config(**text), seed, dtype)
+    return random_model(transformers.AutoModelForCausalLM, _text_config(**text), seed, dtype)
 
 
 def save_tiny_checkpoint(
@@ -152,7 +152,8 @@ def save_tiny_checkpoint(
 
 
 @cache
-def _learnt_pieces() -> tuple[dict[str, int], list[Any]]:
+def learnt_pieces() -> tuple[dict[str, int], list[Any]]:
+    """Vocabulary and merges of byte-level pieces learnt from `CORPUS`."""
     backend = transformers.Qwen2Tokenizer().backend_tokenizer
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(vocab_size=768, initial_alphabet=alphabet, show_progress=False)
@@ -180,7 +181,8 @@ def _text_config(**options: Unpack[TextOptions]) -> transformers.Qwen2Config:
     )
 
 
-def _random_model(auto: Any, config: Any, seed: int, dtype: torch.dtype) -> Any:
+def random_model(auto: Any, config: Any, seed: int, dtype: torch.dtype) -> Any:
+    """A model of a config with weights drawn by seed, the same in every dtype up to rounding."""
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         model = auto.from_config(config, dtype=dtype)
     generator = torch.Generator("cpu").manual_seed(seed)

@@ -11,13 +11,15 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from crossframe.framework import FullMemory, VideoSession
-from crossframe.models import InternVL3, load_model
+from crossframe.models import Eagle2_5, InternVL3, Qwen3VL, load_model
 from crossframe.models.tiny import (
     save_tiny_checkpoint,
     tiny_internvl,
     tiny_processor,
     tiny_tokenizer,
 )
+from crossframe.models.tiny_eagle2_5 import save_official_eagle2_5
+from crossframe.models.tiny_qwen3_vl import save_tiny_qwen3_vl
 
 
 @pytest.fixture(scope="module")
@@ -255,3 +257,17 @@ def test_a_device_that_is_not_there_is_named(tmp_path: Path, device: str) -> Non
     folder = save_tiny_checkpoint(tmp_path / "checkpoint", "internvl3")
     with pytest.raises(ValueError, match=f"there is no device '{device}' here: use 'cpu'"):
         load_model(folder, device=device)
+
+
+def test_every_family_is_found_by_its_checkpoint(tmp_path: Path) -> None:
+    folders = {
+        InternVL3: save_tiny_checkpoint(tmp_path / "internvl3", "internvl3"),
+        Qwen3VL: save_tiny_qwen3_vl(tmp_path / "qwen3_vl"),
+        Eagle2_5: save_official_eagle2_5(tmp_path / "eagle2_5"),
+    }
+    for family, folder in folders.items():
+        model = load_model(folder, dtype="float32")
+        assert isinstance(model, family)
+        session = VideoSession(model, FullMemory())
+        session.push(torch.zeros(2, 64, 64, 3, dtype=torch.uint8), [0.0, 0.5])
+        assert session.ask("What?", max_new_tokens=2).token_ids.numel() >= 1

@@ -129,7 +129,7 @@ class MergingProcessor:
     def encode(self, text: str, add_special_tokens: bool) -> list[int]:
         assert not add_special_tokens
         known = {"<|video_pad|>": 1, "<|vision_start|>": 2, "<|vision_end|>": 3, " <": 4}
-        pieces = re.findall(r"<\|\w+\|>| <|.", text)
+        pieces = re.findall(r"<\|\w+\|>| <(?!\|)|.", text)
         return [known.get(piece) or ord(piece) for piece in pieces]
 
     def apply_chat_template(self, messages: Any, **options: Any) -> str:
@@ -160,6 +160,18 @@ def test_a_prefix_that_merges_with_the_first_marker_is_cut_before_it(keeps_outer
     ids, whole = merged(keeps_outer, layout)
     assert ids == whole
     assert (4 in ids) == (not keeps_outer or layout == "release")
+
+
+def test_only_the_first_patch_continues_the_prologue(monkeypatch):
+    model, real, first_ones = adapter(), adapter().prompt.before_ids, []
+
+    def watched(seconds: float, first: bool) -> list[int]:
+        first_ones.append(first)
+        return real(seconds, first)
+
+    monkeypatch.setattr(model.prompt, "before_ids", watched)
+    session_after(video(6), model=model)
+    assert first_ones == [True, False, False]
 
 
 @pytest.mark.parametrize("keeps_outer", [True, False])

@@ -1,0 +1,144 @@
+"""Qwen3-VL: pairs of frames through transformers' native classes, with DeepStack and M-RoPE."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import (
+    AutoModelForImageTextToText,
+    Qwen3VLForConditionalGeneration,
+    Qwen3VLMoeForConditionalGeneration,
+    Qwen3VLProcessor,
+)
+
+from ..framework import Cursor, FrameTokens
+from .hf import HFDecoder
+from .prompt import surround, text_tokens
+from .qwen3_vl_pixels import Qwen3VLPixels
+from .qwen3_vl_prompt import Qwen3VLPrompt
+
+DEEPSTACK = "deepstack"
+VIDEO = 2  # how `get_rope_index` marks the visual tokens of videos
+
+
+class Qwen3VL(HFDecoder):
+    """Adapter for Qwen3-VL checkpoints, dense or mixture of experts.
+
+    Two frames make one temporal patch; a frame left over is repeated, as the processor does.
+    Features of the vision tower's inner layers travel as `extras["deepstack"]`
+    [1, tokens, levels, hidden], zero at text tokens. Frames without timestamps count as sampled at
+    the processor's `fps`, from the start of the stream.
+
+    The processor shares a budget of pixels out over all frames of a video, so their size depends on
+    their number. A stream is sized for `planned_frames` from its first frame on and keeps that size
+    however long it becomes.
+
+    Args:
+        model: `Qwen3VLForConditionalGeneration` or `Qwen3VLMoeForConditionalGeneration`, loaded.
+            FLOPs of experts count those a token passes, without the router.
+        processor: its `Qwen3VLProcessor`.
+        planned_frames: how many frames the stream will have, at least 2; if true, pixels are those
+            the processor would make of the whole video. None: the most that the processor samples
+            from any video, its `max_frames`; short videos look better with their own number.
+        layout: "installed" or "release", see `Qwen3VLPrompt`.
+
+    Raises:
+        ValueError: for another model family, another processor, an unknown layout, less than 2
+            planned frames, or a tokenizer whose vision tokens are not the model's.
+    """
+
+    position_axes = 3
+
+    def __init__(
+        self,
+        model: Qwen3VLForConditionalGeneration | Qwen3VLMoeForConditionalGeneration,
+        processor: Qwen3VLProcessor,
+        *,
+        planned_frames: int | None = None,
+        layout: str = "installed",
+    ) -> None:
+        families = (Qwen3VLForConditionalGeneration, Qwen3VLMoeForConditionalGeneration)
+        if not isinstance(model, families):
+            raise ValueError(
+                f"Qwen3VL wraps a {families[0].__name__}, got {type(model).__name__}; use "
+                "load_model to pick the adapter by checkpoint"
+            )
+        if not isinstance(processor, Qwen3VLProcessor):
+            raise ValueError(
+                "Qwen3VL needs the Qwen3VLProcessor of the checkpoint, got "
+                f"{type(processor).__name__}"
+            )
+        super().__init__(model, model.model.language_model)
+        if isinstance(model, Qwen3VLMoeForConditionalGeneration):
+            passed = self.config.num_experts_per_tok * self.config.moe_intermediate_size
+            self._spec = replace(self._spec, intermediate=passed)
+        self.vlm: Any = model.model
+        self.prompt = Qwen3VLPrompt(processor, layout, model.config)
+        self.pixels = Qwen3VLPixels(processor, planned_frames)
+        self.frames_per_patch = self.pixels.frames_per_patch
+
+    def encode(
+        self, frames: Tensor, timestamps: Sequence[float | None], cursor: Cursor
+    ) -> FrameTokens:
+        """Frames [2 or 1, height, width, 3] as `<t seconds>`, vision start, visual tokens, vision
+        end.
+
+        Raises:
+            ValueError: if only one of two frames has a timestamp, or frames are more than 200 times
+                as long as wide.
+        """
+        seconds = self.pixels.seconds(timestamps, cursor.frames)
+        features, levels, grid = self._features(frames)
+        before = self.prompt.before_ids(seconds, first=cursor.frames == 0)
+        after = self.prompt.after_ids()
+        patch = surround(self, before, features[None], after, cursor, seconds)
+        own = slice(len(before), len(before) + len(features))
+        spread = patch.embeds.new_zeros(1, patch.num_tokens, *levels.shape[1:])
+        spread[:, own] = levels.to(spread)
+        kinds = torch.zeros(1, patch.num_tokens, dtype=torch.int64)
+        kinds[:, own] = VIDEO
+        positions, _ = self.vlm.get_rope_index(kinds, kinds, video_grid_thw=grid)
+        positions = positions + cursor.position
+        return replace(patch, positions=positions, extras={DEEPSTACK: spread})
+
+    def prologue(self, cursor: Cursor) -> FrameTokens | None:
+        return text_tokens(self, self.prompt.prologue_ids, cursor)
+
+    def question_ids(self, question: str) -> Tensor:
+        return torch.tensor([self.prompt.question_ids(question)])
+
+    def text(self, token_ids: Tensor) -> str:
+        return self.prompt.decode(token_ids.tolist())
+
+    def decoder_inputs(self, frame: FrameTokens) -> Mapping[str, Any]:
+        if DEEPSTACK not in frame.extras:
+            return {}
+        levels = frame.extras[DEEPSTACK].to(self.device, self.dtype)
+        # The mask only indexes hidden states. Numbers of whole rows do the same sums, as text adds
+        # zeros, without the wait for a count that indexing by bool costs on a GPU.
+        rows = torch.arange(frame.batch, device=self.device)
+        return {"visual_pos_masks": rows, "deepstack_visual_embeds": levels.unbind(2)}
+
+    def _features(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Visual tokens [tokens, hidden], DeepStack's [tokens, levels, hidden], the grid [1, 3]."""
+        tower = self.vlm.visual
+        pixels, grid = self.pixels(frames.permute(0, 3, 1, 2).to(tower.device))
+        found = tower(pixels.to(tower.dtype), grid_thw=grid.to(tower.device), return_dict=True)
+        return found.pooler_output, torch.stack(found.deepstack_features, 1), grid
+
+
+def load_qwen3_vl(
+    name: str | Path, device: torch.device, dtype: torch.dtype | None, **options: Any
+) -> Qwen3VL:
+    """The adapter of a checkpoint; `options` are those of `Qwen3VL`."""
+    from .loading import _processor, _require_runnable, _weights  # which imports this module
+
+    processor = _processor(name)
+    model: Any = _weights(AutoModelForImageTextToText, name, dtype)
+    _require_runnable(device, model.dtype)
+    return Qwen3VL(model.eval().to(device), processor, **options)

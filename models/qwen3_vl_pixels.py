@@ -1,0 +1,80 @@
+"""Qwen3-VL's pixels and times: each temporal patch as the processor treats it in a whole video."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.image_utils import SizeDict
+from transformers.video_processing_utils import BaseVideoProcessor
+
+
+class Qwen3VLPixels:
+    """The video processor, one temporal patch after the other.
+
+    Args:
+        processor: of the checkpoint.
+        planned_frames: frames of the whole video, over which its budget of pixels is shared out;
+            None for the processor's `max_frames`.
+
+    Raises:
+        ValueError: for fewer planned frames than make one temporal patch.
+    """
+
+    def __init__(self, processor: Any, planned_frames: int | None) -> None:
+        self.video = processor.video_processor
+        self.frames_per_patch: int = self.video.temporal_patch_size
+        self.planned_frames = self.video.max_frames if planned_frames is None else planned_frames
+        if self.planned_frames < self.frames_per_patch:
+            raise ValueError(
+                f"planned_frames must be at least {self.frames_per_patch}, got {planned_frames}: "
+                "a single frame is repeated to fill a temporal patch"
+            )
+        self._sizes: dict[tuple[int, int], tuple[int, int]] = {}
+
+    def __call__(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames [2 or 1, 3, height, width] as flat patches [patches, numbers], and their grid
+        [[1, rows, columns]]; one frame is repeated."""
+        height, width = self.size(*frames.shape[-2:])
+        target = SizeDict(height=height, width=width)
+        resized = BaseVideoProcessor.resize(self.video, frames, target, self.video.resample)
+        inputs = self.video(videos=[resized], do_resize=False, do_sample_frames=False)
+        return inputs["pixel_values_videos"], inputs["video_grid_thw"]
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width after the processor's resizing of the planned video.
+
+        Raises:
+            ValueError: for frames more than 200 times as long as wide.
+        """
+        if (height, width) not in self._sizes:
+            # Without any pixels: only the shapes are asked for.
+            shape = (self.planned_frames, 3, height, width)
+            video = torch.empty(shape, dtype=torch.uint8, device="meta")
+            grid = self.video(videos=[video], do_sample_frames=False)["video_grid_thw"][0]
+            patch = self.video.patch_size
+            self._sizes[height, width] = int(grid[1]) * patch, int(grid[2]) * patch
+        return self._sizes[height, width]
+
+    def seconds(self, timestamps: Sequence[float | None], number: int) -> float:
+        """The middle between the first and the last frame of a patch, as the processor has it.
+
+        Args:
+            timestamps: of the patch's frames; None where the frames count as sampled at `fps`.
+            number: of the patch in its stream.
+
+        Raises:
+            ValueError: if some frames have a timestamp and some have none.
+        """
+        known = [time for time in timestamps if time is not None]
+        if not known:
+            first = number * self.frames_per_patch
+            known = [(first + place) / self.video.fps for place in range(len(timestamps))]
+        elif len(known) < len(timestamps):
+            raise ValueError(
+                f"frames of one temporal patch came with timestamps {list(timestamps)}: give one "
+                "for every frame of a stream or for none"
+            )
+        return (known[0] + known[-1]) / 2
