@@ -81,7 +81,7 @@ def test_a_cut_in_the_wrong_place_gives_other_tokens():
     assert TOKENIZER("?\n\n").input_ids != TOKENIZER("?\n").input_ids + TOKENIZER("\n").input_ids
 
 
-def test_special_tokens_are_single_ids_after_the_learnt_pieces():
+def test_special_tokens_are_single_ids_after_thelearnt_pieces():
     ids = TOKENIZER("".join(SPECIAL_TOKENS)).input_ids
     assert ids == list(range(len(TOKENIZER) - len(SPECIAL_TOKENS), len(TOKENIZER)))
     assert TOKENIZER.eos_token == "<|im_end|>"
