@@ -134,7 +134,11 @@ class Slots:
 
 
 def join_slots(carried: Slots, new: Slots) -> Slots:
-    """[carried ; new] of one layer, as a step shows it to attention and to the memory."""
+    """[carried ; new] of one layer, as a step shows it to attention and to the memory.
+
+    On the device of `new`, which is the layer's own: a model may be spread over several.
+    """
+    carried = _on_device(carried, new.keys.device)
 
     def cat(a: Tensor, b: Tensor, dim: int = -1) -> Tensor:
         return torch.cat([a, b], dim)
@@ -156,6 +160,27 @@ def join_slots(carried: Slots, new: Slots) -> Slots:
         stats=_join_stats(carried, new),
         state=dict(carried.state),
         valid=_join_valid(carried, new),
+    )
+
+
+def _on_device(slots: Slots, device: torch.device) -> Slots:
+    if slots.keys.device == device:
+        return slots
+    positions = slots.positions.to(device)
+    return replace(
+        slots,
+        keys=slots.keys.to(device),
+        values=slots.values.to(device),
+        index=slots.index.to(device),
+        frame=slots.frame.to(device),
+        visual=slots.visual.to(device),
+        positions=positions,
+        rotated=slots.rotated.to(device)
+        if slots.moved and slots.rotated is not None
+        else positions,
+        stats={name: value.to(device) for name, value in slots.stats.items()},
+        state={name: value.to(device) for name, value in slots.state.items()},
+        valid=None if slots.valid is None else slots.valid.to(device),
     )
 
 

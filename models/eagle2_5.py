@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
 from torch import Tensor
 
 from ..framework import Cursor, FrameTokens
+from .checkpoint import local_folder
 from .eagle2_5_checkpoint import load_weights
 from .eagle2_5_modules import Eagle2_5ForConditionalGeneration
 from .eagle2_5_processing import END, START, SYSTEM, Eagle2_5Processor
 from .hf import HFDecoder
 from .prompt import stable_prefix, surround, text_tokens
 
-FILES = ["*.json", "*.safetensors", "merges.txt"]
+GATED = "; nvidia/Eagle2.5-8B is gated, so accept its licence and log in first"
 
 
 class Eagle2_5(HFDecoder):
@@ -108,19 +108,6 @@ class Eagle2_5(HFDecoder):
             )
 
 
-def local_folder(name_or_path: str | Path) -> Path:
-    """The checkpoint's folder, downloaded first if a hub name is given (never any code)."""
-    if Path(name_or_path).is_dir():
-        return Path(name_or_path)
-    try:
-        return Path(snapshot_download(str(name_or_path), allow_patterns=FILES))
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"no checkpoint at {name_or_path}: give a local folder, or a hub name while online; "
-            f"nvidia/Eagle2.5-8B is gated, so accept its licence and log in first ({error})"
-        ) from error
-
-
 def load_eagle2_5(
     name_or_path: str | Path,
     device: torch.device,
@@ -140,6 +127,6 @@ def load_eagle2_5(
     Raises:
         ValueError: if anything is missing or does not belong together, before weights are read.
     """
-    folder = local_folder(name_or_path)
+    folder = local_folder(name_or_path, GATED)
     processor = Eagle2_5Processor.from_pretrained(folder, system=system)
     return Eagle2_5(load_weights(folder, device, dtype), processor, **options)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,11 @@ from transformers import (
 from .eagle2_5 import load_eagle2_5
 from .hf import HFDecoder
 from .internvl3 import InternVL3
+from .internvl3_original import load_original_internvl3
 from .qwen3_vl import load_qwen3_vl
+
+DeviceMap = str | Mapping[str, int | str]
+NATIVE = {"internvl", "qwen3_vl", "qwen3_vl_moe"}  # classes of transformers' own
 
 
 def load_model(
@@ -26,6 +31,7 @@ def load_model(
     *,
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
+    device_map: DeviceMap | None = None,
     **options: Any,
 ) -> HFDecoder:
     """The adapter of a checkpoint, ready for `VideoSession`.
@@ -36,16 +42,20 @@ def load_model(
         name_or_path: hub name or local folder.
         device: default is "cuda" where there is one, else "cpu".
         dtype: of the weights; default is the checkpoint's own.
+        device_map: instead of `device`, spreads a native model over several: "auto", or modules and
+            their devices, as transformers takes it. What a layer carries and archives lies on the
+            layer's device. Needs the package accelerate.
         options: of the adapter, e.g. `layout`.
 
     Raises:
-        ValueError: for a model family without an adapter, a folder without a whole checkpoint, or
-            a dtype the device cannot run.
+        ValueError: for a model family without an adapter, a folder without a whole checkpoint, a
+            dtype the device cannot run, or a device_map that cannot be used.
     """
     family = _family(name_or_path)
     families: dict[str, Callable[..., HFDecoder]] = {
         "eagle_2_5_vl": load_eagle2_5,
         "internvl": _load_internvl3,
+        "internvl_chat": load_original_internvl3,
         "qwen3_vl": load_qwen3_vl,
         "qwen3_vl_moe": load_qwen3_vl,
     }
@@ -54,6 +64,9 @@ def load_model(
             f"{name_or_path} is of family {family!r}, which has no adapter; there are adapters for "
             f"{sorted(families)}, and DecoderModel takes raw text decoders"
         )
+    if device_map is not None:
+        _require_mappable(family, device)
+        options["device_map"] = device_map
     target = _as_device(device)
     wanted = _as_dtype(dtype) if dtype is not None else None
     if wanted is not None:
@@ -63,18 +76,57 @@ def load_model(
     return model
 
 
-def _load_internvl3(
-    name: str | Path, device: torch.device, dtype: torch.dtype | None, **options: Any
-) -> InternVL3:
-    processor: Any = _processor(name)
-    model: Any = _weights(InternVLForConditionalGeneration, name, dtype)
+def native_model(
+    family: Any,
+    name: str | Path,
+    device: torch.device,
+    dtype: torch.dtype | None,
+    device_map: DeviceMap | None = None,
+) -> Any:
+    """A model of transformers' own classes on its device or devices, in eval mode.
+
+    Raises:
+        ValueError: for a checkpoint that is not whole, or a dtype the device cannot run.
+    """
+    model: Any = _weights(family, name, dtype, device_map)
     _require_runnable(device, model.dtype)
-    return InternVL3(model.eval().to(device), processor, **options)
+    return model.eval() if device_map is not None else model.eval().to(device)
 
 
-def _weights(family: Any, name: str | Path, dtype: torch.dtype | None) -> PreTrainedModel:
+def _load_internvl3(
+    name: str | Path,
+    device: torch.device,
+    dtype: torch.dtype | None,
+    *,
+    device_map: DeviceMap | None = None,
+    **options: Any,
+) -> InternVL3:
+    processor: Any = native_processor(name)
+    model = native_model(InternVLForConditionalGeneration, name, device, dtype, device_map)
+    return InternVL3(model, processor, **options)
+
+
+def _require_mappable(family: str, device: object) -> None:
+    if device is not None:
+        raise ValueError(f"got device={str(device)!r} and a device_map: give one of them")
+    if family not in NATIVE:
+        raise ValueError(
+            f"device_map works for the native families {sorted(NATIVE)}, not for {family!r}: give "
+            "device instead"
+        )
+    if find_spec("accelerate") is None:
+        raise ValueError(
+            "device_map needs the package accelerate, which is not installed: run `pip install "
+            "accelerate`, or give device instead"
+        )
+
+
+def _weights(
+    family: Any, name: str | Path, dtype: torch.dtype | None, device_map: DeviceMap | None
+) -> PreTrainedModel:
     """A model with every weight from the checkpoint; transformers would make up missing ones."""
     _require_whole_files(Path(name))
+    mapped = {} if device_map is None else {"device_map": device_map}
     try:
         model, found = family.from_pretrained(
             name,
@@ -83,6 +135,7 @@ def _weights(family: Any, name: str | Path, dtype: torch.dtype | None) -> PreTra
             use_safetensors=True,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
+            **mapped,
         )
     except (OSError, SafetensorError) as error:
         raise ValueError(f"{name} has no complete set of safetensors: {error}") from error
@@ -104,7 +157,12 @@ def _require_whole_files(folder: Path) -> None:
             raise ValueError(f"{file} is damaged or cut off, download it anew ({error})") from error
 
 
-def _processor(name: str | Path) -> Any:
+def native_processor(name: str | Path) -> Any:
+    """The processor of a checkpoint, of transformers' own classes.
+
+    Raises:
+        ValueError: if files of it are missing.
+    """
     try:
         return AutoProcessor.from_pretrained(name, trust_remote_code=False)
     except (OSError, AttributeError) as error:

@@ -133,12 +133,16 @@ class Qwen3VL(HFDecoder):
 
 
 def load_qwen3_vl(
-    name: str | Path, device: torch.device, dtype: torch.dtype | None, **options: Any
+    name: str | Path,
+    device: torch.device,
+    dtype: torch.dtype | None,
+    *,
+    device_map: Any = None,
+    **options: Any,
 ) -> Qwen3VL:
     """The adapter of a checkpoint; `options` are those of `Qwen3VL`."""
-    from .loading import _processor, _require_runnable, _weights  # which imports this module
+    from .loading import native_model, native_processor  # which imports this module
 
-    processor = _processor(name)
-    model: Any = _weights(AutoModelForImageTextToText, name, dtype)
-    _require_runnable(device, model.dtype)
-    return Qwen3VL(model.eval().to(device), processor, **options)
+    processor = native_processor(name)
+    model = native_model(AutoModelForImageTextToText, name, device, dtype, device_map)
+    return Qwen3VL(model, processor, **options)

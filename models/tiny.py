@@ -14,25 +14,9 @@ import torch
 import transformers
 from tokenizers import pre_tokenizers, trainers
 
-# ImageNet's, as the released checkpoints have them; the video class alone would take CLIP's.
-PIXELS: dict[str, Any] = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
-IMAGE_TOKENS = {
-    "start_image_token": "<img>",
-    "end_image_token": "</img>",
-    "context_image_token": "<IMG_CONTEXT>",
-    "video_token": "<video>",
-}
-SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", *IMAGE_TOKENS.values())
+from .internvl3_original import CHAT_TEMPLATE, IMAGE_TOKENS, PIXELS
 
-# InternVL3's layout: no default system turn; a picture or video and a newline, then the text.
-CHAT_TEMPLATE = """\
-{%- set marker = {'video': '<video>\\n', 'image': '<IMG_CONTEXT>\\n', 'text': ''} -%}
-{%- for message in messages -%}{{- '<|im_start|>' + message.role + '\\n' -}}
-{%- if message.content is string -%}{{- message.content -}}{%- else -%}
-{%- for item in message.content -%}{{- marker[item.type] + (item.text or '') -}}{%- endfor -%}
-{%- endif -%}{{- '<|im_end|>\\n' -}}{%- endfor -%}
-{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}
-"""
+SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", *IMAGE_TOKENS.values())
 
 # What the merges are learnt from: the words and the line breaks of video prompts, so that pieces
 # such as " Frame", ":\n" and "?\n\n" exist and text cut in the wrong place gives other tokens.

@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import SiglipVisionConfig, SiglipVisionModel
 
-from .eagle2_5_checkpoint import INDEX, POOLING_HEAD, official_name
+from .checkpoint import INDEX
+from .eagle2_5_checkpoint import POOLING_HEAD, official_name
 from .eagle2_5_modules import Eagle2_5Config, Eagle2_5ForConditionalGeneration
 from .eagle2_5_processing import Eagle2_5Processor
 from .tiny import TextOptions, _draw, _text_config, tiny_tokenizer

@@ -10,12 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import Qwen2Tokenizer
 
+from crossframe.models.checkpoint import INDEX
 from crossframe.models.eagle2_5 import Eagle2_5, load_eagle2_5
-from crossframe.models.eagle2_5_checkpoint import (
-    INDEX,
-    POOLING_HEAD,
-    load_weights,
-)
+from crossframe.models.eagle2_5_checkpoint import POOLING_HEAD, load_weights
 from crossframe.models.eagle2_5_modules import Eagle2_5ForConditionalGeneration
 from crossframe.models.tiny import save_tiny_checkpoint, tiny_tokenizer
 from crossframe.models.tiny_eagle2_5 import (
