@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -97,8 +98,25 @@ def _tell(comparison: Comparison, model: VideoModel, values: Values, note: str =
 
 
 def _load(options: ModelOptions) -> VideoModel:
-    with _messages().status(f"loading {options.model}"):
+    with _messages().status(f"loading {options.model}") as status, _told(status.console):
         return options.load()
+
+
+@contextmanager
+def _told(console: Console) -> Iterator[None]:
+    """What loading logs, on the console."""
+    from rich.logging import RichHandler
+
+    handler = RichHandler(console=console, show_time=False, show_level=False, show_path=False)
+    logger = logging.getLogger("crossframe")
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
 
 
 def _messages() -> Console:

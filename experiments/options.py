@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ..framework import CrossFrameMemory, VideoModel, VideoSession
 from ..models import load_model
@@ -14,22 +15,29 @@ class ModelOptions:
 
     Args:
         model: a checkpoint's folder or hub name.
-        layout: of the prompt: "chat" is the model's own, "video_first" the StateKV release's.
+        layout: of the prompt; null is the model's own. InternVL3: "chat", or "video_first" as in
+            StateKV's release. Qwen3-VL: "installed" or "release".
         device: cpu, cuda, cuda:1, ...; by default cuda where there is one.
         dtype: float32, bfloat16, float16 or float64; by default the checkpoint's own.
+        adapter: further options of the model's adapter as JSON, such as {"planned_frames": 64} for
+            Qwen3-VL or {"fps": 1.0} for Eagle2.5.
     """
 
     model: str
-    layout: str = "chat"
+    layout: str | None = None
     device: str | None = None
     dtype: str | None = None
+    adapter: dict[str, Any] | None = None
 
     def load(self) -> VideoModel:
         """The adapter, ready for a session."""
         from transformers.utils import logging
 
         logging.disable_progress_bar()  # the command shows its own
-        return load_model(self.model, device=self.device, dtype=self.dtype, layout=self.layout)
+        options = dict(self.adapter or {})
+        if self.layout is not None:
+            options["layout"] = self.layout
+        return load_model(self.model, device=self.device, dtype=self.dtype, **options)
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,7 @@ def join_slots(carried: Slots, new: Slots) -> Slots:
 
     On the device of `new`, which is the layer's own: a model may be spread over several.
     """
-    carried = _on_device(carried, new.keys.device)
+    carried = on_device(carried, new.keys.device)
 
     def cat(a: Tensor, b: Tensor, dim: int = -1) -> Tensor:
         return torch.cat([a, b], dim)
@@ -163,7 +163,8 @@ def join_slots(carried: Slots, new: Slots) -> Slots:
     )
 
 
-def _on_device(slots: Slots, device: torch.device) -> Slots:
+def on_device(slots: Slots, device: torch.device) -> Slots:
+    """The slots on a device; themselves where they are there already."""
     if slots.keys.device == device:
         return slots
     positions = slots.positions.to(device)

@@ -13,7 +13,7 @@ from .cost import step_flops
 from .frame_tokens import FrameTokens
 from .model import VideoModel
 from .reader import Reader
-from .slots import Slots, join_slots
+from .slots import Slots, join_slots, on_device
 from .storage import ArchiveStorage, LayerArchive
 
 
@@ -203,7 +203,7 @@ class AskStep:
     def _open(self, layer: int, query: Tensor) -> _Context:
         self.archive.reserve(layer, self.room)
         view = LayerArchive(self.archive, layer)
-        slots = self.reader.read(query, view, self.carried[layer])
+        slots = on_device(self.reader.read(query, view, self.carried[layer]), query.device)
         if slots.num_slots == 0:
             raise ValueError(
                 f"{type(self.reader).__name__} picked no slots in layer {layer}; a reader must "

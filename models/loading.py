@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +18,14 @@ from transformers import (
     PreTrainedModel,
 )
 
-from .eagle2_5 import load_eagle2_5
+from .eagle2_5 import Eagle2_5, load_eagle2_5
 from .hf import HFDecoder
 from .internvl3 import InternVL3
 from .internvl3_original import load_original_internvl3
-from .qwen3_vl import load_qwen3_vl
+from .qwen3_vl import Qwen3VL, load_qwen3_vl
 
 DeviceMap = str | Mapping[str, int | str]
+logger = logging.getLogger(__name__)
 NATIVE = {"internvl", "qwen3_vl", "qwen3_vl_moe"}  # classes of transformers' own
 
 
@@ -45,25 +48,28 @@ def load_model(
         device_map: instead of `device`, spreads a native model over several: "auto", or modules and
             their devices, as transformers takes it. What a layer carries and archives lies on the
             layer's device. Needs the package accelerate.
-        options: of the adapter, e.g. `layout`.
+        options: of the adapter, e.g. `layout`, or `planned_frames` of Qwen3-VL. What loading does
+            is logged at level INFO.
 
     Raises:
         ValueError: for a model family without an adapter, a folder without a whole checkpoint, a
             dtype the device cannot run, or a device_map that cannot be used.
     """
     family = _family(name_or_path)
-    families: dict[str, Callable[..., HFDecoder]] = {
-        "eagle_2_5_vl": load_eagle2_5,
-        "internvl": _load_internvl3,
-        "internvl_chat": load_original_internvl3,
-        "qwen3_vl": load_qwen3_vl,
-        "qwen3_vl_moe": load_qwen3_vl,
+    families: dict[str, tuple[Callable[..., HFDecoder], type[HFDecoder]]] = {
+        "eagle_2_5_vl": (load_eagle2_5, Eagle2_5),
+        "internvl": (_load_internvl3, InternVL3),
+        "internvl_chat": (load_original_internvl3, InternVL3),
+        "qwen3_vl": (load_qwen3_vl, Qwen3VL),
+        "qwen3_vl_moe": (load_qwen3_vl, Qwen3VL),
     }
     if family not in families:
         raise ValueError(
             f"{name_or_path} is of family {family!r}, which has no adapter; there are adapters for "
             f"{sorted(families)}, and DecoderModel takes raw text decoders"
         )
+    load, adapter = families[family]
+    _require_known(options, load, adapter)
     if device_map is not None:
         _require_mappable(family, device)
         options["device_map"] = device_map
@@ -71,9 +77,27 @@ def load_model(
     wanted = _as_dtype(dtype) if dtype is not None else None
     if wanted is not None:
         _require_runnable(target, wanted)
-    model = families[family](name_or_path, target, wanted, **options)
+    logger.info("loading %s (%s) onto %s", name_or_path, family, device_map or target)
+    model = load(name_or_path, target, wanted, **options)
     _require_runnable(target, model.dtype)
+    count = sum(parameter.numel() for parameter in model.hf_model.parameters())
+    facts = (adapter.__name__, count / 1e6, model.dtype, model.device, model.trained_tokens)
+    logger.info("%s: %.1f M parameters, %s on %s, trained for streams of %d tokens", *facts)
     return model
+
+
+def _require_known(
+    options: Mapping[str, Any], load: Callable[..., HFDecoder], adapter: type[HFDecoder]
+) -> None:
+    accepted = {
+        name
+        for source in (load, adapter)
+        for name, parameter in signature(source).parameters.items()
+        if parameter.kind is Parameter.KEYWORD_ONLY
+    } - {"device_map"}
+    unknown = sorted(options.keys() - accepted)
+    if unknown:
+        raise ValueError(f"{adapter.__name__} has no option {unknown}; it has {sorted(accepted)}")
 
 
 def native_model(

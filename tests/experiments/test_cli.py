@@ -13,6 +13,8 @@ from crossframe.framework import VideoSession
 from crossframe.framework.video import stream_video
 from crossframe.methods import StateKVMemory
 from crossframe.models import load_model
+from crossframe.models.tiny_eagle2_5 import save_official_eagle2_5
+from crossframe.models.tiny_qwen3_vl import save_tiny_qwen3_vl
 
 QUESTION = "What moves?"
 OWN = """
@@ -215,3 +217,23 @@ def test_path_of_imports_is_left_as_it_was(video: Path, checkpoint: Path) -> Non
     before, folder = list(sys.path), os.getcwd()
     run("ask", video, checkpoint, "--memory", "nowhere.Memory")
     assert (sys.path, os.getcwd()) == (before, folder)
+
+
+def test_the_other_families_run_with_options_of_their_own(
+    video: Path, tmp_path: Path, capsys: Output
+) -> None:
+    qwen, eagle = save_tiny_qwen3_vl(tmp_path / "qwen"), save_official_eagle2_5(tmp_path / "eagle")
+    options = ["--dtype", "float32", "--memory", "statekv(16)", "--adapter"]
+    assert run("ask", video, qwen, *options, '{"planned_frames": 6}') == 0
+    assert "Qwen3VL" in capsys.readouterr().err
+    report = ["--memories", "statekv(16)", "window(frames=2)", "--report", str(tmp_path / "report")]
+    for folder in (qwen, eagle):
+        assert run("compare", video, folder, "--dtype", "float32", *report) == 0
+        assert (tmp_path / "report" / "report.html").is_file()
+
+
+def test_an_option_the_family_does_not_have_is_one_line(
+    video: Path, checkpoint: Path, capsys: Output
+) -> None:
+    assert run("ask", video, checkpoint, "--adapter", '{"planned_frames": 6}') == 2
+    assert "InternVL3 has no option ['planned_frames']" in " ".join(capsys.readouterr().err.split())

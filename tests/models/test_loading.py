@@ -137,7 +137,7 @@ def test_a_checkpoint_whose_own_dtype_the_device_cannot_run_is_refused(checkpoin
 def test_an_unknown_layout_or_option_is_refused(checkpoint):
     with pytest.raises(ValueError, match="layout must be one of"):
         load_model(checkpoint, layout="vertical")
-    with pytest.raises(TypeError, match="layuot"):
+    with pytest.raises(ValueError, match=r"InternVL3 has no option \['layuot'\]"):
         load_model(checkpoint, layuot="chat")
 
 
@@ -271,3 +271,17 @@ def test_every_family_is_found_by_its_checkpoint(tmp_path: Path) -> None:
         session = VideoSession(model, FullMemory())
         session.push(torch.zeros(2, 64, 64, 3, dtype=torch.uint8), [0.0, 0.5])
         assert session.ask("What?", max_new_tokens=2).token_ids.numel() >= 1
+
+
+def test_an_option_of_another_family_is_named(checkpoint) -> None:
+    message = r"InternVL3 has no option \['planned_frames'\]; it has \['layout'\]"
+    with pytest.raises(ValueError, match=message):
+        load_model(checkpoint, planned_frames=4)
+
+
+def test_loading_says_what_it_does(checkpoint, caplog) -> None:
+    with caplog.at_level("INFO", logger="crossframe"):
+        load_model(checkpoint, device="cpu")
+    first, last = caplog.messages[0], caplog.messages[-1]
+    assert first == f"loading {checkpoint} (internvl) onto cpu"
+    assert "M parameters, torch.float32 on cpu, trained for streams of 32768 tokens" in last
