@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from crossframe.framework import CrossFrameMemory, FrameTokens, Slots, VideoSession
 from crossframe.framework.model import VideoModel
 from crossframe.framework.reference import ReferenceDecoder
-from crossframe.framework.slots import _on_device, join_slots
+from crossframe.framework.slots import join_slots, on_device
 from crossframe.framework.state import slot_tensors
 
 TRAVELLERS = ("keys", "values", "index", "frame", "visual", "positions", "rotated", "mass")
@@ -184,7 +184,7 @@ def test_what_is_carried_joins_a_step_on_the_layers_own_device() -> None:
         moved = make(3, rotated=numbers(3, slots=3) - 5, state={"runs": torch.ones(2)})
         for carried in (moved, make(0), make(3, valid=numbers(slots=3) > 0)):
             new = make(2, start=3, num_new=2, mass=None)
-            joined = join_slots(carried, _on_device(new, torch.device("cuda:0")))
+            joined = join_slots(carried, on_device(new, torch.device("cuda:0")))
             held = [*slot_tensors(joined), *joined.stats.values(), *joined.state.values()]
             assert {str(tensor.device) for tensor in held if tensor is not None} == {"cuda:0"}
             assert joined.num_slots == carried.num_slots + 2
