@@ -44,6 +44,8 @@ class FrameTokens:
         timestamp: seconds from the start of the video.
         offsets: [batch, tokens] int64, the tokens' numbers inside the whole frame; None means
             0, 1, 2, ... `take` fills it, so that a thinned frame keeps its token numbers.
+        next_position: where the stream goes on behind this frame, for models whose positions in
+            time run ahead of it; None means behind the largest position.
 
     Raises:
         ValueError: if shapes disagree.
@@ -56,6 +58,7 @@ class FrameTokens:
     stats: Mapping[str, Tensor] = field(default_factory=_no_tensors)
     timestamp: float | None = None
     offsets: Tensor | None = None
+    next_position: int | None = None
 
     def __post_init__(self) -> None:
         if self.embeds.dim() != 3:
@@ -190,7 +193,9 @@ def is_prompt(cursor: Cursor, frame: FrameTokens) -> bool:
 
 def advance(cursor: Cursor, frame: FrameTokens) -> Cursor:
     """Where the stream stands after the whole frame, whatever `admit` drops of it."""
-    after = int(frame.positions.max()) + 1 if frame.num_tokens else cursor.position
+    after = frame.next_position
+    if after is None:
+        after = int(frame.positions.max()) + 1 if frame.num_tokens else cursor.position
     return Cursor(
         tokens=cursor.tokens + frame.num_tokens,
         frames=cursor.frames + (not is_prompt(cursor, frame)),

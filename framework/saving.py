@@ -112,7 +112,7 @@ def _header(session: VideoSession) -> dict[str, Any]:
             {"layer": _slots_of(stored).layer, "num_layers": _slots_of(stored).num_layers}
             for stored in state.layers
         ],
-        "previous": None if state.previous is None else {"timestamp": state.previous.timestamp},
+        "previous": None if state.previous is None else _frame_facts(state.previous),
     }
 
 
@@ -186,13 +186,17 @@ def _layer(tensors: dict[str, Tensor], info: Mapping[str, Any]) -> Slots | Packe
 
 
 def _frame(tensors: dict[str, Tensor], info: Mapping[str, Any]) -> FrameTokens:
-    plain = {name: tensors[name] for name in _FRAME_TENSORS if name in tensors}
+    plain: dict[str, Any] = {name: tensors[name] for name in _FRAME_TENSORS if name in tensors}
     return FrameTokens(
         **plain,
         extras=_below("extras.", tensors),
         stats=_below("stats.", tensors),
-        timestamp=info["timestamp"],
+        **info,
     )
+
+
+def _frame_facts(frame: FrameTokens) -> dict[str, Any]:
+    return {"timestamp": frame.timestamp, "next_position": frame.next_position}
 
 
 def _archive(archive: ArchiveStorage, tensors: Mapping[str, Tensor]) -> ArchiveStorage:

@@ -22,11 +22,14 @@ from .eagle2_5 import Eagle2_5, load_eagle2_5
 from .hf import HFDecoder
 from .internvl3 import InternVL3
 from .internvl3_original import load_original_internvl3
+from .llava_onevision import LlavaOnevision, load_llava_onevision
+from .qwen2_5_vl import Qwen2_5VL, load_qwen2_5_vl
 from .qwen3_vl import Qwen3VL, load_qwen3_vl
 
 DeviceMap = str | Mapping[str, int | str]
 logger = logging.getLogger(__name__)
-NATIVE = {"internvl", "qwen3_vl", "qwen3_vl_moe"}  # classes of transformers' own
+# Classes of transformers' own.
+NATIVE = {"internvl", "llava_onevision", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe"}
 
 
 def load_model(
@@ -60,6 +63,8 @@ def load_model(
         "eagle_2_5_vl": (load_eagle2_5, Eagle2_5),
         "internvl": (_load_internvl3, InternVL3),
         "internvl_chat": (load_original_internvl3, InternVL3),
+        "llava_onevision": (load_llava_onevision, LlavaOnevision),
+        "qwen2_5_vl": (load_qwen2_5_vl, Qwen2_5VL),
         "qwen3_vl": (load_qwen3_vl, Qwen3VL),
         "qwen3_vl_moe": (load_qwen3_vl, Qwen3VL),
     }

@@ -1,5 +1,6 @@
 """`FrameTokens`: what is refused, what `take` and `join_frames` cut and join."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -142,3 +143,14 @@ def test_the_cursor_moves_behind_the_whole_frame() -> None:
     assert advance(Cursor(4, 1, 4), image) == Cursor(7, 2, 7)
     text = FrameTokens(torch.zeros(1, 3, 2), positions, visual=torch.zeros(1, 3) > 0)
     assert advance(Cursor(), text) == Cursor(3, 0, 7)
+
+
+def test_a_frame_may_say_where_the_stream_goes_on() -> None:
+    cursor = Cursor(tokens=3, frames=1, position=3)
+    positions = torch.tensor([[[90, 90]], [[3, 3]], [[3, 4]]])
+    ahead = FrameTokens(torch.zeros(1, 2, 4), positions)
+    assert advance(cursor, ahead) == Cursor(5, 2, 91)
+    placed = replace(ahead, next_position=5)
+    assert advance(cursor, placed) == Cursor(5, 2, 5)
+    assert advance(cursor, placed.take(torch.tensor([0]))).position == 5
+    assert advance(cursor, replace(ahead, next_position=2)).position == 3

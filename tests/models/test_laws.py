@@ -15,10 +15,19 @@ from crossframe.methods import (
     StateKVMemory,
     TokenDroppingMemory,
 )
-from crossframe.models import DecoderModel, Eagle2_5, InternVL3, Qwen3VL
+from crossframe.models import (
+    DecoderModel,
+    Eagle2_5,
+    InternVL3,
+    LlavaOnevision,
+    Qwen2_5VL,
+    Qwen3VL,
+)
 from crossframe.models.hf import HFDecoder
 from crossframe.models.tiny import tiny_internvl, tiny_qwen2
 from crossframe.models.tiny_eagle2_5 import tiny_eagle2_5
+from crossframe.models.tiny_llava_onevision import tiny_llava_onevision
+from crossframe.models.tiny_qwen2_5_vl import tiny_qwen2_5_vl
 from crossframe.models.tiny_qwen3_vl import tiny_qwen3_vl
 
 FLOAT64 = torch.float64
@@ -35,6 +44,12 @@ ADAPTERS = {
     ),
     "qwen3_vl": lambda: Qwen3VL(
         *tiny_qwen3_vl(dtype=FLOAT64, layers=2, hidden=32), planned_frames=4
+    ),
+    "llava_onevision": lambda: LlavaOnevision(
+        *tiny_llava_onevision(dtype=FLOAT64, layers=1, hidden=32, image_size=28)
+    ),
+    "qwen2_5_vl": lambda: Qwen2_5VL(
+        *tiny_qwen2_5_vl(dtype=FLOAT64, layers=1, hidden=32, heads=2, kv_heads=1, max_tokens=2)
     ),
     "eagle2_5": lambda: Eagle2_5(*tiny_eagle2_5(dtype=FLOAT64)),
     "two groups": lambda: DecoderModel(tiny_qwen2(dtype=FLOAT64, layers=2, hidden=32)),

@@ -150,7 +150,7 @@ def test_a_raw_decoder_is_sent_to_decoder_model(tmp_path):
         load_model(folder)
 
 
-@pytest.mark.parametrize("family", ["Bert", "Llama", "LlavaOnevision"])
+@pytest.mark.parametrize("family", ["Bert", "Llama", "Llava"])
 def test_a_family_without_an_adapter_is_named(tmp_path, family):
     config = getattr(transformers, family + "Config")()
     config.save_pretrained(tmp_path)

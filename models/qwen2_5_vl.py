@@ -1,0 +1,150 @@
+"""Qwen2.5-VL: pairs of frames through transformers' native classes, in one block of vision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
+
+from ..framework import Cursor, FrameTokens
+from .hf import HFDecoder
+from .prompt import surround, text_tokens
+from .qwen3_vl_pixels import Qwen3VLPixels
+
+VIDEO = 2  # how `get_rope_index` marks the visual tokens of videos
+
+
+class Qwen2_5VL(HFDecoder):
+    """Adapter for Qwen2.5-VL checkpoints.
+
+    Two frames make one temporal patch; a frame left over is repeated, as the processor does. One
+    pair of vision markers surrounds the whole video: the first ends the prologue, the last begins
+    every question. All frames of a stream must have one size.
+
+    Rotary positions in time count from the video's start at the declared `fps`, whatever the
+    timestamps say; text goes on behind the rows and columns, as the stock model has it.
+
+    Args:
+        model: a loaded `Qwen2_5_VLForConditionalGeneration`.
+        processor: its `Qwen2_5_VLProcessor`.
+        fps: frames per second of the stream as it is pushed.
+        planned_frames: how many frames the stream will have; matters only where the video processor
+            shares pixels out over a video (`cap_pixels_per_frame`). None: its `max_frames`.
+
+    Raises:
+        ValueError: for another model family, a processor that does not fit it, or an impossible
+            `fps` or `planned_frames`.
+    """
+
+    position_axes = 3
+
+    def __init__(
+        self,
+        model: Qwen2_5_VLForConditionalGeneration,
+        processor: Qwen2_5_VLProcessor,
+        *,
+        fps: float = 2.0,
+        planned_frames: int | None = None,
+    ) -> None:
+        wanted = Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
+        for given, family in zip((model, processor), wanted, strict=True):
+            if not isinstance(given, family):
+                raise ValueError(
+                    f"Qwen2_5VL wraps a {family.__name__}, got {type(given).__name__}; use "
+                    "load_model to pick the adapter by checkpoint"
+                )
+        if not 0 < fps < float("inf"):
+            raise ValueError(f"fps must be a number of frames per second above 0, got {fps!r}")
+        super().__init__(model, model.model.language_model)
+        self.vlm: Any = model.model
+        self.processor: Any = processor
+        self.pixels = Qwen3VLPixels(processor, planned_frames)
+        self.frames_per_patch, self.fps = self.pixels.frames_per_patch, fps
+        self._times = torch.empty(0, dtype=torch.int64)
+        self._prologue_ids, _ = self._around_video("")
+
+    def encode(
+        self, frames: Tensor, timestamps: Sequence[float | None], cursor: Cursor
+    ) -> FrameTokens:
+        """Frames [2 or 1, height, width, 3] as their visual tokens alone."""
+        tower = self.vlm.visual
+        pixels, grid = self.pixels(frames.permute(0, 3, 1, 2).to(tower.device))
+        found = tower(pixels.to(tower.dtype), grid_thw=grid.to(tower.device), return_dict=True)
+        patch = surround(self, [], found.pooler_output[None], [], cursor, timestamps[0])
+        start, kinds = len(self._prologue_ids), torch.full((1, patch.num_tokens), VIDEO)
+        positions = self._positions(kinds, grid) + start
+        behind = int(positions.max()) + 1
+        seen = start + cursor.frames * patch.num_tokens
+        if (cursor.tokens, cursor.position) != (seen, behind if cursor.frames else start):
+            raise ValueError(
+                f"frames of {tuple(frames.shape[1:3])} became {patch.num_tokens} tokens, which is "
+                f"not what the {cursor.frames} temporal patches before them have: resize all "
+                "frames of a stream to one size"
+            )
+        positions[0] += self._time(cursor.frames)
+        return replace(patch, positions=positions, next_position=behind)
+
+    def prologue(self, cursor: Cursor) -> FrameTokens | None:
+        return text_tokens(self, self._prologue_ids, cursor)
+
+    def question_ids(self, question: str) -> Tensor:
+        for token in (self.processor.image_token, self.processor.video_token):
+            if token in question:
+                raise ValueError(
+                    f"the question contains {token}, which stands for pictures: take it out, "
+                    "frames are pushed and not written into the question"
+                )
+        return torch.tensor([self._around_video(question)[1]])
+
+    def text(self, token_ids: Tensor) -> str:
+        return self.processor.tokenizer.decode(token_ids.tolist(), skip_special_tokens=True)
+
+    def _time(self, number: int) -> int:
+        """The position in time of a temporal patch, counted from the first one's."""
+        if number >= len(self._times):
+            kinds = torch.full((1, 2 * number + 16), VIDEO)
+            side = self.vlm.config.vision_config.spatial_merge_size
+            grid = torch.tensor([[kinds.shape[1], side, side]])
+            self._times = self._positions(kinds, grid)[0, 0]
+        return int(self._times[number])
+
+    def _positions(self, kinds: Tensor, grid: Tensor) -> Tensor:
+        """[3, 1, tokens] of a video alone, as the installed transformers rounds its times."""
+        times = {"second_per_grid_ts": torch.tensor([self.frames_per_patch / self.fps])}
+        return self.vlm.get_rope_index(kinds, kinds, video_grid_thw=grid, **times)[0]
+
+    def _around_video(self, question: str) -> tuple[list[int], list[int]]:
+        """Ids of the chat prompt before and after the video token."""
+        content = [{"type": "video"}, {"type": "text", "text": question}]
+        text = self.processor.apply_chat_template(
+            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+        )
+        ids: list[int] = self.processor.tokenizer.encode(text, add_special_tokens=False)
+        expected = self.hf_model.config.video_token_id
+        if expected not in ids:
+            raise ValueError(
+                f"the processor puts no video token with the model's id {expected} into its chat "
+                "prompt: load the processor of the same checkpoint"
+            )
+        video = ids.index(expected)
+        return ids[:video], ids[video + 1 :]
+
+
+def load_qwen2_5_vl(
+    name: str | Path,
+    device: torch.device,
+    dtype: torch.dtype | None,
+    *,
+    device_map: Any = None,
+    **options: Any,
+) -> Qwen2_5VL:
+    """The adapter of a checkpoint; `options` are those of `Qwen2_5VL`."""
+    from .loading import native_model, native_processor  # which imports this module
+
+    processor, family = native_processor(name), Qwen2_5_VLForConditionalGeneration
+    return Qwen2_5VL(native_model(family, name, device, dtype, device_map), processor, **options)
