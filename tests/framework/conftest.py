@@ -51,15 +51,11 @@ def irregular_ticks() -> list[int]:
     return np.cumsum(gaps).tolist()
 
 
+# No HEVC: in 3 of 12 runs PyAV's x265 encoder aborted the process while writing such a file.
 RECIPES: dict[str, dict[str, Any]] = {
     "plain.mp4": {"container_options": FASTSTART},
     "one_key.mp4": {"key_every": 999, "container_options": FASTSTART},
     "open_gop.mp4": {"codec_options": {"x264-params": "open-gop=1", "preset": "medium"}},
-    "hevc.mp4": {
-        "codec": "libx265",
-        "codec_options": {"x265-params": "log-level=none"},
-        "container_options": FASTSTART,
-    },
     "fragments.mp4": {"container_options": {"movflags": "frag_keyframe+empty_moov"}},
     "irregular.mp4": {"ticks": irregular_ticks(), "fps": 1000, "container_options": FASTSTART},
     "irregular.mkv": {"ticks": irregular_ticks(), "fps": 1000},

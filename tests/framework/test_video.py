@@ -21,7 +21,7 @@ Library = Callable[[str], Path]
 
 FRAMES = 160  # of each video in the library, at 20 a second where they are regular
 VIDEOS = [
-    "plain.mp4", "one_key.mp4", "open_gop.mp4", "hevc.mp4", "fragments.mp4", "irregular.mp4",
+    "plain.mp4", "one_key.mp4", "open_gop.mp4", "fragments.mp4", "irregular.mp4",
     "irregular.mkv", "late_start.mkv", "plain.ts", "plain.avi", "vp9.webm", "live.webm",
 ]  # fmt: skip
 
