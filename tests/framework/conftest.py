@@ -51,7 +51,7 @@ def irregular_ticks() -> list[int]:
     return np.cumsum(gaps).tolist()
 
 
-# No HEVC: in 3 of 12 runs PyAV's x265 encoder aborted the process while writing such a file.
+# No HEVC: PyAV's x265 encoder now and then aborts the process while writing such a file.
 RECIPES: dict[str, dict[str, Any]] = {
     "plain.mp4": {"container_options": FASTSTART},
     "one_key.mp4": {"key_every": 999, "container_options": FASTSTART},
