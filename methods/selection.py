@@ -14,6 +14,30 @@ def no_slots(slots: Slots) -> Slots:
     return slots.keep(torch.empty(shape, dtype=torch.int64, device=slots.index.device))
 
 
+def ranked_first(score: Tensor, chosen: Tensor) -> Tensor:
+    """[B, K, S] the score with the chosen slots above all others; among them ties go to the newer.
+
+    Args:
+        score: [B, K, S].
+        chosen: bool, broadcastable to the score.
+    """
+    highest = float("inf")
+    if not score.is_floating_point():
+        highest = torch.iinfo(score.dtype).max
+    return score.masked_fill(chosen, highest)
+
+
+def newest(slots: Slots, count: int) -> Tensor:
+    """[S] bool: the last `count` slots along the stream."""
+    places = torch.arange(slots.num_slots, device=slots.index.device)
+    return places >= slots.num_slots - count
+
+
+def over_group(per_query_head: Tensor, num_kv_heads: int) -> Tensor:
+    """[B, K, S] sums over the GQA groups of numbers per query head [B, H, S]."""
+    return per_query_head.unflatten(1, (num_kv_heads, -1)).sum(2)
+
+
 def hashed_priority(index: Tensor, *salts: int) -> Tensor:
     """Reproducible random numbers in [0, 1) of float64, one per token number.
 
