@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .frame_tokens import FrameTokens
+from .model import VideoModel
 from .slots import Slots
 
 
@@ -61,12 +62,61 @@ class CrossFrameMemory(ABC):
         del layer, num_layers, frame_tokens
         return None
 
+    def reach(self, frame_tokens: int) -> int | None:
+        """How far behind the next token a carried slot may stand, in positions.
+
+        None: as far as the stream is long. A number lets a stream go on past the session's
+        `max_tokens`.
+
+        Args:
+            frame_tokens: tokens of the largest frame so far.
+        """
+        del frame_tokens
+        return None
+
+    def probe(self, model: VideoModel) -> Tensor | None:
+        """[1, tokens] ids of text that looks at the slots after every step and is then forgotten;
+        what it attended to is `Slots.probe_mass`. None: no text."""
+        del model
+        return None
+
+
+class RankingMemory(CrossFrameMemory):
+    """Ranks slots by a score and keeps the highest within a budget, per layer and KV head.
+
+    In two halves, so that a `WrappedRankingMemory` can change one: `score` ranks, `select` chooses.
+    Ties go to the newer slot; kept slots stay in stream order.
+    """
+
+    @abstractmethod
+    def score(self, slots: Slots) -> Tensor:
+        """[B, K, S] numbers to rank slots by; called exactly once per update, also while nothing
+        is dropped; may write `slots.stats`."""
+
+    @abstractmethod
+    def budget(self, layer: int, num_layers: int) -> int | None:
+        """Slots per KV head in one layer; None is unbounded."""
+
+    def select(self, slots: Slots, score: Tensor) -> Slots:
+        """The slots to carry on, given their score [B, K, S]."""
+        budget = self.budget(slots.layer, slots.num_layers)
+        if budget is None or slots.num_slots <= budget:
+            return slots
+        if slots.valid is not None:
+            score = score.masked_fill(~slots.valid, _lowest(score))
+        return slots.keep(top_slots(score, budget))
+
+    def update(self, slots: Slots) -> Slots:
+        return self.select(slots, self.score(slots))
+
+    def limit(self, layer: int, num_layers: int, frame_tokens: int) -> int | None:
+        del frame_tokens
+        return self.budget(layer, num_layers)
+
 
 @dataclass(frozen=True)
-class ScoringMemory(CrossFrameMemory):
-    """The common case: keep the `capacity` slots of highest score, per layer and KV head.
-
-    Ties go to the newer slot; kept slots stay in stream order.
+class ScoringMemory(RankingMemory):
+    """The common case: keep the `capacity` slots of highest score; write `score` and be done.
 
     Args:
         capacity: slots per KV head after a step; None is unbounded, which is full attention.
@@ -80,28 +130,10 @@ class ScoringMemory(CrossFrameMemory):
     def __post_init__(self) -> None:
         require_count(type(self).__name__, "capacity", self.capacity)
 
-    @abstractmethod
-    def score(self, slots: Slots) -> Tensor:
-        """[B, K, S] numbers to rank slots by; called exactly once per update, also while nothing
-        is dropped; may write `slots.stats`."""
-
     def budget(self, layer: int, num_layers: int) -> int | None:
         """Slots per KV head in one layer; by default `capacity` in all."""
         del layer, num_layers
         return self.capacity
-
-    def update(self, slots: Slots) -> Slots:
-        score = self.score(slots)
-        budget = self.budget(slots.layer, slots.num_layers)
-        if budget is None or slots.num_slots <= budget:
-            return slots
-        if slots.valid is not None:
-            score = score.masked_fill(~slots.valid, _lowest(score))
-        return slots.keep(top_slots(score, budget))
-
-    def limit(self, layer: int, num_layers: int, frame_tokens: int) -> int | None:
-        del frame_tokens
-        return self.budget(layer, num_layers)
 
 
 @dataclass(frozen=True)
@@ -134,6 +166,45 @@ class WrappedMemory(CrossFrameMemory):
             return self.inner.update_layers(layers)
         # A wrapper with an update of its own must see every layer.
         return [self.update(slots) for slots in layers]
+
+    def limit(self, layer: int, num_layers: int, frame_tokens: int) -> int | None:
+        return self.inner.limit(layer, num_layers, frame_tokens)
+
+    def reach(self, frame_tokens: int) -> int | None:
+        return self.inner.reach(frame_tokens)
+
+    def probe(self, model: VideoModel) -> Tensor | None:
+        return self.inner.probe(model)
+
+
+@dataclass(frozen=True)
+class WrappedRankingMemory(RankingMemory, WrappedMemory):
+    """A wrapper that changes how a ranking memory scores or selects; itself a ranking memory, so
+    that such wrappers nest.
+
+    Raises:
+        ValueError: if the inner memory does not rank, or replaces `update` as a whole.
+    """
+
+    inner: RankingMemory
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if type(self.inner).update is not RankingMemory.update:
+            raise ValueError(
+                f"{type(self).__name__} changes how slots are ranked, but {self.inner!r} does not "
+                "decide by `score` and `select` alone: wrap a ScoringMemory, and put other "
+                "wrappers outside"
+            )
+
+    def score(self, slots: Slots) -> Tensor:
+        return self.inner.score(slots)
+
+    def select(self, slots: Slots, score: Tensor) -> Slots:
+        return self.inner.select(slots, score)
+
+    def budget(self, layer: int, num_layers: int) -> int | None:
+        return self.inner.budget(layer, num_layers)
 
     def limit(self, layer: int, num_layers: int, frame_tokens: int) -> int | None:
         return self.inner.limit(layer, num_layers, frame_tokens)

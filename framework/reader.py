@@ -26,6 +26,19 @@ class Reader(ABC):
             carried: the slots the memory holds after the last frame.
         """
 
+    def reach(self, carried: int | None, frame_tokens: int) -> int | None:
+        """How far behind the question a slot it picks may stand, in positions.
+
+        None: as far as the stream is long. A number lets questions be asked of streams that went
+        on past the session's `max_tokens`.
+
+        Args:
+            carried: the memory's own reach.
+            frame_tokens: tokens of the largest frame so far.
+        """
+        del carried, frame_tokens
+        return None
+
 
 @dataclass(frozen=True)
 class ReadAll(Reader):

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from . import verify
 from .admission import admit_frames
 from .answer import Answer
 from .archive import Archive, PlainArchive
@@ -20,20 +21,13 @@ from .frame_tokens import Cursor, FrameTokens, as_frame_tokens
 from .intake import encode_pending, queue_images
 from .memory import CrossFrameMemory, require_count
 from .model import VideoModel
+from .probe import run_probe
 from .ragged import unpack
 from .reader import ReadAll, Reader
 from .slots import Slots
 from .state import StreamState, empty_slots
 from .step import AskStep, PushStep, StepColumns
 from .storage import ArchiveStorage, Mark
-from .verify import (
-    as_token_ids,
-    check_frames,
-    check_layers,
-    check_room,
-    check_settings,
-    check_single,
-)
 
 
 class VideoSession:
@@ -66,7 +60,7 @@ class VideoSession:
         max_tokens: int | None = None,
         attention: str = "auto",
     ) -> None:
-        check_settings(in_frame, frames_per_step, max_tokens)
+        verify.check_settings(in_frame, frames_per_step, max_tokens)
         self.model, self.memory, self.reader = model, memory, reader or ReadAll()
         self.in_frame, self.frames_per_step = in_frame, frames_per_step
         self.max_tokens = max_tokens or model.trained_tokens
@@ -140,8 +134,10 @@ class VideoSession:
         require_count("ask", "max_new_tokens", max_new_tokens, least=1, unbounded=False)
         with torch.no_grad(), self._settled():
             is_text = isinstance(question, str)
-            token_ids = self.model.question_ids(question) if is_text else as_token_ids(question)
-            check_single(token_ids.shape[0], self._batch)
+            token_ids = (
+                self.model.question_ids(question) if is_text else verify.as_token_ids(question)
+            )
+            verify.check_single(token_ids.shape[0], self._batch)
             reading, positions = self._read(token_ids, max_new_tokens)
             made = self.model.generate(
                 token_ids.to(self.model.device),
@@ -161,16 +157,17 @@ class VideoSession:
             token_ids: [tokens] or [B, tokens].
         """
         with self._settled():
-            ids = as_token_ids(token_ids, self._batch).to(self.model.device)
+            ids = verify.as_token_ids(token_ids, self._batch).to(self.model.device)
             reading, positions = self._read(ids, 0)
             text = FrameTokens(self.model.embed(ids), positions)
             return self.model.logits(self.model.step(text, reading, self.max_tokens))
 
-    def fork(self) -> VideoSession:
-        """An independent session that has seen the same stream; copies nothing until one of them
-        appends."""
+    def fork(self, *, reader: Reader | None = None) -> VideoSession:
+        """An independent session that has seen the same stream, with another reader if given;
+        copies nothing until one of them appends."""
         twin = VideoSession.__new__(VideoSession)
         twin.__dict__.update(self.__dict__)
+        twin.reader = reader or self.reader
         twin.costs = list(self.costs)
         twin._archive = self._archive.fork()
         twin._checks = self._checks.fork()
@@ -236,10 +233,10 @@ class VideoSession:
         """The one decoder step: some frames through all layers, then the memory's update."""
         timer = Timer(self.model.device)
         batch = self._batch if self._archive.columns else frames[0].batch
-        check_frames(frames, self.cursor, batch, self.model, self._checks)
+        verify.check_frames(frames, self.cursor, batch, self.model, self._checks)
         self._state, entering = admit_frames(frames, self.memory, self._state)
         joined = entering.tokens
-        check_room(self.cursor.tokens, self.max_tokens, "the stream")
+        verify.check_stream(self.memory, self._state, self.max_tokens)
         step = PushStep(
             self.model,
             self._state.carried(self.model, joined.batch),
@@ -250,22 +247,25 @@ class VideoSession:
             implementation=self.attention,
             max_tokens=self.max_tokens,
         )
-        layers = self.memory.update_layers(step.run(joined))
-        check_layers(self.memory, layers, self.model.spec.num_layers, self._state, self._checks)
+        passed = step.run(joined)
+        probed = run_probe(self.memory, self.model, passed, self.cursor, self.max_tokens)
+        layers = self.memory.update_layers(passed)
+        verify.check_layers(
+            self.memory, layers, self.model.spec.num_layers, self._state, self._checks
+        )
         self._state = self._state.carry(layers)
         held, archived = self._state.bytes_held, self._archive.bytes_held
-        self.costs.append(
-            StepCost(joined.num_tokens, step.flops, held, archived, timer.stop(), encode)
-        )
+        flops = step.flops + probed
+        self.costs.append(StepCost(joined.num_tokens, flops, held, archived, timer.stop(), encode))
 
     def _read(self, token_ids: Tensor, max_new_tokens: int) -> tuple[AskStep, Tensor]:
         batch, count = token_ids.shape
         room = count + max_new_tokens
-        check_room(self.cursor.tokens + room, self.max_tokens, "question and answer")
-        options = {"room": room, "max_tokens": self.max_tokens}
+        verify.check_question(self.memory, self.reader, self._state, room, self.max_tokens)
+        positions = self.model.text_positions(self.cursor, batch, count)
+        options = {"asked_at": positions, "room": room, "max_tokens": self.max_tokens}
         carried = self._state.carried(self.model, batch)
-        reading = AskStep(self.model, carried, self._archive, self.reader, **options)
-        return reading, self.model.text_positions(self.cursor, batch, count)
+        return AskStep(self.model, carried, self._archive, self.reader, **options), positions
 
     @contextmanager
     def _undone_on_error(self) -> Iterator[None]:

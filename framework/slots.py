@@ -30,7 +30,9 @@ class Slots:
         num_new: while a step passes, the last `num_new` slots are its own; 0 after `keep`.
         layer, num_layers: which layer this is.
         rotated: [axes, B, K, S], the positions the stored keys were rotated to.
+        probe_mass: [B, K, S] like `mass`, of the queries of the memory's `probe` text.
         weigh: recomputes the attention weights of chosen query rows, see `mass_of`.
+        turn: rotates vectors [B, K, S, D] on by a difference of positions, see `keys_at`.
     """
 
     keys: Tensor
@@ -47,7 +49,9 @@ class Slots:
     layer: int = 0
     num_layers: int = 1
     rotated: Tensor | None = None
+    probe_mass: Tensor | None = None
     weigh: Callable[[Tensor], Tensor] | None = None
+    turn: Callable[[Tensor, Tensor], Tensor] | None = None
 
     def __post_init__(self) -> None:
         if self.rotated is None:
@@ -96,6 +100,20 @@ class Slots:
         chosen = torch.arange(self.num_new, device=self.keys.device)[rows.to(self.keys.device)]
         return self.weigh(chosen)
 
+    def settled(self) -> Slots:
+        """The slots without what exists only while a step passes."""
+        return replace(self, mass=None, probe_mass=None, weigh=None, turn=None, num_new=0)
+
+    def keys_at(self, positions: Tensor) -> Tensor:
+        """[B, K, S, D] the stored keys as they would read at other positions [axes, B, K, S].
+
+        Raises:
+            RuntimeError: outside a step: slots do not know the model's rotary embedding.
+        """
+        if self.turn is None or self.rotated is None:
+            raise RuntimeError("keys_at works only inside update, where the model's RoPE is known")
+        return self.turn(self.keys, positions - self.rotated)
+
     def _keep_mask(self, mask: Tensor) -> Slots:
         mask = mask.expand(*self.keys.shape[:3])
         if self.valid is not None:
@@ -129,6 +147,7 @@ class Slots:
             stats={name: pick(value) for name, value in self.stats.items()},
             valid=None if self.valid is None else pick(self.valid),
             num_new=0,
+            probe_mass=None if self.probe_mass is None else pick(self.probe_mass),
             weigh=None,
         )
 

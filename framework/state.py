@@ -52,7 +52,7 @@ class StreamState:
 
     def carry(self, layers: Sequence[Slots]) -> StreamState:
         """The state after a step left these slots; step-only tensors are let go."""
-        settled = (replace(slots, mass=None, weigh=None, num_new=0) for slots in layers)
+        settled = (slots.settled() for slots in layers)
         return replace(self, layers=tuple(pack(slots) for slots in settled))
 
     @property

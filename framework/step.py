@@ -113,6 +113,7 @@ class PushStep:
             needs_mass=self.needs_mass,
             implementation=self.implementation,
         )
+        slots.turn = self._rotate
         slots.weigh = lambda rows: weights_of(query, keys, rows, scale=scale, visibility=visibility)
         self.joined.append(slots)
         return output
@@ -154,6 +155,7 @@ class AskStep:
     room behind its end, so that asking copies no keys or values.
 
     Args:
+        asked_at: [axes, B, tokens] positions of the question.
         room: most text tokens, question and answer, that will pass.
     """
 
@@ -164,6 +166,7 @@ class AskStep:
         archive: ArchiveStorage,
         reader: Reader,
         *,
+        asked_at: Tensor,
         room: int,
         max_tokens: int,
     ) -> None:
@@ -171,6 +174,7 @@ class AskStep:
         self.carried = carried
         self.archive = archive
         self.reader = reader
+        self.asked_at = asked_at
         self.room = room
         self.max_tokens = max_tokens
         self._contexts: dict[int, _Context] = {}
@@ -202,7 +206,9 @@ class AskStep:
 
     def _open(self, layer: int, query: Tensor) -> _Context:
         self.archive.reserve(layer, self.room)
-        view = LayerArchive(self.archive, layer)
+        view = LayerArchive(
+            self.archive, layer, rotate=self._rotate, asked_at=self.asked_at.to(query.device)
+        )
         slots = on_device(self.reader.read(query, view, self.carried[layer]), query.device)
         if slots.num_slots == 0:
             raise ValueError(
@@ -216,8 +222,11 @@ class AskStep:
         )
         if whole and slots.valid is None and not slots.moved:
             return _Context(stored["keys"].tail(), stored["values"].tail(), slots.num_slots, None)
-        keys = readable_keys(slots, lambda k, d: self.model.rotate(k, d, self.max_tokens))
+        keys = readable_keys(slots, self._rotate)
         return _Context.copy_of(replace(slots, keys=keys), self.room)
+
+    def _rotate(self, keys: Tensor, delta: Tensor) -> Tensor:
+        return self.model.rotate(keys, delta, self.max_tokens)
 
 
 @dataclass(eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import torch
 from torch import Tensor
@@ -91,11 +91,25 @@ class ArchiveStorage:
 
 
 class LayerArchive:
-    """One layer of the archive as a `Reader` sees it; nothing is unpacked before `slots`."""
+    """One layer of the archive as a `Reader` sees it; nothing is unpacked before `slots`.
 
-    def __init__(self, storage: ArchiveStorage, layer: int) -> None:
+    Attributes:
+        rotate: the model's rotation while a question passes: turns vectors [B, heads, S, D] on by
+            positions [axes, B, heads, S]; None outside.
+        asked_at: [axes, B, tokens] positions of the question's tokens; None outside.
+    """
+
+    def __init__(
+        self,
+        storage: ArchiveStorage,
+        layer: int,
+        *,
+        rotate: Callable[[Tensor, Tensor], Tensor] | None = None,
+        asked_at: Tensor | None = None,
+    ) -> None:
         self._storage = storage
         self.layer = layer
+        self.rotate, self.asked_at = rotate, asked_at
 
     @property
     def num_tokens(self) -> int:

@@ -11,6 +11,7 @@ from .checks import DeferredChecks
 from .frame_tokens import Cursor, FrameTokens, advance
 from .memory import CrossFrameMemory, require_count
 from .model import VideoModel
+from .reader import Reader
 from .slots import Slots
 from .state import StreamState
 
@@ -99,6 +100,32 @@ def check_layers(
             (inside if slots.valid is None else inside | ~slots.valid).all(),
             f"{where} slots outside the stream of {state.cursor.tokens} tokens",
         )
+
+
+def check_stream(memory: CrossFrameMemory, state: StreamState, planned: int) -> None:
+    """Refuse tokens that the planned range of positions has no room for.
+
+    Raises:
+        ValueError: naming both lengths.
+    """
+    reach = memory.reach(state.largest_frame)
+    if reach is None:
+        check_room(state.cursor.tokens, planned, "the stream")
+    else:
+        check_room(reach + state.largest_frame, planned, f"{type(memory).__name__} and a frame")
+
+
+def check_question(
+    memory: CrossFrameMemory, reader: Reader, state: StreamState, room: int, planned: int
+) -> None:
+    """Refuse a question, with `room` tokens of text in all, that the planned range cannot hold.
+
+    Raises:
+        ValueError: naming both lengths.
+    """
+    reach = reader.reach(memory.reach(state.largest_frame), state.largest_frame)
+    read = state.cursor.tokens if reach is None else min(reach, state.cursor.tokens)
+    check_room(read + room, planned, "question and answer")
 
 
 def check_room(needed: int, planned: int, what: str) -> None:
