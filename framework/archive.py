@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -13,7 +13,9 @@ class Archive(ABC):
     """A codec for archived keys and values: a frozen dataclass of settings, without tensors.
 
     The archive is the KV of every frame, kept apart so that an answer can read it (the paper's
-    "detailed state"). The session owns the storage and appends what `pack` returns.
+    "detailed state"). The session owns the storage and appends what `pack` returns, so a token
+    must be packed the same in whatever run of tokens it comes, and unpacked the same from any
+    choice of stored tokens.
 
     Attributes:
         lossy: unpacking does not give back exactly what was packed.
@@ -23,19 +25,68 @@ class Archive(ABC):
 
     @abstractmethod
     def pack(self, keys: Tensor, values: Tensor) -> Mapping[str, Tensor]:
-        """Named tensors [B, K, tokens, ...] to store for keys and values [B, K, tokens, D]."""
+        """Named tensors [B, K, tokens, ...] to store for keys and values [B, K, tokens, D].
+
+        The same names, dtypes and sizes at every call; the arguments stay as they are.
+        """
 
     @abstractmethod
     def unpack(self, packed: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Keys and values [B, K, tokens, D] from any run of stored tokens."""
+        """Keys and values [B, K, tokens, D] of any stored tokens, in stream order.
+
+        They may come in another dtype and on another device than the model's: a question moves and
+        converts what it reads.
+        """
+
+    def room(self, example: Tensor, shape: Sequence[int]) -> Tensor:
+        """Uninitialised storage of exactly this shape and the example's dtype.
+
+        Called whenever packed tensors of one name and layer have outgrown what they had. Where it
+        lies is where the archive lives; by default on the device of what was packed.
+        """
+        return example.new_empty(shape)
 
 
 @dataclass(frozen=True)
 class PlainArchive(Archive):
-    """Keys and values as they are, on the layer's device."""
+    """Keys and values as they are, on the layer's device.
+
+    Bytes held: 2 D numbers of the model's dtype per token and KV head, and room to grow.
+    """
 
     def pack(self, keys: Tensor, values: Tensor) -> Mapping[str, Tensor]:
         return {"keys": keys, "values": values}
 
     def unpack(self, packed: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         return packed["keys"], packed["values"]
+
+
+@dataclass(frozen=True)
+class WrappedArchive(Archive):
+    """An archive around another one: packs as the inner one does, subclasses change one thing.
+
+    Args:
+        inner: how keys and values are packed; as they are by default.
+
+    Raises:
+        ValueError: if inner is no archive.
+    """
+
+    inner: Archive = field(default=PlainArchive(), kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.inner, Archive):
+            raise ValueError(
+                f"{type(self).__name__}: inner must be an Archive instance, got {self.inner!r}"
+            )
+        # Read from the instance; a frozen dataclass has no other way to set it.
+        object.__setattr__(self, "lossy", self.lossy or self.inner.lossy)
+
+    def pack(self, keys: Tensor, values: Tensor) -> Mapping[str, Tensor]:
+        return self.inner.pack(keys, values)
+
+    def unpack(self, packed: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        return self.inner.unpack(packed)
+
+    def room(self, example: Tensor, shape: Sequence[int]) -> Tensor:
+        return self.inner.room(example, shape)

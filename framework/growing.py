@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
+
+# Uninitialised numbers of a shape, in the dtype of an example.
+MakeRoom = Callable[[Tensor, Sequence[int]], Tensor]
 
 
 @dataclass(eq=False)
@@ -23,15 +27,18 @@ class GrowingTensor:
     of what is used; otherwise another fork has written there and it copies first.
 
     Args:
-        example: gives dtype, device and all other sizes.
+        example: gives dtype and all other sizes, and the device unless `make_room` has another.
         dim: the axis that grows.
+        make_room: where the room comes from; the example's device by default. If it fails, nothing
+            has changed.
     """
 
-    def __init__(self, example: Tensor, dim: int) -> None:
+    def __init__(self, example: Tensor, dim: int, make_room: MakeRoom = Tensor.new_empty) -> None:
         self.dim = dim % example.dim()
         self.length = 0
         self.bytes_copied = 0
-        self._block = _Block(example.narrow(self.dim, 0, 0).clone(), 0)
+        self._make_room = make_room
+        self._block = _Block(make_room(example, example.narrow(self.dim, 0, 0).shape), 0)
 
     @property
     def bytes_held(self) -> int:
@@ -58,7 +65,7 @@ class GrowingTensor:
         size = max(self.length + count, 2 * self.length)
         shape = list(self._block.room.shape)
         shape[self.dim] = size
-        room = self._block.room.new_empty(shape)
+        room = self._make_room(self._block.room, shape)
         old = self.view()
         room.narrow(self.dim, 0, self.length).copy_(old)
         self.bytes_copied += old.numel() * old.element_size()
@@ -81,6 +88,6 @@ class GrowingTensor:
         """A handle on the same numbers; copies nothing until the two diverge."""
         twin = GrowingTensor.__new__(GrowingTensor)
         twin.dim, twin.length, twin.bytes_copied = self.dim, self.length, 0
-        twin._block = self._block
+        twin._make_room, twin._block = self._make_room, self._block
         self._block.shared = max(self._block.shared, self.length)
         return twin

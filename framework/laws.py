@@ -11,9 +11,10 @@ from torch import Tensor
 
 from .costs import held_bytes
 from .frame_tokens import FrameTokens, is_prompt
-from .memory import CrossFrameMemory, ScoringMemory, WrappedMemory
+from .memory import CrossFrameMemory, WrappedMemory
 from .model import VideoModel
 from .oracles import LoopAttention, one_shot_logits
+from .ranking import RankingMemory
 from .session import VideoSession
 from .slots import Slots
 from .state import slot_tensors
@@ -133,7 +134,8 @@ def exact_mass(memory: CrossFrameMemory, stream: Stream) -> None:
 
 def exact_selection(memory: CrossFrameMemory, stream: Stream) -> None:
     """Law 3: kept slots are some of those seen, in order, and the same for the same input; a
-    `ScoringMemory` keeps exactly the highest scores, ties to the newer."""
+    `RankingMemory` keeps exactly the highest, ties to the newer, unless it selects by a rule of its
+    own."""
     first, second = Watched(memory), Watched(memory)
     stream.seen_by(first)
     stream.seen_by(second)
@@ -147,13 +149,14 @@ def exact_selection(memory: CrossFrameMemory, stream: Stream) -> None:
             found = (kept.index[..., :, None] == seen.index[..., None, :]).any(-1)
             found |= kept.index < 0
             require(bool(found.all()), where + "a kept slot was not there")
-            if isinstance(memory, ScoringMemory) and kept.valid is None:
+            ragged = seen.valid is not None or kept.valid is not None
+            if isinstance(memory, RankingMemory) and memory.keeps_highest and not ragged:
                 _require_highest(memory, seen, kept, where)
 
 
-def _require_highest(memory: ScoringMemory, seen: Slots, kept: Slots, where: str) -> None:
+def _require_highest(memory: RankingMemory, seen: Slots, kept: Slots, where: str) -> None:
     budget = memory.budget(seen.layer, seen.num_layers)
-    score = memory.score(replace(seen, stats=dict(seen.stats), state=dict(seen.state)))
+    score = memory.ranking(replace(seen, stats=dict(seen.stats), state=dict(seen.state)))
     count = seen.num_slots if budget is None else min(budget, seen.num_slots)
     for row in range(score.shape[0]):
         for head in range(score.shape[1]):
@@ -165,20 +168,21 @@ def _require_highest(memory: ScoringMemory, seen: Slots, kept: Slots, where: str
 
 
 def stream_positions(memory: CrossFrameMemory, stream: Stream) -> None:
-    """Law 4: tokens keep the stream's positions; stored keys and values stay as produced."""
+    """Law 4: tokens keep the stream's positions; stored keys and values stay as produced, but for
+    slots that a merging memory marks by `stats["merged"]`, see `merge_laws.py`."""
     session = stream.seen_by(memory)
     index, positions = (session.archive.columns[n].view() for n in ("index", "positions"))
     whole = torch.cat([frame.positions for frame in stream.frames], -1)
     expected = whole.gather(-1, index.expand(positions.shape))
     require(torch.equal(positions, expected), "law 4: positions differ from the stream's")
-    if memory.merges:
-        return
     for layer in range(stream.model.spec.num_layers):
         slots = session.slots(layer)
-        padding = slots.index < 0
+        exempt = slots.index < 0
+        if memory.merges and "merged" in slots.stats:
+            exempt |= slots.stats["merged"] > 0
         for name, held in (("keys", slots.keys), ("values", slots.values)):
             stored = session.archive.layers[layer][name].view()
-            same = (_at(stored, index, slots.index) == held).all(-1) | padding
+            same = (_at(stored, index, slots.index) == held).all(-1) | exempt
             require(bool(same.all()), f"law 4: {name} of layer {layer} were modified")
 
 

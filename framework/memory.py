@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from .frame_tokens import FrameTokens
@@ -24,7 +23,8 @@ class CrossFrameMemory(ABC):
 
     Attributes:
         needs_mass: ask for `Slots.mass`; read from the instance.
-        merges: the memory may change keys and values (prototypes) and says so in its docs.
+        merges: the memory may change keys and values (prototypes), says so in its docs and marks
+            every slot it changed by `Slots.stats["merged"]`, the number of other tokens in it.
         graphable: tensor operations only, no host reads, output shapes depend on input shapes.
     """
 
@@ -81,61 +81,6 @@ class CrossFrameMemory(ABC):
         return None
 
 
-class RankingMemory(CrossFrameMemory):
-    """Ranks slots by a score and keeps the highest within a budget, per layer and KV head.
-
-    In two halves, so that a `WrappedRankingMemory` can change one: `score` ranks, `select` chooses.
-    Ties go to the newer slot; kept slots stay in stream order.
-    """
-
-    @abstractmethod
-    def score(self, slots: Slots) -> Tensor:
-        """[B, K, S] numbers to rank slots by; called exactly once per update, also while nothing
-        is dropped; may write `slots.stats`."""
-
-    @abstractmethod
-    def budget(self, layer: int, num_layers: int) -> int | None:
-        """Slots per KV head in one layer; None is unbounded."""
-
-    def select(self, slots: Slots, score: Tensor) -> Slots:
-        """The slots to carry on, given their score [B, K, S]."""
-        budget = self.budget(slots.layer, slots.num_layers)
-        if budget is None or slots.num_slots <= budget:
-            return slots
-        if slots.valid is not None:
-            score = score.masked_fill(~slots.valid, _lowest(score))
-        return slots.keep(top_slots(score, budget))
-
-    def update(self, slots: Slots) -> Slots:
-        return self.select(slots, self.score(slots))
-
-    def limit(self, layer: int, num_layers: int, frame_tokens: int) -> int | None:
-        del frame_tokens
-        return self.budget(layer, num_layers)
-
-
-@dataclass(frozen=True)
-class ScoringMemory(RankingMemory):
-    """The common case: keep the `capacity` slots of highest score; write `score` and be done.
-
-    Args:
-        capacity: slots per KV head after a step; None is unbounded, which is full attention.
-
-    Raises:
-        ValueError: if capacity is negative or not an integer.
-    """
-
-    capacity: int | None
-
-    def __post_init__(self) -> None:
-        require_count(type(self).__name__, "capacity", self.capacity)
-
-    def budget(self, layer: int, num_layers: int) -> int | None:
-        """Slots per KV head in one layer; by default `capacity` in all."""
-        del layer, num_layers
-        return self.capacity
-
-
 @dataclass(frozen=True)
 class WrappedMemory(CrossFrameMemory):
     """A memory around another one: forwards everything, subclasses override one thing."""
@@ -177,53 +122,11 @@ class WrappedMemory(CrossFrameMemory):
         return self.inner.probe(model)
 
 
-@dataclass(frozen=True)
-class WrappedRankingMemory(RankingMemory, WrappedMemory):
-    """A wrapper that changes how a ranking memory scores or selects; itself a ranking memory, so
-    that such wrappers nest.
-
-    Raises:
-        ValueError: if the inner memory does not rank, or replaces `update` as a whole.
-    """
-
-    inner: RankingMemory
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if type(self.inner).update is not RankingMemory.update:
-            raise ValueError(
-                f"{type(self).__name__} changes how slots are ranked, but {self.inner!r} does not "
-                "decide by `score` and `select` alone: wrap a ScoringMemory, and put other "
-                "wrappers outside"
-            )
-
-    def score(self, slots: Slots) -> Tensor:
-        return self.inner.score(slots)
-
-    def select(self, slots: Slots, score: Tensor) -> Slots:
-        return self.inner.select(slots, score)
-
-    def budget(self, layer: int, num_layers: int) -> int | None:
-        return self.inner.budget(layer, num_layers)
-
-    def limit(self, layer: int, num_layers: int, frame_tokens: int) -> int | None:
-        return self.inner.limit(layer, num_layers, frame_tokens)
-
-
-def top_slots(score: Tensor, count: int) -> Tensor:
-    """Ascending indices [..., count] of the `count` highest scores; ties go to the newer slot.
-
-    Args:
-        score: [..., S]. NaN ranks highest, as in `torch.sort`.
-    """
-    last = score.shape[-1] - 1
-    # Reversed, a stable sort meets the newer of two equal slots first.
-    ranked = score.flip(-1).argsort(dim=-1, descending=True, stable=True)[..., :count]
-    return (last - ranked).sort(dim=-1).values
-
-
-def _lowest(score: Tensor) -> float:
-    return float("-inf") if score.is_floating_point() else torch.iinfo(score.dtype).min
+def nested(memory: CrossFrameMemory) -> Iterator[CrossFrameMemory]:
+    """The memory and what it wraps, from the outside in."""
+    yield memory
+    if isinstance(memory, WrappedMemory):
+        yield from nested(memory.inner)
 
 
 def require_count(

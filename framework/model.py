@@ -57,10 +57,13 @@ class VideoModel(ABC):
         position_axes: 1, or 3 under M-RoPE.
         trained_tokens: the longest stream the model was trained for.
         frames_per_patch: raw frames that make one `FrameTokens`.
+        sized_by_length: a frame's tokens depend on how many frames its stream will have, see
+            `for_stream`.
     """
 
     position_axes: int = 1
     frames_per_patch: int = 1
+    sized_by_length: bool = False
 
     @property
     @abstractmethod
@@ -92,6 +95,17 @@ class VideoModel(ABC):
             f"{type(self).__name__} has no vision side: push FrameTokens instead of images"
         )
 
+    def patch_grid(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of the visual tokens that frames of this size become.
+
+        `encode` puts them row by row, from the top left; both frames of a temporal patch of two
+        share them. So token `i` covers 1 / rows of the height from row `i // columns` on.
+        """
+        raise ValueError(
+            f"{type(self).__name__} has no vision side: frames of {height} x {width} become no "
+            "visual tokens"
+        )
+
     def prologue(self, cursor: Cursor) -> FrameTokens | None:
         """The prompt text before the video, or None where there is none."""
         del cursor
@@ -102,6 +116,18 @@ class VideoModel(ABC):
         raise ValueError(
             f"{type(self).__name__} has no tokenizer: ask with token ids instead of {question!r}"
         )
+
+    def reply_ids(self, text: str) -> Tensor:
+        """[1, tokens] ids of words that the reply is made to begin with, behind `question_ids`."""
+        raise ValueError(
+            f"{type(self).__name__} has no tokenizer: cannot begin the reply with {text!r}"
+        )
+
+    def for_stream(self, frames: int) -> VideoModel:
+        """The same weights set up for a stream of so many raw frames; itself where that changes
+        nothing."""
+        del frames
+        return self
 
     def text(self, token_ids: Tensor) -> str:
         """The text of an answer's tokens [new]; empty without a tokenizer."""

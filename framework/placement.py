@@ -19,9 +19,11 @@ def close_gaps(slots: Slots, end: Tensor) -> Slots:
     """Place the slots without gaps, the last one right before `end`, in every head.
 
     Only `positions` are replaced: reading rotates the stored keys once, by the whole way from where
-    they were produced, so that nothing drifts however often slots are placed anew. Under M-RoPE the
-    tokens of a frame move together and keep their places in its grid; under RoPE every slot follows
-    the one before it, as in the cache of StreamingLLM (arXiv 2309.17453).
+    they were produced, so that nothing drifts however often slots are placed anew. Under RoPE every
+    slot follows the one before it, as in the cache of StreamingLLM (arXiv 2309.17453). Under M-RoPE
+    the slots of a frame move together, as far as their frame lies behind what follows: they keep
+    their places in its grid. Frames that run side by side on some axis (Qwen2.5-VL moves on in time
+    alone) have no gap there to close.
 
     Args:
         end: [B] int64, the position of the next token.
@@ -35,8 +37,24 @@ def close_gaps(slots: Slots, end: Tensor) -> Slots:
     return replace(slots, positions=positions)
 
 
+def placed_after(slots: Slots, kept: Slots) -> Slots:
+    """What a step kept, without gaps before the next token; left alone while nothing was evicted.
+
+    Args:
+        slots: [carried ; new], as the step showed them.
+        kept: those of them that are carried on.
+    """
+    nothing_evicted = kept.num_slots == slots.num_slots and kept.valid is None
+    if nothing_evicted and not slots.moved:
+        return kept
+    return close_gaps(kept, next_position(slots))
+
+
 def span(slots: Slots, end: Tensor) -> Tensor:
-    """[B, K] how far behind `end` the earliest slot of each head stands, in positions."""
+    """[B, K] how far behind `end` the earliest slot of each head stands, in positions; 0 without
+    slots."""
+    if slots.num_slots == 0:
+        return torch.zeros_like(slots.index[..., :0].sum(-1))
     earliest = slots.positions.amin(0)
     if slots.valid is not None:
         earliest = torch.where(slots.valid, earliest, end[:, None, None])
@@ -51,20 +69,26 @@ def _by_rank(slots: Slots, end: Tensor) -> Tensor:
 
 def _by_frame(slots: Slots, end: Tensor) -> Tensor:
     """[axes, B, K, S] positions with the gaps between runs of one frame closed."""
-    low, high = slots.positions.amin(0), slots.positions.amax(0)
+    run = _runs(slots)
+    stop = end[:, None, None].expand_as(run)
+    # Where there are fewer runs than slots, the rest are empty and stand at `end`.
+    first = _extreme(stop, run, slots.positions.amin(0), "amin")
+    last = _extreme(stop - 1, run, slots.positions.amax(0), "amax")
+    following = torch.cat([first[..., 1:], stop[..., :1]], -1)
+    gap = (following - last - 1).clamp(min=0)
+    # A run moves by the gaps behind it, up to `end`.
+    shift = gap.flip(-1).cumsum(-1).flip(-1)
+    return slots.positions + shift.gather(-1, run)
+
+
+def _runs(slots: Slots) -> Tensor:
+    """[B, K, S] number of the run of slots of one frame; padding is a run of its own in front."""
+    starts = slots.frame.diff(dim=-1, prepend=slots.frame[..., :1]) != 0
     if slots.valid is not None:
-        # Padding joins no frame's extent: its run has its own number in front.
-        low, high = (torch.where(slots.valid, x, torch.zeros_like(x)) for x in (low, high))
-    fresh = torch.zeros_like(slots.frame)
-    fresh[..., 1:] = (slots.frame.diff(dim=-1) != 0).long()
-    if slots.valid is not None:
-        fresh[..., 1:] |= (slots.valid.long().diff(dim=-1) != 0).long()
-    run = fresh.cumsum(-1)
-    first = torch.full_like(low, torch.iinfo(torch.int64).max).scatter_reduce(-1, run, low, "amin")
-    last = torch.full_like(high, -1).scatter_reduce(-1, run, high, "amax")
-    extent = (last - first + 1).where(last >= 0, torch.zeros_like(last))
-    # Runs behind this one, this one included, say where it begins.
-    behind = extent.flip(-1).cumsum(-1).flip(-1)
-    start = end[:, None, None] - behind
-    moved = (start - first).gather(-1, run)
-    return slots.positions + moved
+        starts |= slots.valid.diff(dim=-1, prepend=slots.valid[..., :1])
+    return starts.cumsum(-1)
+
+
+def _extreme(empty: Tensor, run: Tensor, value: Tensor, which: str) -> Tensor:
+    """[B, K, S] per run number the least or largest of its slots' values, or `empty`."""
+    return empty.scatter_reduce(-1, run, value, which, include_self=False)

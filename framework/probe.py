@@ -13,27 +13,35 @@ from .frame_tokens import Cursor, FrameTokens
 from .memory import CrossFrameMemory
 from .model import VideoModel
 from .slots import Slots
+from .state import StreamState
 from .step import readable_keys
+from .verify import check_room
 
 
 def run_probe(
     memory: CrossFrameMemory,
     model: VideoModel,
     layers: Sequence[Slots],
-    cursor: Cursor,
+    state: StreamState,
     max_tokens: int,
 ) -> int:
-    """Pass the memory's probe text, if it has one, behind a step; returns its FLOPs."""
+    """Pass the memory's probe text, if it has one, behind a step; returns its FLOPs.
+
+    Args:
+        layers: [carried ; frame] of every layer; `probe_mass` is filled in.
+        state: after the step's frames.
+
+    Raises:
+        ValueError: for ids that are no text of this model, or no room behind the stream.
+    """
     token_ids = memory.probe(model)
     if token_ids is None:
         return 0
-    if token_ids.dim() != 2 or token_ids.shape[0] != 1 or token_ids.shape[1] == 0:
-        raise ValueError(
-            f"{type(memory).__name__}: the probe must be ids [1, tokens] of at least one token, "
-            f"got shape {tuple(token_ids.shape)}"
-        )
+    name = type(memory).__name__
+    _require_text(name, token_ids, model.spec.vocab)
+    _require_room(memory, state, token_ids.shape[1], max_tokens)
     step = ProbeStep(model, layers, token_ids, max_tokens)
-    step.run(cursor)
+    step.run(state.cursor)
     return step.flops
 
 
@@ -77,7 +85,8 @@ class ProbeStep:
             implementation=implementation_for("auto", needs_mass=True),
         )
         assert mass is not None  # asked for
-        slots.probe_mass = mass[..., : slots.num_slots]
+        # A view would hold the storage of the text's own columns for as long as it is kept.
+        slots.probe_mass = mass[..., : slots.num_slots].clone()
         return output
 
     @property
@@ -96,3 +105,28 @@ def _and_own(valid: Tensor | None, key: Tensor) -> Tensor | None:
     if valid is None:
         return None
     return torch.cat([valid, valid.new_ones(*valid.shape[:2], key.shape[2])], -1)
+
+
+def _require_text(name: str, token_ids: Tensor, vocab: int) -> None:
+    shape, dtype = tuple(token_ids.shape), token_ids.dtype
+    single = len(shape) == 2 and shape[0] == 1 and shape[1] > 0
+    if not single or token_ids.is_floating_point() or dtype == torch.bool:
+        raise ValueError(
+            f"{name}: the probe must be integer ids [1, tokens] of at least one token, got shape "
+            f"{shape} of {dtype}"
+        )
+    low, high = int(token_ids.min()), int(token_ids.max())
+    if low < 0 or high >= vocab:
+        raise ValueError(
+            f"{name}: the probe has ids {low}..{high}, the model knows 0..{vocab - 1}: take the "
+            "ids from the model's own tokenizer"
+        )
+
+
+def _require_room(
+    memory: CrossFrameMemory, state: StreamState, text_tokens: int, planned: int
+) -> None:
+    seen, reach = state.cursor.tokens, memory.reach(state.largest_frame)
+    if reach is not None:
+        seen = min(seen, reach + state.largest_frame)
+    check_room(seen + text_tokens, planned, f"the stream and {type(memory).__name__}'s probe")

@@ -12,16 +12,21 @@ from .storage import LayerArchive
 
 
 class Reader(ABC):
-    """A rule for what an answer attends to: a frozen dataclass of settings, without tensors."""
+    """A rule for what an answer attends to: a frozen dataclass of settings, without tensors.
+
+    `framework.testing.check_reader` holds one to its laws.
+    """
 
     @abstractmethod
     def read(self, queries: Tensor, archive: LayerArchive, carried: Slots) -> Slots:
         """The slots that the question and its answer attend to, in one layer.
 
-        Called once per layer and `ask`, and reused while decoding.
+        Called once per layer and `ask`, with queries that have seen what earlier layers read, and
+        reused while decoding. At least one slot must be left, in stream order; other `positions`
+        and `valid` are read as those of a memory. Nothing given may be written into.
 
         Args:
-            queries: [B, H, tokens, D], the question's query vectors in this layer.
+            queries: [B, H, tokens, D], the question's query vectors in this layer, after RoPE.
             archive: the KV of all frames of this layer, unpacked only when asked for.
             carried: the slots the memory holds after the last frame.
         """

@@ -82,6 +82,10 @@ class ReferenceDecoder(VideoModel):
             embeds, self.text_positions(cursor, 1, 5), visual, timestamp=timestamps[0]
         )
 
+    def patch_grid(self, height: int, width: int) -> tuple[int, int]:
+        del height, width
+        return 2, 2
+
     def embed(self, token_ids: Tensor) -> Tensor:
         return self.weights["embed"][token_ids]
 
@@ -107,9 +111,10 @@ class ReferenceDecoder(VideoModel):
 
     def rotate(self, keys: Tensor, delta: Tensor, max_tokens: int) -> Tensor:
         angles = self._angles(delta)
-        first, second = keys.chunk(2, -1)
+        first, second = keys.double().chunk(2, -1)
         cos, sin = angles.cos(), angles.sin()
-        return torch.cat([first * cos - second * sin, second * cos + first * sin], -1)
+        turned = torch.cat([first * cos - second * sin, second * cos + first * sin], -1)
+        return turned.to(keys.dtype)
 
     def generate(
         self,
@@ -156,7 +161,7 @@ class ReferenceDecoder(VideoModel):
         half = self.sizes.head_dim // 2
         frequencies = 100.0 ** (-torch.arange(half, dtype=torch.float64) / half)
         axis = torch.arange(half) % self.axes
-        return (positions[axis].movedim(0, -1) * frequencies).to(self.float_type)
+        return positions[axis].movedim(0, -1) * frequencies
 
 
 def _shapes(sizes: DecoderSpec) -> dict[str, tuple[int, int]]:

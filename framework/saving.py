@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -20,6 +19,7 @@ from .memory import CrossFrameMemory
 from .model import VideoModel
 from .ragged import PackedSlots
 from .reader import Reader
+from .rules import describe, rebuild
 from .slots import Slots
 from .state import PendingFrame, StreamState
 from .storage import ArchiveStorage
@@ -27,10 +27,10 @@ from .storage import ArchiveStorage
 if TYPE_CHECKING:
     from .session import VideoSession
 
-Kind = TypeVar("Kind")
 FORMAT = 1
 _SLOT_TENSORS = ("keys", "values", "index", "frame", "visual", "positions")
 _FRAME_TENSORS = ("embeds", "positions", "visual", "offsets")
+_LAYERS = "archive."
 
 
 def save_session(session: VideoSession, path: str | Path) -> None:
@@ -42,11 +42,15 @@ def save_session(session: VideoSession, path: str | Path) -> None:
     from safetensors.torch import save_file
 
     session.check()
-    # Views of larger storage, and views that share one, have to be copied to be written.
+    # Views of larger storage, and views that share one, have to be copied to be written; a copy of
+    # the archive lies where the archive does, so that one on disk is never held in memory.
     tensors = {
         name: value.clone(memory_format=torch.contiguous_format)
-        for name, value in _tensors(session)
+        for name, value in _state_tensors(session)
     }
+    room = session.archive.codec.room
+    for name, value in _archive_tensors(session.archive):
+        tensors[name] = room(value, value.shape).copy_(value)
     header = json.dumps(_header(session))
     target = Path(path)
     partial = target.with_name(target.name + ".partial")
@@ -76,20 +80,25 @@ def load_session(
     if not Path(path).is_file():
         raise ValueError(f"no saved session at {path}")
     try:
-        with safe_open(path, framework="pt", device=str(model.device)) as file:
+        with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("crossframe", "null"))
+            # Pages of the file, read when they are touched.
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(f"{path} is not a complete safetensors file ({error})") from error
     _require_fit(path, header, model)
     session = VideoSession(
         model,
-        memory if memory is not None else _rebuild(header["memory"], CrossFrameMemory),
-        archive=archive if archive is not None else _rebuild(header["archive"], Archive),
-        reader=reader if reader is not None else _rebuild(header["reader"], Reader),
+        memory if memory is not None else rebuild(header["memory"], CrossFrameMemory),
+        archive=archive if archive is not None else rebuild(header["archive"], Archive),
+        reader=reader if reader is not None else rebuild(header["reader"], Reader),
         **header["settings"],
     )
-    session.resume(_state(header, tensors), _archive(session.archive, tensors))
+    layers = {name: tensors.pop(name) for name in list(tensors) if name.startswith(_LAYERS)}
+    own = {name: value.to(model.device, copy=True) for name, value in tensors.items()}
+    _fill_layers(session.archive, _below(_LAYERS, layers), model)
+    _fill_columns(session.archive, _below("column.", own))
+    session.resume(_state(header, own), session.archive)
     return session
 
 
@@ -98,9 +107,9 @@ def _header(session: VideoSession) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "model": asdict(session.model.spec),
-        "memory": _describe(session.memory),
-        "archive": _describe(session.archive.codec),
-        "reader": _describe(session.reader),
+        "memory": describe(session.memory),
+        "archive": describe(session.archive.codec),
+        "reader": describe(session.reader),
         "settings": {
             name: getattr(session, name)
             for name in ("in_frame", "frames_per_step", "max_tokens", "attention")
@@ -116,7 +125,7 @@ def _header(session: VideoSession) -> dict[str, Any]:
     }
 
 
-def _tensors(session: VideoSession) -> Iterator[tuple[str, Tensor]]:
+def _state_tensors(session: VideoSession) -> Iterator[tuple[str, Tensor]]:
     state = session.state
     for number, stored in enumerate(state.layers):
         yield from _layer_tensors(f"layer.{number}", stored)
@@ -128,9 +137,12 @@ def _tensors(session: VideoSession) -> Iterator[tuple[str, Tensor]]:
         yield from _frame_tensors("previous", state.previous)
     for name, growing in session.archive.columns.items():
         yield f"column.{name}", growing.view()
-    for number, layer in enumerate(session.archive.layers):
+
+
+def _archive_tensors(archive: ArchiveStorage) -> Iterator[tuple[str, Tensor]]:
+    for number, layer in enumerate(archive.layers):
         for name, growing in layer.items():
-            yield f"archive.{number}.{name}", growing.view()
+            yield f"{_LAYERS}{number}.{name}", growing.view()
 
 
 def _layer_tensors(prefix: str, stored: Slots | PackedSlots) -> Iterator[tuple[str, Tensor]]:
@@ -199,16 +211,37 @@ def _frame_facts(frame: FrameTokens) -> dict[str, Any]:
     return {"timestamp": frame.timestamp, "next_position": frame.next_position}
 
 
-def _archive(archive: ArchiveStorage, tensors: Mapping[str, Tensor]) -> ArchiveStorage:
-    """The empty archive filled with what was saved."""
-    for name, column in _below("column.", tensors).items():
+def _fill_columns(archive: ArchiveStorage, columns: Mapping[str, Tensor]) -> None:
+    for name, column in columns.items():
         archive.columns[name] = GrowingTensor(column, -1)
         archive.columns[name].append(column)
-    for name, packed in _below("archive.", tensors).items():
+
+
+def _fill_layers(archive: ArchiveStorage, layers: Mapping[str, Tensor], model: VideoModel) -> None:
+    """Packed tensors as they were saved, moved only to where the archive keeps them."""
+    for name, packed in layers.items():
         number, _, part = name.partition(".")
-        archive.layers[int(number)][part] = growing = GrowingTensor(packed, 2)
+        example = packed.narrow(2, 0, 0).to(model.device)
+        archive.layers[int(number)][part] = growing = GrowingTensor(example, 2, archive.codec.room)
         growing.append(packed)
-    return archive
+    for stored in archive.layers:
+        _require_packed_by(archive.codec, {n: g.view() for n, g in stored.items()}, model)
+
+
+def _require_packed_by(codec: Archive, stored: Mapping[str, Tensor], model: VideoModel) -> None:
+    """Refuse what another codec packed: it would be unpacked into nonsense."""
+    spec = model.spec
+    token = torch.zeros(1, spec.num_kv_heads, 1, spec.head_dim, dtype=model.dtype)
+
+    def form(packed: Mapping[str, Tensor]) -> dict[str, tuple[torch.dtype, torch.Size]]:
+        return {name: (value.dtype, value.shape[3:]) for name, value in packed.items()}
+
+    packs, found = form(codec.pack(token, token)), form(stored)
+    if stored and found != packs:
+        raise ValueError(
+            f"the archive was saved as {found}, but {codec!r} packs {packs}: load it with an "
+            "archive that packs as the saved one did"
+        )
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -217,67 +250,6 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _slots_of(stored: Slots | PackedSlots) -> Slots:
     return stored.packed if isinstance(stored, PackedSlots) else stored
-
-
-def _describe(rule: object) -> dict[str, Any]:
-    """Class and settings of a rule, as plain data."""
-    cls = type(rule)
-    return {"class": f"{cls.__module__}:{cls.__qualname__}", "settings": _settings(rule)}
-
-
-def _settings(rule: object) -> dict[str, Any] | None:
-    """Fields of a dataclass; None for another class with attributes: its arguments are unknown."""
-    if not is_dataclass(rule):
-        return None if vars(rule) else {}
-    settings: dict[str, Any] = {}
-    for setting in fields(rule):
-        value = getattr(rule, setting.name)
-        nested = _is_rule(type(value))
-        settings[setting.name] = _describe(value) if nested else value
-        _require_plain(type(rule), setting.name, settings[setting.name])
-    return settings
-
-
-def _is_rule(cls: type) -> bool:
-    """Whether a setting of this class is described by its own settings."""
-    return is_dataclass(cls) or issubclass(cls, CrossFrameMemory | Archive | Reader)
-
-
-def _require_plain(cls: type, name: str, value: object) -> None:
-    try:
-        json.dumps(value)
-    except TypeError as error:
-        raise ValueError(
-            f"{cls.__name__}.{name} = {value!r} cannot be saved: settings must be numbers, text, "
-            "booleans, lists or nested memories"
-        ) from error
-
-
-def _rebuild(description: Mapping[str, Any], kind: type[Kind]) -> Kind:
-    """The rule again; its class is imported by name and must be of the expected kind."""
-    module, _, name = description["class"].partition(":")
-    try:
-        cls: Any = importlib.import_module(module)
-        for part in name.split("."):
-            cls = getattr(cls, part)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(
-            f"the session was saved with {description['class']}, which cannot be imported here: "
-            f"pass the {kind.__name__} yourself"
-        ) from error
-    # The file may come from elsewhere: nothing but a rule is called with what it says.
-    if not (isinstance(cls, type) and issubclass(cls, kind) and _is_rule(cls)):
-        raise ValueError(f"{description['class']} is not a {kind.__name__} that can be rebuilt")
-    if description["settings"] is None:
-        raise ValueError(
-            f"the session was saved with {description['class']}, which is no dataclass, so its "
-            f"settings are not in the file: pass the {kind.__name__} yourself"
-        )
-    settings = {
-        name: _rebuild(value, object) if isinstance(value, dict) and "class" in value else value
-        for name, value in description["settings"].items()
-    }
-    return cls(**settings)
 
 
 def _require_fit(path: str | Path, header: Mapping[str, Any] | None, model: VideoModel) -> None:

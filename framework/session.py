@@ -248,10 +248,10 @@ class VideoSession:
             max_tokens=self.max_tokens,
         )
         passed = step.run(joined)
-        probed = run_probe(self.memory, self.model, passed, self.cursor, self.max_tokens)
+        probed = run_probe(self.memory, self.model, passed, self._state, self.max_tokens)
         layers = self.memory.update_layers(passed)
         verify.check_layers(
-            self.memory, layers, self.model.spec.num_layers, self._state, self._checks
+            self.memory, layers, len(passed), self._state, self._checks, self.max_tokens
         )
         self._state = self._state.carry(layers)
         held, archived = self._state.bytes_held, self._archive.bytes_held

@@ -232,6 +232,8 @@ def _mark_padding(slots: Slots) -> Slots:
     slots.index = torch.where(slots.valid, slots.index, padding)
     if slots.mass is not None:
         slots.mass = slots.mass * slots.valid
+    if slots.probe_mass is not None:
+        slots.probe_mass = slots.probe_mass * slots.valid
     return slots
 
 

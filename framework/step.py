@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -71,6 +72,10 @@ def readable_keys(slots: Slots, rotate: Callable[[Tensor, Tensor], Tensor]) -> T
     return rotate(slots.keys, slots.positions - slots.rotated)
 
 
+def _rotated(model: VideoModel, max_tokens: int, keys: Tensor, delta: Tensor) -> Tensor:
+    return model.rotate(keys, delta, max_tokens)
+
+
 class PushStep:
     """A frame passing through the layers: attends to [carried ; frame] and archives its KV."""
 
@@ -93,6 +98,9 @@ class PushStep:
         self.needs_mass = needs_mass
         self.implementation = implementation
         self.max_tokens = max_tokens
+        # Bound to the model, not to the step: slots that point back would make a cycle, which holds
+        # all keys of the step until the garbage collector comes by.
+        self.rotate = partial(_rotated, model, max_tokens)
         self.block = _blocks(columns.frame[0]) if bidirectional else None
         self.joined: list[Slots] = []
 
@@ -102,7 +110,7 @@ class PushStep:
         self.archive.append_layer(layer, key, value)
         new = self.columns.slots(key, value, layer, len(self.carried))
         slots = join_slots(self.carried[layer], new)
-        keys = readable_keys(slots, self._rotate)
+        keys = readable_keys(slots, self.rotate)
         visibility = Visibility(self.block, slots.valid)
         output, slots.mass = attend(
             query,
@@ -113,7 +121,7 @@ class PushStep:
             needs_mass=self.needs_mass,
             implementation=self.implementation,
         )
-        slots.turn = self._rotate
+        slots.turn = self.rotate
         slots.weigh = lambda rows: weights_of(query, keys, rows, scale=scale, visibility=visibility)
         self.joined.append(slots)
         return output
@@ -142,9 +150,6 @@ class PushStep:
             context_tokens=[slots.num_slots for slots in self.carried],
             mass_pass=self.needs_mass and self.implementation == "sdpa",
         )
-
-    def _rotate(self, keys: Tensor, delta: Tensor) -> Tensor:
-        return self.model.rotate(keys, delta, self.max_tokens)
 
 
 class AskStep:
@@ -176,7 +181,7 @@ class AskStep:
         self.reader = reader
         self.asked_at = asked_at
         self.room = room
-        self.max_tokens = max_tokens
+        self.rotate = partial(_rotated, model, max_tokens)
         self._contexts: dict[int, _Context] = {}
 
     @property
@@ -205,9 +210,8 @@ class AskStep:
         return output
 
     def _open(self, layer: int, query: Tensor) -> _Context:
-        self.archive.reserve(layer, self.room)
         view = LayerArchive(
-            self.archive, layer, rotate=self._rotate, asked_at=self.asked_at.to(query.device)
+            self.archive, layer, rotate=self.rotate, asked_at=self.asked_at.to(query.device)
         )
         slots = on_device(self.reader.read(query, view, self.carried[layer]), query.device)
         if slots.num_slots == 0:
@@ -215,18 +219,19 @@ class AskStep:
                 f"{type(self.reader).__name__} picked no slots in layer {layer}; a reader must "
                 "leave at least one to attend to"
             )
+        # An archive may unpack to another dtype than the model's.
+        keys, values = slots.keys.to(query.dtype), slots.values.to(query.dtype)
+        slots = replace(slots, keys=keys, values=values)
         stored = self.archive.layers[layer]
         whole = all(
             name in stored and _is_view(value, stored[name].view())
             for name, value in (("keys", slots.keys), ("values", slots.values))
         )
         if whole and slots.valid is None and not slots.moved:
+            self.archive.reserve(layer, self.room)
             return _Context(stored["keys"].tail(), stored["values"].tail(), slots.num_slots, None)
-        keys = readable_keys(slots, self._rotate)
+        keys = readable_keys(slots, self.rotate)
         return _Context.copy_of(replace(slots, keys=keys), self.room)
-
-    def _rotate(self, keys: Tensor, delta: Tensor) -> Tensor:
-        return self.model.rotate(keys, delta, self.max_tokens)
 
 
 @dataclass(eq=False)

@@ -36,7 +36,9 @@ class ArchiveStorage:
         """Append one step's keys and values [B, K, tokens, D] of one layer."""
         stored = self.layers[layer]
         for name, packed in self.codec.pack(keys, values).items():
-            stored.setdefault(name, GrowingTensor(packed, 2)).append(packed)
+            if name not in stored:
+                stored[name] = GrowingTensor(packed, 2, self.codec.room)
+            stored[name].append(packed)
 
     def append_columns(self, columns: Mapping[str, Tensor], stats: Mapping[str, Tensor]) -> None:
         """Append one step's columns; a stat not seen before is 0 for earlier tokens."""
@@ -120,23 +122,56 @@ class LayerArchive:
         """[tokens] int64, the frame number of every archived token; -1 is the prompt."""
         return self._storage.columns["frame"].view()[0]
 
-    def slots(self, frames: Collection[int] | Tensor | None = None) -> Slots:
-        """The archived slots of the given frames in stream order; of all frames if None.
+    def slots(
+        self,
+        frames: Collection[int] | Tensor | None = None,
+        *,
+        tokens: range | Tensor | None = None,
+    ) -> Slots:
+        """Some archived slots in stream order, all by default; only they are unpacked.
 
-        With a plain archive, all frames come as a view of the storage, without a copy.
+        With a plain archive, all slots and those of a range come as a view of the storage, without
+        a copy.
+
+        Args:
+            frames: take those of the given frames.
+            tokens: or those at the given places in the archive: a range of step 1, or ascending
+                numbers [n].
+
+        Raises:
+            ValueError: for both at once, or for a range that leaves the archive or has a step.
         """
-        packed = {n: g.view() for n, g in self._storage.layers[self.layer].items()}
-        columns = {name: growing.view() for name, growing in self._storage.columns.items()}
+        rows = self._rows(frames, tokens)
+
+        def pick(value: Tensor, dim: int) -> Tensor:
+            if isinstance(rows, range):
+                return value.narrow(dim, rows.start, len(rows))
+            return value.index_select(dim, rows.to(value.device))
+
+        storage = self._storage
+        packed = {n: pick(g.view(), 2) for n, g in storage.layers[self.layer].items()}
+        columns = {n: pick(g.view(), -1) for n, g in storage.columns.items()}
+        return self._assemble(packed, columns)
+
+    def _rows(
+        self, frames: Collection[int] | Tensor | None, tokens: range | Tensor | None
+    ) -> range | Tensor:
+        """Places in the archive, as a range where they are one."""
+        if frames is not None and tokens is not None:
+            raise ValueError("slots takes frames or tokens, not both")
         if frames is not None:
             wanted = torch.as_tensor(
                 frames if isinstance(frames, Tensor) else list(frames), dtype=torch.int64
             )
-            rows = torch.isin(self.frames, wanted.to(self.frames.device)).nonzero()[:, 0]
-            packed = {
-                name: value.index_select(2, rows.to(value.device)) for name, value in packed.items()
-            }
-            columns = {name: value.index_select(-1, rows) for name, value in columns.items()}
-        return self._assemble(packed, columns)
+            return torch.isin(self.frames, wanted.to(self.frames.device)).nonzero()[:, 0]
+        rows = range(self.num_tokens) if tokens is None else tokens
+        if isinstance(rows, range) and not (
+            rows.step == 1 and 0 <= rows.start <= rows.stop <= self.num_tokens
+        ):
+            raise ValueError(
+                f"slots: tokens={rows} is no range of step 1 in an archive of {self.num_tokens}"
+            )
+        return rows
 
     def _assemble(self, packed: dict[str, Tensor], columns: dict[str, Tensor]) -> Slots:
         keys, values = self._storage.codec.unpack(packed)

@@ -1,7 +1,9 @@
-"""The public test kit: any memory against all laws, in one line.
+"""The public test kit: any memory, archive or reader against all laws, in one line.
 
-    from crossframe.framework.testing import check_memory
+    from crossframe.framework.testing import check_archive, check_memory, check_reader
     check_memory(MyMemory(capacity=8), unbounded=MyMemory(capacity=None))
+    check_archive(MyArchive())
+    check_reader(MyReader())
 
 Needs the extra `testing` (hypothesis). Streams are random: batch 1 to 3, grouped queries, frames of
 unequal token counts, a prompt or none, several frames per push and per step, RoPE and M-RoPE.
@@ -9,7 +11,7 @@ unequal token counts, a prompt or none, several frames per push and per step, Ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -17,17 +19,21 @@ import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import FlakyFailure
-from hypothesis.strategies import DrawFn, SearchStrategy
+from hypothesis.strategies import SearchStrategy
 
-from . import laws, session_laws
-from .cost import DecoderSpec
-from .frame_tokens import Cursor, FrameTokens, advance
+from . import laws, merge_laws, reader_laws, session_laws
+from .archive import Archive
+from .archive_laws import ARCHIVE_LAWS as ARCHIVE_LAWS
+from .archive_laws import MEMORIES, archived
 from .laws import LawBroken as LawBroken
 from .laws import Stream as Stream
 from .machine import memory_machine as memory_machine
 from .memory import CrossFrameMemory
 from .model import VideoModel
-from .reference import ReferenceDecoder
+from .random_streams import reference_models as reference_models
+from .random_streams import streams as streams
+from .reader import Reader
+from .reader_laws import READER_LAWS as READER_LAWS
 
 Law = Callable[[CrossFrameMemory, Stream], None]
 
@@ -37,6 +43,7 @@ LAWS: Mapping[str, Law] = MappingProxyType(
         "2 mass": laws.exact_mass,
         "3 selection": laws.exact_selection,
         "4 positions": laws.stream_positions,
+        "4 merging": merge_laws.merged_between,
         "5 steps": laws.steps_and_pushes,
         "6 exactness": laws.exact_when_unbounded,
         "7 boundedness": laws.bounded,
@@ -106,6 +113,108 @@ def check_law(
     if subject is None:
         return
 
+    drawn = streams(models=models, max_batch=max_batch)
+    _hold(lambda stream: law(subject, stream), drawn, max_examples, shrink)
+
+
+def check_archive(
+    archive: Archive,
+    *,
+    models: SearchStrategy[VideoModel] | None = None,
+    max_examples: int = 25,
+) -> None:
+    """Hold an archive to every law of archives, under memories that keep all, some or no slots.
+
+    A lossless archive must answer bit for bit as `PlainArchive`; one that is `lossy`, as a plain
+    archive of what it makes of keys and values. How near that comes is for its own tests.
+
+    Args:
+        models: where streams draw their model from; small plain-torch decoders in float64, float32
+            and bfloat16 by default.
+        max_examples: streams per law.
+
+    Raises:
+        LawBroken: naming the law, with the falsifying stream in the notes.
+    """
+    for name in ARCHIVE_LAWS:
+        check_archive_law(name, archive, models=models, max_examples=max_examples)
+
+
+def check_archive_law(
+    name: str,
+    archive: Archive,
+    *,
+    models: SearchStrategy[VideoModel] | None = None,
+    max_examples: int = 25,
+    shrink: bool = True,
+) -> None:
+    """Hold an archive to one law; arguments as for `check_archive` and `check_law`.
+
+    Raises:
+        LawBroken: if it breaks the law.
+        KeyError: for an unknown law; `ARCHIVE_LAWS` lists them.
+    """
+    law, memories = ARCHIVE_LAWS[name], st.sampled_from(MEMORIES)
+    models = _models_of_all_types() if models is None else models
+    drawn = st.tuples(memories, streams(models=models))
+    _hold(lambda both: law(archive, *both), drawn, max_examples, shrink)
+
+
+def check_reader(
+    reader: Reader,
+    *,
+    models: SearchStrategy[VideoModel] | None = None,
+    max_examples: int = 25,
+) -> None:
+    """Hold a reader to every law of readers, under memories that keep all slots, ragged heads or
+    moved slots, and over a plain and a lossy archive.
+
+    Args:
+        models: where streams draw their model from; small plain-torch decoders by default.
+        max_examples: streams per law.
+
+    Raises:
+        LawBroken: naming the law, with the falsifying stream in the notes.
+    """
+    for name in READER_LAWS:
+        check_reader_law(name, reader, models=models, max_examples=max_examples)
+
+
+def check_reader_law(
+    name: str,
+    reader: Reader,
+    *,
+    memories: Sequence[CrossFrameMemory] = reader_laws.MEMORIES,
+    archives: Sequence[Archive] = reader_laws.ARCHIVES,
+    models: SearchStrategy[VideoModel] | None = None,
+    max_examples: int = 25,
+    shrink: bool = True,
+) -> None:
+    """Hold a reader to one law; further arguments as for `check_reader` and `check_law`.
+
+    Args:
+        memories, archives: that streams are seen by and kept in, drawn at random.
+
+    Raises:
+        LawBroken: if it breaks the law.
+        KeyError: for an unknown law; `READER_LAWS` lists them.
+    """
+    law = READER_LAWS[name]
+    kept = st.tuples(st.sampled_from(memories), st.sampled_from(archives))
+    drawn = st.tuples(kept, streams(models=models))
+
+    def check(example: tuple[tuple[CrossFrameMemory, Archive], Stream]) -> None:
+        (memory, archive), stream = example
+        law(reader, memory, archived(stream, archive))
+
+    _hold(check, drawn, max_examples, shrink)
+
+
+def _hold(
+    check: Callable[[Any], None], drawn: SearchStrategy[Any], max_examples: int, shrink: bool
+) -> None:
+    """Run a check on many drawn examples."""
+
     @settings(
         max_examples=max_examples,
         deadline=None,
@@ -114,9 +223,9 @@ def check_law(
         phases=[phase for phase in Phase if shrink or phase != Phase.shrink],
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
-    @given(streams(models=models, max_batch=max_batch))
-    def holds(stream: Stream) -> None:
-        law(subject, stream)
+    @given(drawn)
+    def holds(example: Any) -> None:
+        check(example)
 
     with torch.no_grad():
         try:
@@ -125,84 +234,5 @@ def check_law(
             raise LawBroken(f"{failure.exceptions[0]} (and not the same each time)") from failure
 
 
-@st.composite
-def reference_models(draw: DrawFn, dtype: torch.dtype = torch.float64) -> VideoModel:
-    """Plain-torch decoders of different head counts, depths and position axes."""
-    num_kv_heads = draw(st.sampled_from([1, 2, 3]))
-    sizes = DecoderSpec(
-        num_layers=draw(st.sampled_from([1, 2, 3])),
-        hidden=16,
-        intermediate=24,
-        num_query_heads=num_kv_heads * draw(st.sampled_from([1, 2, 7])),
-        num_kv_heads=num_kv_heads,
-        head_dim=8,
-        vocab=31,
-    )
-    return ReferenceDecoder(
-        sizes=sizes,
-        float_type=dtype,
-        axes=draw(st.sampled_from([1, 3])),
-        patch=draw(st.sampled_from([1, 2])),
-        seed=draw(st.integers(0, 3)),
-    )
-
-
-@st.composite
-def streams(
-    draw: DrawFn,
-    *,
-    models: SearchStrategy[VideoModel] | None = None,
-    max_batch: int = 3,
-    max_frames: int = 7,
-    max_tokens: int = 6,
-) -> Stream:
-    """Random streams; see `Stream`."""
-    model = draw(reference_models() if models is None else models)
-    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**32)))
-    batch = draw(st.integers(1, max_batch))
-    sizes = draw(st.lists(st.integers(1, max_tokens), min_size=1, max_size=max_frames))
-    pushes = _cut(draw, len(sizes))
-    prompt = draw(st.booleans())
-    return Stream(
-        model=model,
-        frames=_frames(model, sizes, batch, prompt, generator),
-        pushes=pushes,
-        question=_randint(generator, model.spec.vocab, batch, draw(st.integers(1, 4))),
-        images=_randint(generator, 256, draw(st.integers(2, 6)), 4, 4, 3).to(torch.uint8),
-        frames_per_step=draw(st.integers(1, 3)),
-    )
-
-
-def _cut(draw: DrawFn, count: int) -> list[int]:
-    """Sizes of consecutive pushes that hold `count` frames."""
-    pushes = []
-    while count:
-        pushes.append(draw(st.integers(1, count)))
-        count -= pushes[-1]
-    return pushes
-
-
-def _frames(
-    model: VideoModel, sizes: list[int], batch: int, prompt: bool, generator: torch.Generator
-) -> list[FrameTokens]:
-    frames: list[FrameTokens] = []
-    cursor = Cursor()
-    for number, size in enumerate(sizes):
-        embeds = torch.randn(batch, size, model.spec.hidden, generator=generator)
-        visual = torch.ones(batch, size, dtype=torch.bool)
-        # The last token of a frame is a text marker; a prompt has nothing else.
-        visual[:, -1 if size > 1 else size :] = False
-        frames.append(
-            FrameTokens(
-                embeds=embeds.to(model.dtype),
-                positions=model.text_positions(cursor, batch, size),
-                visual=torch.zeros_like(visual) if prompt and number == 0 else visual,
-                stats={"patch": torch.arange(size).expand(batch, -1).double()},
-            )
-        )
-        cursor = advance(cursor, frames[-1])
-    return frames
-
-
-def _randint(generator: torch.Generator, high: int, *shape: int) -> Any:
-    return torch.randint(0, high, shape, generator=generator)
+def _models_of_all_types() -> SearchStrategy[VideoModel]:
+    return st.sampled_from([torch.float64, torch.float32, torch.bfloat16]).flatmap(reference_models)

@@ -11,6 +11,7 @@ from .checks import DeferredChecks
 from .frame_tokens import Cursor, FrameTokens, advance
 from .memory import CrossFrameMemory, require_count
 from .model import VideoModel
+from .placement import span
 from .reader import Reader
 from .slots import Slots
 from .state import StreamState
@@ -74,8 +75,9 @@ def check_layers(
     num_layers: int,
     state: StreamState,
     checks: DeferredChecks,
+    planned: int,
 ) -> None:
-    """Refuse slots that break the contract: count, order, range, the promised limit.
+    """Refuse slots that break the contract: count, order, range, the promised limit and reach.
 
     Raises:
         ValueError: naming the memory and the layer.
@@ -100,6 +102,15 @@ def check_layers(
             (inside if slots.valid is None else inside | ~slots.valid).all(),
             f"{where} slots outside the stream of {state.cursor.tokens} tokens",
         )
+        if state.cursor.tokens > planned:
+            # Only a promised reach lets a stream come this far.
+            back = span(slots, slots.index.new_full((len(slots.index),), state.cursor.position))
+            checks.require(
+                (back + state.largest_frame <= planned).all(),
+                f"{where} a slot so far behind the next token that with a frame of "
+                f"{state.largest_frame} tokens the planned {planned} positions are exceeded: it "
+                "promised a shorter reach; open the session with more max_tokens",
+            )
 
 
 def check_stream(memory: CrossFrameMemory, state: StreamState, planned: int) -> None:

@@ -1,9 +1,9 @@
 """Video files as streams of frames: sampled in time, one frame at a time, never held as a whole."""
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from numbers import Real
 from os import PathLike
 from pathlib import Path
@@ -18,7 +18,7 @@ from .video_file import VideoError, declared_duration, measure, open_video
 if TYPE_CHECKING:
     from av import VideoFrame
 
-__all__ = ["VideoError", "VideoInfo", "probe_video", "stream_video"]
+__all__ = ["VideoError", "VideoInfo", "frames_at", "probe_video", "stream_video"]
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,21 @@ def stream_video(
     _check_options(path, fps, max_frames, sampling)
     info = probe_video(path)
     return _samples(info.path, _sample_times(info, fps, max_frames, sampling), max_frames)
+
+
+def frames_at(
+    path: str | PathLike[str], seconds: Iterable[float]
+) -> Generator[tuple[Tensor, float], None, None]:
+    """Yield the frame on display at each of the given times, which must not fall; otherwise as
+    `stream_video`. A time behind the end shows the last frame.
+
+    Raises:
+        VideoError: for a negative or falling time, or as `stream_video`.
+    """
+    times = list(seconds)
+    if any(b < a for a, b in pairwise([0.0, *times])):
+        raise VideoError(f"{path}: times must rise from 0, got {times[:8]}")
+    return _samples(Path(path), iter(times), None)
 
 
 def _check_options(path: object, fps: object, max_frames: object, sampling: object) -> None:

@@ -5,25 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-import torch
 from torch import Tensor
 
-from ..framework import ScoringMemory, Slots
-from .selection import hashed_priority
+from ..framework import ScoringMemory, Slots, require_count
+from .selection import slot_priority
 
 
 @final
 @dataclass(frozen=True)
 class RandomMemory(ScoringMemory):
-    """Keep `capacity` slots drawn uniformly from the whole stream, per layer and KV head.
+    """Keep `capacity` slots drawn anew from [carried ; frame] after every step.
 
-    Rule: every token has a fixed random priority, hashed from (seed, layer, head, token number);
-    the highest are kept. Since priorities never change this is a reservoir sample: after n tokens
-    each is held with chance capacity / n. No generator, so sessions fork and save exactly.
+    Rule: random priorities, hashed from (seed, layer, head, token number, newest token number); the
+    highest are kept. The newest token number tells one step from the next, so every slot takes its
+    chance again, and one of a frame n steps ago has survived with chance
+    (capacity / (capacity + frame tokens))^(n + 1): the past thins geometrically, as under any rule
+    that ranks each frame afresh. `ReservoirMemory` draws once per token and covers the whole stream
+    alike. No generator, so sessions fork and save exactly.
 
     Args:
         capacity: slots per KV head; None is full attention.
         seed: other seeds draw other slots.
+
+    Raises:
+        ValueError: if the seed is not an integer of at least 0.
 
     Cost per frame: attention over at most capacity + frame tokens. Bytes held: `capacity` slots.
     """
@@ -31,8 +36,9 @@ class RandomMemory(ScoringMemory):
     seed: int = 0
     graphable = True
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_count("RandomMemory", "seed", self.seed, unbounded=False)
+
     def score(self, slots: Slots) -> Tensor:
-        heads = torch.arange(slots.index.shape[1], device=slots.index.device)
-        # Heads lie 2^40 tokens apart, farther than any stream is long.
-        own = slots.index + (heads << 40)[:, None]
-        return hashed_priority(own, self.seed, slots.layer)
+        return slot_priority(slots, self.seed, slots.index[..., -1:])

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from ..framework import Slots
+from ..framework import CrossFrameMemory, Slots
+from ..framework import ranked_first as ranked_first
+
+FIXED_POINT = 2.0**40
 
 
 def no_slots(slots: Slots) -> Slots:
@@ -14,23 +18,28 @@ def no_slots(slots: Slots) -> Slots:
     return slots.keep(torch.empty(shape, dtype=torch.int64, device=slots.index.device))
 
 
-def ranked_first(score: Tensor, chosen: Tensor) -> Tensor:
-    """[B, K, S] the score with the chosen slots above all others; among them ties go to the newer.
-
-    Args:
-        score: [B, K, S].
-        chosen: bool, broadcastable to the score.
-    """
-    highest = float("inf")
-    if not score.is_floating_point():
-        highest = torch.iinfo(score.dtype).max
-    return score.masked_fill(chosen, highest)
-
-
 def newest(slots: Slots, count: int) -> Tensor:
     """[S] bool: the last `count` slots along the stream."""
     places = torch.arange(slots.num_slots, device=slots.index.device)
     return places >= slots.num_slots - count
+
+
+def real_slots(slots: Slots) -> Tensor:
+    """[B, K, S] bool: all slots but the padding of ragged heads."""
+    return torch.ones_like(slots.visual) if slots.valid is None else slots.valid
+
+
+def require_fits(owner: str, name: str, count: int, capacity: int | None) -> None:
+    """Refuse to promise more slots than there are.
+
+    Raises:
+        ValueError: naming owner, setting and both numbers.
+    """
+    if capacity is not None and count > capacity:
+        raise ValueError(
+            f"{owner}: {name}={count} do not fit into capacity={capacity}; raise capacity or "
+            f"lower {name}"
+        )
 
 
 def over_group(per_query_head: Tensor, num_kv_heads: int) -> Tensor:
@@ -38,7 +47,111 @@ def over_group(per_query_head: Tensor, num_kv_heads: int) -> Tensor:
     return per_query_head.unflatten(1, (num_kv_heads, -1)).sum(2)
 
 
-def hashed_priority(index: Tensor, *salts: int) -> Tensor:
+def queries_that_see(slots: Slots) -> Tensor:
+    """[S] int64: how many of the step's queries see each slot; carried ones, all of them."""
+    to_the_end = torch.arange(slots.num_slots, 0, -1, device=slots.index.device)
+    return to_the_end.clamp(max=slots.num_new)
+
+
+def require_mass(owner: str, inner: CrossFrameMemory) -> None:
+    """Refuse to change the mass that a memory does not look at.
+
+    Raises:
+        ValueError: naming owner and memory.
+    """
+    if not inner.needs_mass:
+        raise ValueError(
+            f"{owner} changes the attention mass of a step, but {inner!r} does not use it: wrap a "
+            "memory that ranks by mass, such as StateKVMemory"
+        )
+
+
+def ranks(score: Tensor) -> Tensor:
+    """[..., S] int64: how many slots rank above each one; ties go to the newer.
+
+    Args:
+        score: [..., S].
+    """
+    order = score.flip(-1).argsort(dim=-1, descending=True, stable=True)
+    return order.argsort(dim=-1).flip(-1)
+
+
+def widened(numbers: Tensor) -> Tensor:
+    """The numbers as float32 at least, for sums and squares: bfloat16 has 8 bits."""
+    return numbers if numbers.dtype == torch.float64 else numbers.float()
+
+
+def unit_rows(rows: Tensor) -> Tensor:
+    """The vectors [..., D] at length 1, zeros left alone; float32, or float64 if they are."""
+    return functional.normalize(widened(rows), dim=-1)
+
+
+def pooled_mean(score: Tensor, counted: Tensor, width: int) -> Tensor:
+    """[B, K, S] the mean over each slot and the (width - 1) / 2 places on either side of it.
+
+    Only counted places enter, so that neither the ends nor padding pull it down; 0 where there are
+    none.
+
+    Args:
+        score: [B, K, S].
+        counted: bool, broadcastable to the score.
+        width: odd.
+    """
+    counted = counted.expand_as(score)
+
+    def total(column: Tensor) -> Tensor:
+        return functional.pad(column, (width // 2, width // 2)).unfold(-1, width, 1).sum(-1)
+
+    return total(score.masked_fill(~counted, 0)) / total(counted.long()).clamp(min=1)
+
+
+def fixed_point(numbers: Tensor) -> Tensor:
+    """The numbers as int64 in units of 2^-40, for sums that must not depend on their order.
+
+    On CUDA `scatter_add` adds in any order. Sums of floats would change in the last bit from run to
+    run, and a near tie keep other slots for the same input; sums of integers are exact. Room for
+    2^23 numbers of size 1.
+    """
+    return (numbers * FIXED_POINT).round().long()
+
+
+def grouped_sum(rows: Tensor, group: Tensor, count: int) -> Tensor:
+    """[B, K, count, D] sums of the rows of each group, the same in whatever order they are added.
+
+    Args:
+        rows: [B, K, S, D], float32 or float64; sums stay below 2^23.
+        group: [B, K, S] int64 numbers below `count`.
+    """
+    units = fixed_point(rows)
+    sums = units.new_zeros(*units.shape[:2], count, units.shape[-1])
+    sums = sums.scatter_add(2, group[..., None].expand_as(units), units)
+    return sums.to(rows.dtype) / FIXED_POINT
+
+
+def places_in(slots: Slots, kept: Slots) -> Tensor:
+    """[B, K, S'] where each kept slot stood among `slots`; padding stands anywhere."""
+    places = torch.searchsorted(slots.index.contiguous(), kept.index.contiguous())
+    return places.clamp(max=slots.num_slots - 1)
+
+
+def evicted(slots: Slots, kept: Slots) -> Tensor:
+    """[B, K, S] bool: the real slots that are not among the kept ones."""
+    held = torch.zeros_like(slots.index)
+    held = held.scatter_add(-1, places_in(slots, kept), real_slots(kept).long())
+    return real_slots(slots) & (held == 0)
+
+
+def slot_priority(slots: Slots, *salts: int | Tensor) -> Tensor:
+    """[B, K, S] random numbers in [0, 1), drawn apart for every layer, KV head and token.
+
+    Args:
+        salts: as for `hashed_priority`.
+    """
+    heads = torch.arange(slots.index.shape[1], device=slots.index.device)[:, None]
+    return hashed_priority(slots.index, slots.layer, heads, *salts)
+
+
+def hashed_priority(index: Tensor, *salts: int | Tensor) -> Tensor:
     """Reproducible random numbers in [0, 1) of float64, one per token number.
 
     The finaliser of SplitMix64 (Steele, Lea, Flood 2014) over index and salts: no generator to
@@ -46,13 +159,21 @@ def hashed_priority(index: Tensor, *salts: int) -> Tensor:
 
     Args:
         index: int64 of any shape.
-        salts: seed, layer, ...; other salts give independent numbers.
+        salts: seed, layer, ...; other salts give independent numbers. Integers, or int64 that
+            broadcast with the index.
     """
     mixed = _mix(index + _signed(0x9E3779B97F4A7C15))
     for salt in salts:
-        mixed = _mix(mixed + _signed((salt + 1) * 0x9E3779B97F4A7C15))
+        mixed = _mix(mixed + _spread(salt))
     # 53 bits, the width of a float64 mantissa.
     return _shift_right(mixed, 11).double() / (1 << 53)
+
+
+def _spread(salt: int | Tensor) -> int | Tensor:
+    """The same number for a salt given as an integer and as a tensor."""
+    if isinstance(salt, Tensor):
+        return (salt + 1) * _signed(0x9E3779B97F4A7C15)
+    return _signed((salt + 1) * 0x9E3779B97F4A7C15)
 
 
 def _mix(value: Tensor) -> Tensor:
@@ -73,4 +194,4 @@ def _signed(number: int) -> int:
 
 def frame_cosine(frame: Tensor, previous: Tensor) -> Tensor:
     """[B, tokens] cosine of each token with the one at its place in the previous frame."""
-    return torch.nn.functional.cosine_similarity(frame.float(), previous.float(), dim=-1)
+    return functional.cosine_similarity(frame.float(), previous.float(), dim=-1)

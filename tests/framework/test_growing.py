@@ -1,5 +1,8 @@
 """`GrowingTensor`: grows in place, and forks share until they diverge."""
 
+from collections.abc import Sequence
+
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -107,6 +110,49 @@ def test_what_a_fork_may_see_is_never_written_over() -> None:
     growing.append(numbers(70, 2))
     assert torch.equal(fork.view(), numbers(0, 5))
     assert growing.view()[0, :, 0].tolist() == [0, 1, 70, 71]
+
+
+class Rooms:
+    """Makes room, notes every size, and fails once `full`."""
+
+    def __init__(self) -> None:
+        self.sizes: list[list[int]] = []
+        self.full = False
+
+    def __call__(self, example: Tensor, shape: Sequence[int]) -> Tensor:
+        if self.full:
+            raise OSError("no room")
+        self.sizes.append(list(shape))
+        return example.new_full(shape, float("nan"))
+
+
+def test_all_room_is_made_where_it_was_asked_for() -> None:
+    rooms = Rooms()
+    growing = GrowingTensor(torch.zeros(2, 7, 3), 1, rooms)
+    growing.append(numbers(0, 4))
+    fork = growing.fork()
+    growing.append(numbers(4, 1))
+    fork.append(numbers(40, 2))
+    assert rooms.sizes == [[2, 0, 3], [2, 4, 3], [2, 8, 3], [2, 8, 3]]
+    assert torch.equal(growing.view(), numbers(0, 5))
+    assert fork.view()[0, :, 0].tolist() == [0, 1, 2, 3, 40, 41]
+
+
+def test_an_append_that_finds_no_room_changes_nothing() -> None:
+    rooms = Rooms()
+    growing = GrowingTensor(torch.zeros(2, 0, 3), 1, rooms)
+    growing.append(numbers(0, 4))
+    fork, before = growing.fork(), (growing.bytes_held, growing.bytes_copied)
+    rooms.full = True
+    for handle in (growing, fork):
+        with pytest.raises(OSError, match="no room"):
+            handle.append(numbers(4, 1))
+        assert torch.equal(handle.view(), numbers(0, 4))
+    assert (growing.bytes_held, growing.bytes_copied) == before
+    rooms.full = False
+    growing.append(numbers(4, 1))
+    assert torch.equal(growing.view(), numbers(0, 5))
+    assert torch.equal(fork.view(), numbers(0, 4))
 
 
 class Handles(RuleBasedStateMachine):

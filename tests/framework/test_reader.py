@@ -139,6 +139,37 @@ def test_reading_a_plain_archive_copies_nothing() -> None:
     assert (session.archive.bytes_copied, session.archive.bytes_held) == (copied, held)
 
 
+def test_parts_of_the_archive_by_their_places() -> None:
+    session = seen(3, 4, 2)
+    archive = LayerArchive(session.archive, 1)
+    whole = archive.slots()
+    run = archive.slots(tokens=range(2, 6))
+    assert run.keys.data_ptr() == whole.keys[:, :, 2:].data_ptr()
+    assert run.values.data_ptr() == whole.values[:, :, 2:].data_ptr()
+    for tokens in (range(2, 6), torch.tensor([0, 5, 8]), range(4, 4), torch.tensor([]).long()):
+        rows = torch.tensor(list(tokens), dtype=torch.int64)
+        part = archive.slots(tokens=tokens)
+        for name in ("index", "frame", "visual", "positions"):
+            assert torch.equal(getattr(part, name), getattr(whole, name)[..., rows])
+        assert torch.equal(part.keys, whole.keys[:, :, rows])
+        assert torch.equal(part.values, whole.values[:, :, rows])
+    first = archive.slots(frames=[0, 2])
+    assert first.index[0, 0].tolist() == [0, 1, 2, 7, 8]
+
+
+@pytest.mark.parametrize("tokens", [range(0, 4, 2), range(3, 10), range(-1, 2), range(5, 4)])
+def test_a_range_outside_the_archive_is_refused(tokens: range) -> None:
+    archive = LayerArchive(seen(3, 4, 2).archive, 0)
+    with pytest.raises(ValueError, match=r"is no range of step 1 in an archive of 9"):
+        archive.slots(tokens=tokens)
+
+
+def test_slots_are_chosen_by_frame_or_by_place() -> None:
+    archive = LayerArchive(seen(3, 4, 2).archive, 0)
+    with pytest.raises(ValueError, match="slots takes frames or tokens, not both"):
+        archive.slots([1], tokens=range(2))
+
+
 @dataclass(frozen=True)
 class EightBit(Archive):
     """A byte per number and one scale per token, of values alone or of both."""

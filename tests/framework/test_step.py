@@ -1,12 +1,17 @@
-"""The closed form of a step's cost, for every implementation of attention."""
+"""The closed form of a step's cost, for every implementation of attention; what a step leaves."""
 
 from __future__ import annotations
 
+import gc
+import weakref
+from dataclasses import dataclass, field
+
 import pytest
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from crossframe.framework import CrossFrameMemory, FrameTokens, VideoSession
+from crossframe.framework import CrossFrameMemory, FrameTokens, Slots, VideoSession
 from crossframe.framework.attention import IMPLEMENTATIONS
 from crossframe.framework.reference import ReferenceDecoder
 from crossframe.methods import RecencyMemory, StateKVMemory
@@ -36,3 +41,27 @@ def test_mass_by_a_second_pass_is_paid_for() -> None:
     spec = ReferenceDecoder().spec
     second_pass = 2 * 4 * 4 * spec.num_query_heads * spec.head_dim * spec.num_layers
     assert cost("sdpa") - cost("chunked") == second_pass
+
+
+@dataclass(frozen=True)
+class Watching(CrossFrameMemory):
+    """Keeps nothing, and notes what it saw without holding it."""
+
+    seen: list[weakref.ref[Tensor]] = field(default_factory=list)
+
+    def update(self, slots: Slots) -> Slots:
+        self.seen.append(weakref.ref(slots.keys))
+        return slots.keep(torch.arange(0))
+
+
+def test_what_a_step_saw_is_freed_without_the_garbage_collector() -> None:
+    """A cycle through the step would hold the keys of many frames before they are collected."""
+    memory = Watching()
+    session = VideoSession(ReferenceDecoder(), memory)
+    gc.disable()
+    try:
+        session.push(FrameTokens(torch.randn(1, 4, 24).double(), torch.arange(4)[None, None]))
+        session.question_logits([1, 2])
+        assert [seen() for seen in memory.seen] == [None, None]
+    finally:
+        gc.enable()

@@ -1,12 +1,15 @@
 """The archive's storage: columns beside layers, undoing, forking, and picking frames."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from crossframe.framework import LayerArchive, PlainArchive
+from crossframe.framework import LayerArchive, PlainArchive, WrappedArchive
 from crossframe.framework.storage import ArchiveStorage
 
 
@@ -113,6 +116,55 @@ def test_undoing_the_first_step_frees_everything() -> None:
     assert storage.num_tokens == storage.bytes_held == 0
     append(storage, [0])  # any batch and codec may begin anew
     assert LayerArchive(storage, 1).slots().stats == {}
+
+
+@dataclass(frozen=True)
+class Bounded(WrappedArchive):
+    """Has room for a number of allocations."""
+
+    left: list[int] = field(default_factory=list)
+
+    def room(self, example: Tensor, shape: Sequence[int]) -> Tensor:
+        if 0 not in shape:
+            if not self.left:
+                raise OSError("no room")
+            self.left.pop()
+        return super().room(example, shape)
+
+
+@pytest.mark.parametrize("more", range(4))
+def test_a_step_that_finds_no_room_half_way_can_be_undone(more: int) -> None:
+    """Two layers of two tensors grow in each step; the step fails after `more` of them."""
+    codec = Bounded(left=[1] * 4)
+    storage, steady = ArchiveStorage(codec, 2), ArchiveStorage(PlainArchive(), 2)
+    for each in (storage, steady):
+        append(each, [0, 1, 2])
+    fork = storage.fork()
+    for each, numbers in ((storage, [3, 4]), (fork, [30, 40])):
+        mark = each.mark()
+        codec.left[:] = [1] * more
+        with pytest.raises(OSError, match="no room"):
+            append(each, numbers, frame=1)
+        each.restore(mark)
+        for layer in (0, 1):
+            got, expected = (LayerArchive(s, layer).slots() for s in (each, steady))
+            assert torch.equal(got.keys, expected.keys)
+            assert torch.equal(got.values, expected.values)
+    codec.left[:] = [1] * 8
+    append(storage, [5], frame=1)
+    append(fork, [50], frame=1)
+    assert torch.equal(LayerArchive(storage, 1).slots().keys, -rows([0, 1, 2, 5]))
+    assert torch.equal(LayerArchive(fork, 0).slots().values, 10 * rows([0, 1, 2, 50]))
+
+
+def test_a_first_step_that_finds_no_room_can_be_undone() -> None:
+    codec = Bounded(left=[1] * 3)
+    storage = ArchiveStorage(codec, 2)
+    mark = storage.mark()
+    with pytest.raises(OSError, match="no room"):
+        append(storage, [0, 1])
+    storage.restore(mark)
+    assert storage.num_tokens == storage.bytes_held == storage.bytes_copied == 0
 
 
 def test_forks_share_until_they_diverge() -> None:

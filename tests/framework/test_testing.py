@@ -70,6 +70,17 @@ class ScalingKeys(Newest):
         return replace(kept, keys=kept.keys * 1.5, rotated=kept.positions)
 
 
+class AddingUp(Newest):
+    """Law 4: merges into sums instead of means."""
+
+    merges = True
+
+    def update(self, slots: Slots) -> Slots:
+        kept = super().update(slots)
+        marked = {"merged": torch.ones_like(kept.index)}
+        return replace(kept, values=kept.values + slots.values[:, :, :1], stats=marked)
+
+
 class ShiftingPositions(Newest):
     """Law 4: gives tokens other positions than the stream's."""
 
@@ -159,6 +170,7 @@ BROKEN: list[tuple[str, CrossFrameMemory]] = [
     ("3 selection", Throwing()),
     ("4 positions", ScalingKeys()),
     ("4 positions", ShiftingPositions()),
+    ("4 merging", AddingUp()),
     ("5 steps", Repeating()),
     ("6 exactness", Forgetful()),
     ("7 boundedness", Viewing()),

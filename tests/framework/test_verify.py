@@ -15,6 +15,7 @@ from crossframe.framework import (
     FullMemory,
     Slots,
     VideoSession,
+    WrappedMemory,
 )
 from crossframe.framework.reference import ReferenceDecoder
 from crossframe.framework.session_laws import require_same
@@ -284,3 +285,31 @@ def test_a_memory_must_return_every_layer_from_the_first_step_on() -> None:
     session = VideoSession(ReferenceDecoder(), OneLayer())
     with pytest.raises(ValueError, match="OneLayer returned 1 layers of 2"):
         session.push(frames(3))
+
+
+@dataclass(frozen=True)
+class Boasting(WrappedMemory):
+    """Promises a reach, and leaves the first token where it is."""
+
+    def update(self, slots: Slots) -> Slots:
+        return slots.keep(torch.tensor([0, slots.num_slots - 1]))
+
+    def reach(self, frame_tokens: int) -> int | None:
+        return 8
+
+
+@pytest.mark.parametrize("deferred", [False, True])
+def test_a_promised_reach_that_is_not_kept_is_refused_beyond_the_plan(deferred: bool) -> None:
+    session = VideoSession(ReferenceDecoder(), Boasting(FullMemory()), max_tokens=20)
+    session._checks.deferred = deferred
+    start = 0
+    for frame in frames(4, 4, 4, 4, 4):  # within the plan nothing is wrong
+        session.push(replace(frame, positions=frame.positions + start))
+        start += 4
+    last = replace(frames(2)[0], positions=torch.arange(20, 22).view(1, 1, -1))
+    with pytest.raises(
+        ValueError, match=r"layer 0 a slot so far behind .* 20 positions are exceed"
+    ):
+        session.push(last)
+        session.check()
+    assert session.cursor.tokens == (22 if deferred else 20)

@@ -1,7 +1,8 @@
-"""Random slots are a uniform, reproducible sample of the whole stream."""
+"""Random slots are drawn anew at every step, reproducibly."""
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from crossframe.methods import RandomMemory
@@ -10,7 +11,8 @@ from crossframe.methods import RandomMemory
 def test_the_seed_alone_decides(frames, open_session) -> None:
     def kept(seed: int) -> torch.Tensor:
         session = open_session(RandomMemory(6, seed=seed))
-        session.push(frames(*[5] * 8))
+        for frame in frames(*[5] * 8):
+            session.push(frame)
         return session.slots(1).index
 
     assert torch.equal(kept(1), kept(1))
@@ -25,16 +27,30 @@ def test_layers_and_heads_draw_apart(frames, open_session) -> None:
     assert not torch.equal(first[0], second[0])
 
 
-def test_every_part_of_the_stream_is_held_equally_often(frames, open_session) -> None:
-    # 2 layers x 2 heads x 30 seeds x 20 slots of 200 tokens: 240 slots expected in each tenth of
-    # the stream, standard deviation below 15; five of those are allowed.
-    stream = frames(*[20] * 10)
-    counts = torch.zeros(10)
-    for seed in range(30):
+def test_rows_of_a_batch_draw_alike_and_alone(frames, open_session) -> None:
+    # The draw depends on the token, not on where its row stands in a batch.
+    pair, single = open_session(RandomMemory(6)), open_session(RandomMemory(6))
+    pair.push(frames(*[5] * 8, batch=2))
+    single.push(frames(*[5] * 8))
+    assert torch.equal(pair.slots(0).index, single.slots(0).index.expand(2, -1, -1))
+
+
+def test_old_frames_fade_geometrically(frames, open_session) -> None:
+    # 40 seeds x 2 layers x 2 heads x 20 slots. Each step keeps 20 of 40 slots, so that the frame
+    # of n steps ago holds 20 / 2^(n + 1) on average; five standard deviations are allowed.
+    stream = frames(*[20] * 9)
+    counts = torch.zeros(9)
+    for seed in range(40):
         session = open_session(RandomMemory(20, seed=seed))
         session.push(stream)
         for layer in range(2):
-            tenth = session.slots(layer).index.flatten() // 20
-            counts += torch.bincount(tenth, minlength=10)
-    assert counts.sum() == 2400
-    assert (counts - 240).abs().max() < 75
+            counts += torch.bincount(session.slots(layer).frame.flatten(), minlength=9)
+    expected = torch.tensor([160 * 20 / 2 ** (9 - frame) for frame in range(9)])
+    assert counts.sum() == 3200
+    assert ((counts[1:] - expected[1:]).abs() < 5 * expected[1:].sqrt()).all()
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, None, "7"])
+def test_a_seed_that_is_no_count_is_refused(seed) -> None:
+    with pytest.raises(ValueError, match="RandomMemory: seed must be an integer of at least 0"):
+        RandomMemory(5, seed=seed)

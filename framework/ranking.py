@@ -1,0 +1,159 @@
+"""Memories that rank slots and keep the highest, and wrappers that change one part of that."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .memory import CrossFrameMemory, WrappedMemory, require_count
+from .slots import Slots
+
+
+class RankingMemory(CrossFrameMemory):
+    """Ranks slots by a score and keeps the highest within a budget, per layer and KV head.
+
+    In parts, so that a `WrappedRankingMemory` can change one: `score` ranks, `protected` slots rank
+    above all, `budget` says how many stay, `select` chooses. Ties go to the newer slot; kept slots
+    stay in stream order.
+    """
+
+    @abstractmethod
+    def score(self, slots: Slots) -> Tensor:
+        """[B, K, S] numbers to rank slots by; called exactly once per update, also while nothing
+        is dropped; may write `slots.stats`."""
+
+    @abstractmethod
+    def budget(self, layer: int, num_layers: int) -> int | None:
+        """Slots per KV head in one layer; None is unbounded."""
+
+    def protected(self, slots: Slots) -> Tensor | None:
+        """[B, K, S] bool: slots that rank above all others whatever their score; None: none do."""
+        del slots
+        return None
+
+    def ranking(self, slots: Slots) -> Tensor:
+        """[B, K, S] the score, with the protected slots above all others."""
+        score, protected = self.score(slots), self.protected(slots)
+        return score if protected is None else ranked_first(score, protected)
+
+    def select(self, slots: Slots, score: Tensor) -> Slots:
+        """The slots to carry on, given their `ranking` [B, K, S]."""
+        budget = self.budget(slots.layer, slots.num_layers)
+        if budget is None or slots.num_slots <= budget:
+            return slots
+        if slots.valid is not None:
+            score = ranked_last(score, ~slots.valid)
+        return slots.keep(top_slots(score, budget))
+
+    def update(self, slots: Slots) -> Slots:
+        return self.select(slots, self.ranking(slots))
+
+    def limit(self, layer: int, num_layers: int, frame_tokens: int) -> int | None:
+        del frame_tokens
+        return self.budget(layer, num_layers)
+
+    @property
+    def ranks_alone(self) -> bool:
+        """Whether the parts above decide alone, so that a wrapper may change one of them."""
+        own = type(self)
+        each_layer = (CrossFrameMemory.update_layers, WrappedMemory.update_layers)
+        return own.update is RankingMemory.update and own.update_layers in each_layer
+
+    @property
+    def keeps_highest(self) -> bool:
+        """Whether `select` keeps the highest of every head within `budget`, and does no more."""
+        return type(self).select is RankingMemory.select
+
+
+@dataclass(frozen=True)
+class ScoringMemory(RankingMemory):
+    """The common case: keep the `capacity` slots of highest score; write `score` and be done.
+
+    Args:
+        capacity: slots per KV head after a step; None is unbounded, which is full attention.
+
+    Raises:
+        ValueError: if capacity is negative or not an integer.
+    """
+
+    capacity: int | None
+
+    def __post_init__(self) -> None:
+        require_count(type(self).__name__, "capacity", self.capacity)
+
+    def budget(self, layer: int, num_layers: int) -> int | None:
+        """Slots per KV head in one layer; by default `capacity` in all."""
+        del layer, num_layers
+        return self.capacity
+
+
+@dataclass(frozen=True)
+class WrappedRankingMemory(RankingMemory, WrappedMemory):
+    """A wrapper that changes how a ranking memory scores or selects; itself a ranking memory, so
+    that such wrappers nest.
+
+    Raises:
+        ValueError: if the inner memory does not rank, or replaces `update` as a whole.
+    """
+
+    inner: RankingMemory
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.inner, RankingMemory) or not self.inner.ranks_alone:
+            raise ValueError(
+                f"{type(self).__name__} changes how slots are ranked, but {self.inner!r} does not "
+                "decide by a ranking alone: wrap a ScoringMemory, and put other wrappers outside"
+            )
+
+    def score(self, slots: Slots) -> Tensor:
+        return self.inner.score(slots)
+
+    def budget(self, layer: int, num_layers: int) -> int | None:
+        return self.inner.budget(layer, num_layers)
+
+    def protected(self, slots: Slots) -> Tensor | None:
+        return self.inner.protected(slots)
+
+    def select(self, slots: Slots, score: Tensor) -> Slots:
+        return self.inner.select(slots, score)
+
+    def limit(self, layer: int, num_layers: int, frame_tokens: int) -> int | None:
+        return self.inner.limit(layer, num_layers, frame_tokens)
+
+    @property
+    def keeps_highest(self) -> bool:
+        forwards = type(self).select is WrappedRankingMemory.select
+        return forwards and self.inner.keeps_highest
+
+
+def top_slots(score: Tensor, count: int) -> Tensor:
+    """Ascending indices [..., count] of the `count` highest scores; ties go to the newer slot.
+
+    Args:
+        score: [..., S]. NaN ranks highest, as in `torch.sort`.
+    """
+    last = score.shape[-1] - 1
+    # Reversed, a stable sort meets the newer of two equal slots first.
+    ranked = score.flip(-1).argsort(dim=-1, descending=True, stable=True)[..., :count]
+    return (last - ranked).sort(dim=-1).values
+
+
+def ranked_first(score: Tensor, chosen: Tensor) -> Tensor:
+    """[B, K, S] the score with the chosen slots above all others; among them ties go to the newer.
+
+    Args:
+        score: [B, K, S].
+        chosen: bool, broadcastable to the score.
+    """
+    highest = float("inf") if score.is_floating_point() else torch.iinfo(score.dtype).max
+    return score.masked_fill(chosen, highest)
+
+
+def ranked_last(score: Tensor, chosen: Tensor) -> Tensor:
+    """[B, K, S] the score with the chosen slots below all others; as `ranked_first`."""
+    lowest = float("-inf") if score.is_floating_point() else torch.iinfo(score.dtype).min
+    return score.masked_fill(chosen, lowest)

@@ -1,0 +1,217 @@
+"""Layer budgets: the same slots in all, more of them in some layers than in others."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import final
+
+from torch import Tensor
+
+from ..framework import (
+    CrossFrameMemory,
+    RankingMemory,
+    ScoringMemory,
+    Slots,
+    WrappedMemory,
+    WrappedRankingMemory,
+    nested,
+    require_count,
+)
+
+
+@dataclass(frozen=True)
+class DepthBudgets(WrappedRankingMemory):
+    """Gives the inner memory another capacity in every layer; subclasses say in which
+    proportions.
+
+    The inner memory is asked as if it had been made with that capacity, so that rules which look at
+    their own capacity, and wrappers inside, follow.
+
+    Raises:
+        ValueError: if there is no capacity inside to share out, or it is shared out already; at the
+            first push, if a layer would be left without a slot.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not any(isinstance(memory, ScoringMemory) for memory in nested(self)):
+            raise ValueError(
+                f"{type(self).__name__} shares out a capacity over the layers, but {self.inner!r} "
+                "has none: wrap a ScoringMemory"
+            )
+        if any(isinstance(memory, DepthBudgets) for memory in nested(self.inner)):
+            raise ValueError(
+                f"{type(self).__name__}: the capacity of {self.inner!r} is shared out already; do "
+                "so once"
+            )
+
+    @abstractmethod
+    def points(self, capacity: int) -> tuple[float, ...]:
+        """Proportions at even steps from the first to the last layer, lines between them."""
+
+    def score(self, slots: Slots) -> Tensor:
+        return self._in(slots.layer, slots.num_layers).score(slots)
+
+    def protected(self, slots: Slots) -> Tensor | None:
+        return self._in(slots.layer, slots.num_layers).protected(slots)
+
+    def select(self, slots: Slots, score: Tensor) -> Slots:
+        return self._in(slots.layer, slots.num_layers).select(slots, score)
+
+    def budget(self, layer: int, num_layers: int) -> int | None:
+        return self._in(layer, num_layers).budget(layer, num_layers)
+
+    def limit(self, layer: int, num_layers: int, frame_tokens: int) -> int | None:
+        return self._in(layer, num_layers).limit(layer, num_layers, frame_tokens)
+
+    def reach(self, frame_tokens: int) -> int | None:
+        # It would be the largest layer's, and how many layers there are is not known here.
+        return None
+
+    @property
+    def keeps_highest(self) -> bool:
+        return self.inner.keeps_highest
+
+    def _in(self, layer: int, num_layers: int) -> RankingMemory:
+        """The inner memory as it is in one layer."""
+        capacity = next(m.capacity for m in nested(self) if isinstance(m, ScoringMemory))
+        if capacity is None:
+            return self.inner
+        own = share_out(capacity * num_layers, self.points(capacity), num_layers)[layer]
+        if own == 0:
+            raise ValueError(
+                f"{type(self).__name__} leaves no slot for layer {layer} of {num_layers} out of a "
+                f"capacity of {capacity}: raise the capacity or share it out more evenly"
+            )
+        sized = _with_capacity(self.inner, own)
+        assert isinstance(sized, RankingMemory)  # it was one before
+        return sized
+
+
+@final
+@dataclass(frozen=True)
+class LayerBudgets(DepthBudgets):
+    """Share out the slots of all layers by depth, in proportions of your choice.
+
+    Rule: `shares` are spread evenly from the first to the last layer, with straight lines between
+    them, and scaled so that all layers together hold capacity x layers slots per KV head, to the
+    slot (largest remainders are rounded up, ties to the earlier layer).
+
+    The StateKV paper (arXiv 2605.31598) uses one capacity in all layers, though its figures show a
+    few early and the last layers to need more.
+
+    Args:
+        inner: a memory with a capacity, the average over the layers.
+        shares: positive numbers; (1,) is equal, (3, 1) falls from three times the last layer's
+            budget, (2, 1, 2) widens both ends.
+
+    Raises:
+        ValueError: for shares that are not positive numbers, or a memory without capacity; at the
+            first push, if a layer would be left without a slot.
+
+    Cost per frame and bytes held: the inner memory's in sum over the layers; the widest layer may
+    decide about time and room for attention.
+    """
+
+    shares: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # Saved sessions and configuration files bring lists.
+        object.__setattr__(self, "shares", tuple(self.shares))
+        if not self.shares or not all(0 < share < float("inf") for share in self.shares):
+            raise ValueError(
+                f"LayerBudgets: shares must be positive numbers, at least one, got {self.shares}"
+            )
+
+    def points(self, capacity: int) -> tuple[float, ...]:
+        del capacity
+        return self.shares
+
+
+@final
+@dataclass(frozen=True)
+class PyramidBudgets(DepthBudgets):
+    """Large budgets in early layers, small ones in late layers.
+
+    Rule: with capacity C, `reserved` slots w and L layers, layer l gets
+    w + max - l (max - min) / (L - 1), where min = (C - w) / beta and max = 2 (C - w) - min; rounded
+    so that all layers together hold C x L slots per KV head.
+
+    Paper: Cai et al., "PyramidKV: Dynamic KV Cache Compression based on Pyramidal Information
+    Funneling", arXiv 2406.02069.
+
+    Args:
+        inner: a memory with a capacity, the average over the layers.
+        beta: how many times min fits into C - w; larger is steeper. 20 in the released code, where
+            the first layer gets 39 times the last one's.
+        reserved: slots that every layer has before the rest is shared out; the observation window
+            in the paper.
+
+    Raises:
+        ValueError: for beta below 1 or a memory without capacity; at the first push, if `reserved`
+            is more than the capacity or a layer would be left without a slot.
+
+    Differences from the paper: its budget of a layer is capped by the length of the prompt, which a
+    stream does not know; and it scores by an observation window (`SnapKVMemory`), here the inner
+    memory scores.
+
+    Cost per frame and bytes held: the inner memory's in sum over the layers; the first layer nearly
+    twice its share.
+    """
+
+    beta: int = 20
+    reserved: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_count("PyramidBudgets", "beta", self.beta, least=1, unbounded=False)
+        require_count("PyramidBudgets", "reserved", self.reserved, unbounded=False)
+
+    def points(self, capacity: int) -> tuple[float, ...]:
+        rest = capacity - self.reserved
+        if rest < 0:
+            raise ValueError(
+                f"PyramidBudgets: reserved={self.reserved} is more than the capacity of "
+                f"{capacity}; raise the capacity or lower reserved"
+            )
+        least = rest / self.beta
+        return self.reserved + 2 * rest - least, self.reserved + least
+
+
+@lru_cache(maxsize=64)  # asked for in every layer and step, 60 us for 36 layers
+def share_out(total: int, points: tuple[float, ...], count: int) -> tuple[int, ...]:
+    """`count` integers in proportion to the line through the points that sum to `total`, by largest
+    remainders, ties to the first."""
+    weights = _along(points, count)
+    whole = sum(weights)
+    exact = [total * weight / whole for weight in weights]
+    shares = [int(share) for share in exact]
+    by_remainder = sorted(range(count), key=lambda n: (shares[n] - exact[n], n))
+    for n in by_remainder[: total - sum(shares)]:
+        shares[n] += 1
+    return tuple(shares)
+
+
+def _along(points: Sequence[float], count: int) -> list[float]:
+    """`count` numbers evenly along the line through the points; a lone one is in the middle."""
+    last = len(points) - 1
+    places = [n * last / (count - 1) for n in range(count)] if count > 1 else [last / 2]
+
+    def at(place: float) -> float:
+        before = int(place)
+        after = min(before + 1, last)
+        return points[before] + (place - before) * (points[after] - points[before])
+
+    return [at(place) for place in places]
+
+
+def _with_capacity(memory: CrossFrameMemory, capacity: int) -> CrossFrameMemory:
+    """The memory as if the one innermost had been made with another capacity."""
+    if isinstance(memory, WrappedMemory):
+        return replace(memory, inner=_with_capacity(memory.inner, capacity))
+    assert isinstance(memory, ScoringMemory)  # there is one innermost
+    return replace(memory, capacity=capacity)

@@ -1,0 +1,134 @@
+"""Coverage against a plain-loop oracle that tries every removal."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from crossframe.framework import FrameTokens, Slots, VideoSession
+from crossframe.framework.reference import ReferenceDecoder
+from crossframe.methods import CoverageMemory
+
+
+def _cosine(a: list[float], b: list[float]) -> float:
+    dot = sum(x * y for x, y in zip(a, b, strict=True))
+    return dot / math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
+
+
+def _covering(pool: list[int], keys: list, values: list, capacity: int) -> list[int]:
+    """Remove one by one, each time the one without which the whole sum stays largest."""
+    similar = {
+        (j, i): 2**20
+        if i == j
+        else round(2**19 * (_cosine(keys[j], keys[i]) + _cosine(values[j], values[i])))
+        for j in pool
+        for i in pool
+    }
+    kept = list(pool)
+    while len(kept) > capacity:
+        sums = []
+        for out in kept:
+            rest = [i for i in kept if i != out]
+            sums.append(sum(max((similar[j, i] for i in rest), default=0) for j in pool))
+        kept.pop(sums.index(max(sums)))
+    return kept
+
+
+@pytest.mark.parametrize("capacity", [0, 1, 2, 9])
+def test_kept_slots_equal_the_oracle_after_every_frame(capacity: int) -> None:
+    model = ReferenceDecoder()
+    session = VideoSession(model, CoverageMemory(capacity))
+    generator = torch.Generator().manual_seed(capacity)
+    held: dict[tuple[int, int, int], list[int]] = {}
+    start = 0
+    for _ in range(60):
+        count = int(torch.randint(1, 7, (), generator=generator))
+        embeds = torch.randn(2, count, 24, generator=generator, dtype=torch.float64)
+        new = list(range(start, start + count))
+        session.push(FrameTokens(embeds, torch.tensor(new).expand(1, 2, -1)))
+        start += count
+        for layer in range(2):
+            stored = session.archive.layers[layer]
+            index = session.slots(layer).index
+            for row in range(2):
+                for head in range(2):
+                    keys, values = (
+                        stored[name].view()[row, head].tolist() for name in ("keys", "values")
+                    )
+                    place = (layer, row, head)
+                    pool = held.get(place, []) + new
+                    held[place] = _covering(pool, keys, values, capacity)
+                    assert index[row, head].tolist() == held[place]
+
+
+def _slots(keys: torch.Tensor) -> Slots:
+    """One head whose keys and values are the given vectors."""
+    numbers = torch.arange(len(keys))[None, None]
+    rows = keys[None, None]
+    return Slots(rows, rows, numbers, numbers, numbers >= 0, numbers[None])
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_one_of_each_kind_stays_and_it_is_the_newest(dtype: torch.dtype) -> None:
+    # Five directions, each met eight times at another length: cosines are 1 up to rounding.
+    generator = torch.Generator().manual_seed(0)
+    kind = torch.randperm(40, generator=generator) % 5
+    directions = torch.randn(5, 80, generator=generator, dtype=dtype)
+    lengths = torch.linspace(1, 2, 40, dtype=dtype)[:, None]
+    kept = CoverageMemory(5).update(_slots(directions[kind] * lengths))
+    newest = [max(n for n in range(40) if kind[n] == k) for k in range(5)]
+    assert kept.index[0, 0].tolist() == sorted(newest)
+
+
+def test_keys_and_values_count_alike() -> None:
+    # 2 and 3 are alike in both, 0 and 1 in one of the two: the first to go is the older of 2 and 3,
+    # the second the older of 0 and 1, since 3 now stands for two slots.
+    one = torch.eye(4)[[0, 0, 1, 1]]
+    other = torch.eye(4)[[0, 1, 2, 2]]
+    for keys, values in ((one, other), (other, one)):
+        slots = replace(_slots(keys), values=values[None, None])
+        assert CoverageMemory(3).update(slots).index[0, 0].tolist() == [0, 1, 3]
+        assert CoverageMemory(2).update(slots).index[0, 0].tolist() == [1, 3]
+
+
+def test_a_zero_vector_is_covered_by_itself_alone() -> None:
+    keys = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    assert CoverageMemory(3).update(_slots(keys)).index[0, 0].tolist() == [0, 2, 3]
+    assert CoverageMemory(2).update(_slots(keys[:1].expand(5, 2))).index[0, 0].tolist() == [3, 4]
+
+
+def test_padding_of_ragged_heads_changes_nothing() -> None:
+    generator = torch.Generator().manual_seed(0)
+    count, padding = 24, torch.tensor([[0, 9], [17, 2]])
+    numbers = torch.arange(count).expand(2, 2, -1)
+    valid = numbers >= padding[..., None]
+    rows = torch.randn(2, 2, 2, count, 8, generator=generator, dtype=torch.float64)
+    # Padding that looks like slots which are there must not stand in for them.
+    rows[..., :9, :] = rows[..., 15:, :]
+    keys, values = rows
+    index = torch.where(valid, numbers, numbers - count)
+    slots = Slots(keys, values, index, numbers, valid, numbers[None], valid=valid)
+    kept = CoverageMemory(10).update(slots)
+    for row in range(2):
+        for head in range(2):
+            first = int(padding[row, head])
+            alone = _slots(keys[row, head, first:])
+            alone.values = values[row, head, first:][None, None]
+            expected = (CoverageMemory(10).update(alone).index[0, 0] + first).tolist()
+            got = kept.index[row, head].tolist()
+            assert [number for number in got if number >= 0] == expected
+
+
+def test_no_device_is_asked_while_slots_are_chosen() -> None:
+    numbers = torch.zeros(1, 2, 12, dtype=torch.int64, device="meta")
+    rows = torch.zeros(1, 2, 12, 8, device="meta")
+    slots = Slots(rows, rows, numbers, numbers, numbers.bool(), numbers[None])
+    assert CoverageMemory(5).update(slots).num_slots == 5
+
+
+def test_a_negative_capacity_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"CoverageMemory: capacity must be .* got -1"):
+        CoverageMemory(-1)

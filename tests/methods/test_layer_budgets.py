@@ -1,0 +1,163 @@
+"""Layer budgets: integers that sum up, and kept slots against plain loops."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crossframe.methods import (
+    AdaptiveHeadBudgets,
+    CoverageMemory,
+    LayerBudgets,
+    ProtectedSinks,
+    PyramidBudgets,
+    RecencyMemory,
+    SlidingWindowMemory,
+    SmoothedScore,
+    StateKVMemory,
+)
+
+
+def budgets(memory, num_layers: int) -> list[int]:
+    return [memory.budget(layer, num_layers) for layer in range(num_layers)]
+
+
+@given(
+    st.integers(1, 5000),
+    st.lists(st.floats(0.1, 10), min_size=1, max_size=5),
+    st.integers(1, 80),
+)
+def test_budgets_sum_to_the_capacity_and_follow_the_shares(capacity, shares, num_layers) -> None:
+    exact = []
+    for layer in range(num_layers):
+        depth = Fraction(layer * (len(shares) - 1), max(num_layers - 1, 1))
+        if num_layers == 1:
+            depth = Fraction(len(shares) - 1, 2)
+        below = int(depth)
+        above = min(below + 1, len(shares) - 1)
+        exact.append(
+            Fraction(shares[below]) * (1 - depth + below)
+            + Fraction(shares[above]) * (depth - below)
+        )
+    exact = [capacity * num_layers * share / sum(exact) for share in exact]
+    if min(exact) < 1:
+        return
+    memory = LayerBudgets(RecencyMemory(capacity), tuple(shares))
+    got = budgets(memory, num_layers)
+    assert sum(got) == capacity * num_layers
+    assert all(abs(budget - share) < 1 for budget, share in zip(got, exact, strict=True))
+    assert [memory.limit(layer, num_layers, 9) for layer in range(num_layers)] == got
+
+
+@given(st.integers(30, 5000), st.integers(1, 30), st.integers(0, 20), st.integers(2, 80))
+def test_a_pyramid_falls_by_the_papers_formula(capacity, beta, window, num_layers) -> None:
+    rest = capacity - window
+    least = Fraction(rest, beta)
+    most = 2 * rest - least
+    exact = [
+        window + most - layer * (most - least) / (num_layers - 1) for layer in range(num_layers)
+    ]
+    if min(exact) < 1:
+        return
+    got = budgets(PyramidBudgets(RecencyMemory(capacity), beta, window), num_layers)
+    assert sum(got) == capacity * num_layers
+    assert all(abs(budget - share) < 1 for budget, share in zip(got, exact, strict=True))
+
+
+def test_remainders_go_to_the_largest_first_and_then_the_earliest() -> None:
+    # 20/3 each: two of the three get one more.
+    assert budgets(LayerBudgets(RecencyMemory(10), (1,)), 2) == [10, 10]
+    assert budgets(LayerBudgets(RecencyMemory(5), (2, 1)), 3) == [7, 5, 3]
+    assert budgets(LayerBudgets(RecencyMemory(4), (2, 1, 2)), 4) == [5, 3, 3, 5]
+    assert budgets(PyramidBudgets(RecencyMemory(20)), 2) == [39, 1]
+
+
+@pytest.mark.parametrize(
+    ("memory", "expected"),
+    [
+        (LayerBudgets(StateKVMemory(9), (2, 1)), [12, 6]),
+        (LayerBudgets(StateKVMemory(9), (1, 8)), [2, 16]),
+        (PyramidBudgets(StateKVMemory(9), beta=3, reserved=3), [13, 5]),
+    ],
+    ids=repr,
+)
+def test_kept_slots_equal_the_oracle(equals_loops, best, memory, expected) -> None:
+    def keep(head):
+        count = len(head.slots)
+        mass = [sum(row[p] for group in head.weights for row in group) for p in range(count)]
+        return best(mass, expected[head.layer])
+
+    equals_loops(memory, lambda heads: [keep(head) for head in heads])
+
+
+def test_a_rule_that_looks_at_its_own_capacity_sees_its_layers(frames, open_session) -> None:
+    wrapped = open_session(LayerBudgets(CoverageMemory(6), (2, 1)))
+    plain = open_session(CoverageMemory(8))
+    for frame in frames(*[3] * 12):
+        wrapped.push(frame)
+        plain.push(frame)
+    # The first layer depends on nothing below it.
+    assert wrapped.slots(0).index.tolist() == plain.slots(0).index.tolist()
+
+
+def test_wrappers_inside_and_outside_follow(frames, open_session) -> None:
+    inside = LayerBudgets(AdaptiveHeadBudgets(SmoothedScore(StateKVMemory(6), "sum")), (2, 1))
+    outside = AdaptiveHeadBudgets(SmoothedScore(LayerBudgets(StateKVMemory(6), (2, 1)), "sum"))
+    first, second = open_session(inside), open_session(outside)
+    for frame in frames(*[4] * 12):
+        first.push(frame)
+        second.push(frame)
+        for layer in range(2):
+            assert first.slots(layer).index.tolist() == second.slots(layer).index.tolist()
+    assert [int((first.slots(n).index >= 0).sum()) for n in range(2)] == [16, 8]
+
+
+def test_an_unbounded_memory_stays_unbounded() -> None:
+    assert LayerBudgets(RecencyMemory(None), (3, 1)).budget(0, 2) is None
+    assert PyramidBudgets(RecencyMemory(None)).limit(0, 2, 9) is None
+
+
+@pytest.mark.parametrize("shares", [(), (1.0, 0.0), (1.0, -2.0), (float("nan"),), (float("inf"),)])
+def test_shares_that_are_not_positive_numbers_are_refused(shares) -> None:
+    with pytest.raises(ValueError, match="LayerBudgets: shares must be positive numbers, at least"):
+        LayerBudgets(RecencyMemory(5), shares)
+
+
+def test_shares_from_a_configuration_file_are_a_list() -> None:
+    memory = LayerBudgets(RecencyMemory(5), [3, 1])  # pyright: ignore[reportArgumentType]
+    assert memory == LayerBudgets(RecencyMemory(5), (3, 1))
+
+
+def test_a_layer_without_a_slot_is_refused_at_the_push(frames, open_session) -> None:
+    session = open_session(PyramidBudgets(RecencyMemory(5)))
+    with pytest.raises(ValueError, match=r"leaves no slot for layer 1 of 2 out of a capacity of 5"):
+        session.push(frames(2))
+
+
+def test_what_has_no_capacity_to_share_is_refused() -> None:
+    with pytest.raises(ValueError, match="LayerBudgets changes how slots are ranked, but Sliding"):
+        LayerBudgets(SlidingWindowMemory(2), (1,))  # pyright: ignore[reportArgumentType]
+    shared = LayerBudgets(RecencyMemory(5), (2, 1))
+    with pytest.raises(ValueError, match="is shared out already; do so once"):
+        PyramidBudgets(ProtectedSinks(shared, tokens=1))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"beta": 0}, "beta must be an integer of at least 1"),
+        ({"beta": 1.5}, "beta must be an integer of at least 1"),
+        ({"reserved": -1}, "reserved must be an integer of at least 0"),
+    ],
+)
+def test_settings_of_a_pyramid_that_cannot_work_are_refused(settings, message) -> None:
+    with pytest.raises(ValueError, match=f"PyramidBudgets: {message}"):
+        PyramidBudgets(RecencyMemory(5), **settings)
+
+
+def test_reserving_more_than_there_is_is_refused_when_asked() -> None:
+    with pytest.raises(ValueError, match="reserved=9 is more than the capacity of 5"):
+        PyramidBudgets(RecencyMemory(5), reserved=9).budget(0, 2)

@@ -1,0 +1,88 @@
+"""Every reader against every law of readers."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+import torch
+from hypothesis import strategies as st
+
+from crossframe import methods
+from crossframe.framework import (
+    CPUArchive,
+    CrossFrameMemory,
+    FullMemory,
+    Int8Archive,
+    PlainArchive,
+    ReadAll,
+    Reader,
+    VideoModel,
+)
+from crossframe.framework.reader_laws import PlacedAnew
+from crossframe.framework.testing import READER_LAWS, check_reader, check_reader_law
+from crossframe.methods import (
+    ReadCarried,
+    ReadLastFrames,
+    ReadSinksAndRecent,
+    ReKVReader,
+    StateKVMemory,
+    TokenDroppingMemory,
+)
+from crossframe.models import InternVL3, Qwen3VL
+from crossframe.models.tiny import tiny_internvl
+from crossframe.models.tiny_qwen3_vl import tiny_qwen3_vl
+
+READERS: list[Reader] = [
+    ReadAll(),
+    ReadCarried(),
+    ReadLastFrames(2),
+    ReadLastFrames(1, prompt=False),
+    ReadSinksAndRecent(2, 4),
+    ReadSinksAndRecent(0, 3),
+    ReKVReader(2),
+    ReKVReader(1, block_frames=2, positions="kept"),
+]
+MEMORIES: list[CrossFrameMemory] = [
+    FullMemory(),
+    StateKVMemory(5),
+    TokenDroppingMemory(PlacedAnew(4), ratio=0.4),
+]
+ARCHIVES = [PlainArchive(), Int8Archive(), CPUArchive()]
+
+
+@pytest.mark.parametrize("law", READER_LAWS)
+@pytest.mark.parametrize("memory", MEMORIES, ids=repr)
+@pytest.mark.parametrize("reader", READERS, ids=repr)
+def test_law(reader: Reader, memory: CrossFrameMemory, law: str) -> None:
+    check_reader_law(law, reader, memories=[memory], archives=ARCHIVES, max_examples=5)
+
+
+@pytest.mark.parametrize("reader", READERS, ids=repr)
+def test_the_kit_s_own_memories_and_archives(reader: Reader) -> None:
+    check_reader(reader, max_examples=8)
+
+
+@cache
+def adapter(name: str) -> VideoModel:
+    if name == "internvl3":
+        return InternVL3(
+            *tiny_internvl(dtype=torch.float64, layers=2, hidden=32, image_size=28, rope_factor=2.0)
+        )
+    return Qwen3VL(*tiny_qwen3_vl(dtype=torch.float64, layers=2, hidden=32), planned_frames=4)
+
+
+@pytest.mark.parametrize("law", ["selection", "attention"])
+@pytest.mark.parametrize("name", ["internvl3", "qwen3_vl"])
+@pytest.mark.parametrize("reader", [ReadCarried(), ReKVReader(1)], ids=repr)
+def test_law_on_adapters(reader: Reader, name: str, law: str) -> None:
+    check_reader_law(law, reader, models=st.just(adapter(name)), max_examples=4)
+
+
+def test_every_reader_is_held_to_the_laws() -> None:
+    exported = {name: vars(methods)[name] for name in methods.__all__}
+    readers = {name for name, kind in exported.items() if issubclass(kind, Reader)}
+    assert readers == {type(reader).__name__ for reader in READERS}
+    memories = {name for name, kind in exported.items() if issubclass(kind, CrossFrameMemory)}
+    # It answers without a memory and without an archive: its tests are its own.
+    assert exported.keys() - readers - memories == {"SimpleStream"}

@@ -1,0 +1,85 @@
+"""SnapKV against plain loops: the window looks, its neighbours help, it stays."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from crossframe.framework import ScoringMemory, Slots
+from crossframe.methods import SnapKVMemory
+
+
+@pytest.mark.parametrize(("window", "kernel"), [(1, 1), (2, 3), (4, 5), (8, 5)])
+def test_kept_slots_equal_the_oracle(equals_loops, best, window, kernel) -> None:
+    def rule(heads):
+        return [keep(head) for head in heads]
+
+    def keep(head):
+        count, used = len(head.slots), min(window, head.num_new)
+        if count <= 9:
+            return range(count)
+        rows = [row for tokens in head.weights for row in tokens[head.num_new - used :]]
+        mean = [sum(row[place] for row in rows) / len(rows) for place in range(count - used)]
+        pooled = []
+        for place in range(len(mean)):
+            near = mean[max(0, place - kernel // 2) : place + kernel // 2 + 1]
+            pooled.append(sum(near) / len(near))
+        return [*best(pooled, 9 - used), *range(count - used, count)]
+
+    equals_loops(SnapKVMemory(9, observation_window=window, kernel=kernel), rule)
+
+
+def test_neighbours_of_a_strong_slot_are_kept_with_it(slots_with_weights) -> None:
+    # One old slot draws much; alone it is kept with the next best, pooled with its neighbours.
+    drawn = [0.1, 0.02, 0.0, 0.0, 0.6, 0.0, 0.0, 0.2, 0.0, 0.0]
+    for kernel, expected in [(1, [0, 4, 7, 9]), (3, [3, 4, 5, 9])]:
+        slots = slots_with_weights(drawn)
+        kept = SnapKVMemory(4, observation_window=1, kernel=kernel).update(slots)
+        assert kept.index[0, 0].tolist() == expected
+
+
+def test_the_window_takes_no_part_in_pooling(slots_with_weights) -> None:
+    # The window draws most weight itself; the slot next to it gains nothing from that.
+    slots = slots_with_weights([0.02, 0.05, 0.02, 0.0, 0.0, 0.9])
+    score = SnapKVMemory(3, observation_window=1, kernel=3).ranking(slots)[0, 0]
+    expected = [0.035, 0.03, 0.07 / 3, 0.02 / 3, 0.0, torch.inf]
+    assert torch.allclose(score, torch.tensor(expected, dtype=torch.float64))
+
+
+@pytest.fixture
+def slots_with_weights(frames, open_session):
+    """Slots of one head in which the step's one query hands out given weights."""
+
+    def make(weights: list[float]) -> Slots:
+        session = open_session(_Unbounded(None))
+        session.push(frames(*[1] * len(weights)))
+        kept = session.slots(0)
+        one_head = kept.keep(torch.arange(len(weights)))
+        table = torch.tensor(weights, dtype=torch.float64).expand(1, 2, -1)
+        one_head.num_new, one_head.weigh = 1, lambda rows: table
+        return one_head
+
+    return make
+
+
+class _Unbounded(ScoringMemory):
+    def score(self, slots: Slots) -> torch.Tensor:
+        return slots.index
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"observation_window": 5}, "observation_window=5 leaves no slot of capacity=5 to choose"),
+        ({"observation_window": 0}, "observation_window must be an integer of at least 1"),
+        ({"observation_window": 2, "kernel": 4}, "kernel must be odd"),
+        ({"observation_window": 2, "kernel": -1}, "kernel must be an integer of at least 1"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(settings, message) -> None:
+    with pytest.raises(ValueError, match=f"SnapKVMemory: {message}"):
+        SnapKVMemory(5, **settings)
+
+
+def test_without_a_capacity_any_window_fits() -> None:
+    assert SnapKVMemory(None).limit(0, 1, 1) is None
