@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..framework import Cursor, FrameTokens
+from .chat import require_class
 from .checkpoint import local_folder
 from .eagle2_5_checkpoint import load_weights
 from .eagle2_5_modules import Eagle2_5ForConditionalGeneration
@@ -47,13 +48,8 @@ class Eagle2_5(HFDecoder):
         *,
         fps: float | None = None,
     ) -> None:
-        if not isinstance(model, Eagle2_5ForConditionalGeneration):
-            raise ValueError(
-                "Eagle2_5 wraps our Eagle2_5ForConditionalGeneration, got "
-                f"{type(model).__name__}; use load_model to pick the adapter by checkpoint"
-            )
-        if not isinstance(processor, Eagle2_5Processor):
-            raise ValueError(f"Eagle2_5 needs an Eagle2_5Processor, got {type(processor).__name__}")
+        require_class("Eagle2_5", model, Eagle2_5ForConditionalGeneration)
+        require_class("Eagle2_5", processor, Eagle2_5Processor)
         if fps is not None and not (math.isfinite(fps) and fps > 0):
             raise ValueError(f"fps must be a positive number or None, got {fps}")
         super().__init__(model, model.language_model.model)
@@ -70,6 +66,11 @@ class Eagle2_5(HFDecoder):
         before = self._lead_ids(cursor.frames + 1, timestamps[0])
         after = self.processor.tokenize(END)
         return surround(self, before, features, after, cursor, timestamps[0])
+
+    def patch_grid(self, height: int, width: int) -> tuple[int, int]:
+        del height, width  # every frame is stretched to one square tile
+        side = math.isqrt(self.processor.tokens_per_frame)
+        return side, side
 
     def prologue(self, cursor: Cursor) -> FrameTokens | None:
         """System turn and header, up to where the first frame's text may merge with it."""

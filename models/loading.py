@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.util import find_spec
 from inspect import Parameter, signature
 from pathlib import Path
@@ -14,22 +15,32 @@ from safetensors import SafetensorError, safe_open
 from transformers import (
     AutoProcessor,
     InternVLForConditionalGeneration,
+    LlavaOnevisionForConditionalGeneration,
     PreTrainedConfig,
     PreTrainedModel,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen3VLForConditionalGeneration,
+    Qwen3VLMoeForConditionalGeneration,
 )
 
 from .eagle2_5 import Eagle2_5, load_eagle2_5
 from .hf import HFDecoder
 from .internvl3 import InternVL3
 from .internvl3_original import load_original_internvl3
-from .llava_onevision import LlavaOnevision, load_llava_onevision
-from .qwen2_5_vl import Qwen2_5VL, load_qwen2_5_vl
-from .qwen3_vl import Qwen3VL, load_qwen3_vl
+from .llava_onevision import LlavaOnevision
+from .qwen2_5_vl import Qwen2_5VL
+from .qwen3_vl import Qwen3VL
 
 DeviceMap = str | Mapping[str, int | str]
 logger = logging.getLogger(__name__)
-# Classes of transformers' own.
-NATIVE = {"internvl", "llava_onevision", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe"}
+# Families that transformers loads itself: its class and our adapter.
+NATIVE: dict[str, tuple[Any, Any]] = {
+    "internvl": (InternVLForConditionalGeneration, InternVL3),
+    "llava_onevision": (LlavaOnevisionForConditionalGeneration, LlavaOnevision),
+    "qwen2_5_vl": (Qwen2_5_VLForConditionalGeneration, Qwen2_5VL),
+    "qwen3_vl": (Qwen3VLForConditionalGeneration, Qwen3VL),
+    "qwen3_vl_moe": (Qwen3VLMoeForConditionalGeneration, Qwen3VL),
+}
 
 
 def load_model(
@@ -61,13 +72,9 @@ def load_model(
     family = _family(name_or_path)
     families: dict[str, tuple[Callable[..., HFDecoder], type[HFDecoder]]] = {
         "eagle_2_5_vl": (load_eagle2_5, Eagle2_5),
-        "internvl": (_load_internvl3, InternVL3),
         "internvl_chat": (load_original_internvl3, InternVL3),
-        "llava_onevision": (load_llava_onevision, LlavaOnevision),
-        "qwen2_5_vl": (load_qwen2_5_vl, Qwen2_5VL),
-        "qwen3_vl": (load_qwen3_vl, Qwen3VL),
-        "qwen3_vl_moe": (load_qwen3_vl, Qwen3VL),
     }
+    families |= {name: (partial(_load_native, *pair), pair[1]) for name, pair in NATIVE.items()}
     if family not in families:
         raise ValueError(
             f"{name_or_path} is of family {family!r}, which has no adapter; there are adapters for "
@@ -105,34 +112,21 @@ def _require_known(
         raise ValueError(f"{adapter.__name__} has no option {unknown}; it has {sorted(accepted)}")
 
 
-def native_model(
+def _load_native(
     family: Any,
-    name: str | Path,
-    device: torch.device,
-    dtype: torch.dtype | None,
-    device_map: DeviceMap | None = None,
-) -> Any:
-    """A model of transformers' own classes on its device or devices, in eval mode.
-
-    Raises:
-        ValueError: for a checkpoint that is not whole, or a dtype the device cannot run.
-    """
-    model: Any = _weights(family, name, dtype, device_map)
-    _require_runnable(device, model.dtype)
-    return model.eval() if device_map is not None else model.eval().to(device)
-
-
-def _load_internvl3(
+    adapter: Any,
     name: str | Path,
     device: torch.device,
     dtype: torch.dtype | None,
     *,
     device_map: DeviceMap | None = None,
     **options: Any,
-) -> InternVL3:
-    processor: Any = native_processor(name)
-    model = native_model(InternVLForConditionalGeneration, name, device, dtype, device_map)
-    return InternVL3(model, processor, **options)
+) -> HFDecoder:
+    """The adapter of a model of transformers' own class, in eval mode on its device or devices."""
+    processor = _processor(name, adapter.__name__)
+    model: Any = _weights(family, name, dtype, device_map).eval()
+    _require_runnable(device, model.dtype)
+    return adapter(model if device_map is not None else model.to(device), processor, **options)
 
 
 def _require_mappable(family: str, device: object) -> None:
@@ -186,18 +180,14 @@ def _require_whole_files(folder: Path) -> None:
             raise ValueError(f"{file} is damaged or cut off, download it anew ({error})") from error
 
 
-def native_processor(name: str | Path) -> Any:
-    """The processor of a checkpoint, of transformers' own classes.
-
-    Raises:
-        ValueError: if files of it are missing.
-    """
+def _processor(name: str | Path, adapter: str) -> Any:
+    """The checkpoint's processor, of transformers' own class."""
     try:
         return AutoProcessor.from_pretrained(name, trust_remote_code=False)
     except (OSError, AttributeError) as error:
         raise ValueError(
-            f"{name} has no processor with InternVL's image tokens: give the folder all files of "
-            f"the checkpoint ({error})"
+            f"{name} has no whole processor for {adapter}: give the folder all files of the "
+            f"checkpoint ({error})"
         ) from error
 
 

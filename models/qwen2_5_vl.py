@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 
 from ..framework import Cursor, FrameTokens
+from .chat import ChatPrompt, require_class, require_same_id
 from .hf import HFDecoder
 from .prompt import surround, text_tokens
 from .qwen3_vl_pixels import Qwen3VLPixels
@@ -23,16 +23,17 @@ class Qwen2_5VL(HFDecoder):
     """Adapter for Qwen2.5-VL checkpoints.
 
     Two frames make one temporal patch; a frame left over is repeated, as the processor does. One
-    pair of vision markers surrounds the whole video: the first ends the prologue, the last begins
+    pair of vision markers surrounds the whole video: the start ends the prologue, the end begins
     every question. All frames of a stream must have one size.
 
     Rotary positions in time count from the video's start at the declared `fps`, whatever the
-    timestamps say; text goes on behind the rows and columns, as the stock model has it.
+    timestamps say. Text goes on behind the rows and columns of one patch, however long the video
+    is, as in the stock model: positions in time run past it.
 
     Args:
         model: a loaded `Qwen2_5_VLForConditionalGeneration`.
         processor: its `Qwen2_5_VLProcessor`.
-        fps: frames per second of the stream as it is pushed.
+        fps: frames per second at which the stream is pushed.
         planned_frames: how many frames the stream will have; matters only where the video processor
             shares pixels out over a video (`cap_pixels_per_frame`). None: its `max_frames`.
 
@@ -51,13 +52,8 @@ class Qwen2_5VL(HFDecoder):
         fps: float = 2.0,
         planned_frames: int | None = None,
     ) -> None:
-        wanted = Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
-        for given, family in zip((model, processor), wanted, strict=True):
-            if not isinstance(given, family):
-                raise ValueError(
-                    f"Qwen2_5VL wraps a {family.__name__}, got {type(given).__name__}; use "
-                    "load_model to pick the adapter by checkpoint"
-                )
+        require_class("Qwen2_5VL", model, Qwen2_5_VLForConditionalGeneration)
+        require_class("Qwen2_5VL", processor, Qwen2_5_VLProcessor)
         if not 0 < fps < float("inf"):
             raise ValueError(f"fps must be a number of frames per second above 0, got {fps!r}")
         super().__init__(model, model.model.language_model)
@@ -66,12 +62,19 @@ class Qwen2_5VL(HFDecoder):
         self.pixels = Qwen3VLPixels(processor, planned_frames)
         self.frames_per_patch, self.fps = self.pixels.frames_per_patch, fps
         self._times = torch.empty(0, dtype=torch.int64)
-        self._prologue_ids, _ = self._around_video("")
+        token, token_id = self.processor.video_token, self.processor.video_token_id
+        require_same_id(token, token_id, self.hf_model.config.video_token_id)
+        self.prompt = ChatPrompt(processor, "Qwen2.5-VL")
+        self._prologue_ids = self.prompt.tokenize(self.prompt.around_video("")[0])
 
     def encode(
         self, frames: Tensor, timestamps: Sequence[float | None], cursor: Cursor
     ) -> FrameTokens:
-        """Frames [2 or 1, height, width, 3] as their visual tokens alone."""
+        """Frames [2 or 1, height, width, 3] as their visual tokens alone.
+
+        Raises:
+            ValueError: if they take other numbers of tokens or positions than the patches before.
+        """
         tower = self.vlm.visual
         pixels, grid = self.pixels(frames.permute(0, 3, 1, 2).to(tower.device))
         found = tower(pixels.to(tower.dtype), grid_thw=grid.to(tower.device), return_dict=True)
@@ -89,20 +92,17 @@ class Qwen2_5VL(HFDecoder):
         positions[0] += self._time(cursor.frames)
         return replace(patch, positions=positions, next_position=behind)
 
+    def patch_grid(self, height: int, width: int) -> tuple[int, int]:
+        return self.pixels.token_grid(height, width)
+
     def prologue(self, cursor: Cursor) -> FrameTokens | None:
         return text_tokens(self, self._prologue_ids, cursor)
 
     def question_ids(self, question: str) -> Tensor:
-        for token in (self.processor.image_token, self.processor.video_token):
-            if token in question:
-                raise ValueError(
-                    f"the question contains {token}, which stands for pictures: take it out, "
-                    "frames are pushed and not written into the question"
-                )
-        return torch.tensor([self._around_video(question)[1]])
+        return torch.tensor([self.prompt.question_ids(question)])
 
     def text(self, token_ids: Tensor) -> str:
-        return self.processor.tokenizer.decode(token_ids.tolist(), skip_special_tokens=True)
+        return self.prompt.decode(token_ids)
 
     def _time(self, number: int) -> int:
         """The position in time of a temporal patch, counted from the first one's."""
@@ -117,34 +117,3 @@ class Qwen2_5VL(HFDecoder):
         """[3, 1, tokens] of a video alone, as the installed transformers rounds its times."""
         times = {"second_per_grid_ts": torch.tensor([self.frames_per_patch / self.fps])}
         return self.vlm.get_rope_index(kinds, kinds, video_grid_thw=grid, **times)[0]
-
-    def _around_video(self, question: str) -> tuple[list[int], list[int]]:
-        """Ids of the chat prompt before and after the video token."""
-        content = [{"type": "video"}, {"type": "text", "text": question}]
-        text = self.processor.apply_chat_template(
-            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
-        )
-        ids: list[int] = self.processor.tokenizer.encode(text, add_special_tokens=False)
-        expected = self.hf_model.config.video_token_id
-        if expected not in ids:
-            raise ValueError(
-                f"the processor puts no video token with the model's id {expected} into its chat "
-                "prompt: load the processor of the same checkpoint"
-            )
-        video = ids.index(expected)
-        return ids[:video], ids[video + 1 :]
-
-
-def load_qwen2_5_vl(
-    name: str | Path,
-    device: torch.device,
-    dtype: torch.dtype | None,
-    *,
-    device_map: Any = None,
-    **options: Any,
-) -> Qwen2_5VL:
-    """The adapter of a checkpoint; `options` are those of `Qwen2_5VL`."""
-    from .loading import native_model, native_processor  # which imports this module
-
-    processor, family = native_processor(name), Qwen2_5_VLForConditionalGeneration
-    return Qwen2_5VL(native_model(family, name, device, dtype, device_map), processor, **options)

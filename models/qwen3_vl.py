@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import (
-    AutoModelForImageTextToText,
     Qwen3VLForConditionalGeneration,
     Qwen3VLMoeForConditionalGeneration,
     Qwen3VLProcessor,
 )
 
 from ..framework import Cursor, FrameTokens
+from .chat import require_class
 from .hf import HFDecoder
 from .prompt import surround, text_tokens
 from .qwen3_vl_pixels import Qwen3VLPixels
@@ -63,16 +62,8 @@ class Qwen3VL(HFDecoder):
         layout: str = "installed",
     ) -> None:
         families = (Qwen3VLForConditionalGeneration, Qwen3VLMoeForConditionalGeneration)
-        if not isinstance(model, families):
-            raise ValueError(
-                f"Qwen3VL wraps a {families[0].__name__}, got {type(model).__name__}; use "
-                "load_model to pick the adapter by checkpoint"
-            )
-        if not isinstance(processor, Qwen3VLProcessor):
-            raise ValueError(
-                "Qwen3VL needs the Qwen3VLProcessor of the checkpoint, got "
-                f"{type(processor).__name__}"
-            )
+        require_class("Qwen3VL", model, *families)
+        require_class("Qwen3VL", processor, Qwen3VLProcessor)
         super().__init__(model, model.model.language_model)
         if isinstance(model, Qwen3VLMoeForConditionalGeneration):
             passed = self.config.num_experts_per_tok * self.config.moe_intermediate_size
@@ -106,6 +97,9 @@ class Qwen3VL(HFDecoder):
         positions = positions + cursor.position
         return replace(patch, positions=positions, extras={DEEPSTACK: spread})
 
+    def patch_grid(self, height: int, width: int) -> tuple[int, int]:
+        return self.pixels.token_grid(height, width)
+
     def prologue(self, cursor: Cursor) -> FrameTokens | None:
         return text_tokens(self, self.prompt.prologue_ids, cursor)
 
@@ -113,7 +107,7 @@ class Qwen3VL(HFDecoder):
         return torch.tensor([self.prompt.question_ids(question)])
 
     def text(self, token_ids: Tensor) -> str:
-        return self.prompt.decode(token_ids.tolist())
+        return self.prompt.decode(token_ids)
 
     def decoder_inputs(self, frame: FrameTokens) -> Mapping[str, Any]:
         if DEEPSTACK not in frame.extras:
@@ -130,19 +124,3 @@ class Qwen3VL(HFDecoder):
         pixels, grid = self.pixels(frames.permute(0, 3, 1, 2).to(tower.device))
         found = tower(pixels.to(tower.dtype), grid_thw=grid.to(tower.device), return_dict=True)
         return found.pooler_output, torch.stack(found.deepstack_features, 1), grid
-
-
-def load_qwen3_vl(
-    name: str | Path,
-    device: torch.device,
-    dtype: torch.dtype | None,
-    *,
-    device_map: Any = None,
-    **options: Any,
-) -> Qwen3VL:
-    """The adapter of a checkpoint; `options` are those of `Qwen3VL`."""
-    from .loading import native_model, native_processor  # which imports this module
-
-    processor = native_processor(name)
-    model = native_model(AutoModelForImageTextToText, name, device, dtype, device_map)
-    return Qwen3VL(model, processor, **options)

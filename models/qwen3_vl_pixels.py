@@ -58,6 +58,12 @@ class Qwen3VLPixels:
             self._sizes[height, width] = int(grid[1]) * patch, int(grid[2]) * patch
         return self._sizes[height, width]
 
+    def token_grid(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of the visual tokens of frames of this size, in the planned video."""
+        side = self.video.patch_size * self.video.merge_size
+        rows, columns = (pixels // side for pixels in self.size(height, width))
+        return rows, columns
+
     def seconds(self, timestamps: Sequence[float | None], number: int) -> float:
         """The middle between the first and the last frame of a patch, as the processor has it.
 

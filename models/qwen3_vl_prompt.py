@@ -6,12 +6,13 @@ from typing import Any
 
 import torch
 
+from .chat import ChatPrompt, require_same_id
 from .prompt import stable_prefix
 
 LAYOUTS = ("installed", "release")
 
 
-class Qwen3VLPrompt:
+class Qwen3VLPrompt(ChatPrompt):
     """Token ids before, between and after the visual tokens of a video.
 
     Every temporal patch is `<t seconds>`, a vision start, its visual tokens, a vision end. The chat
@@ -32,11 +33,11 @@ class Qwen3VLPrompt:
     def __init__(self, processor: Any, layout: str, config: Any) -> None:
         if layout not in LAYOUTS:
             raise ValueError(f"layout must be one of {LAYOUTS}, got {layout!r}")
+        super().__init__(processor, "Qwen3-VL")
         _require_ids(processor, config)
-        self.processor = processor
         self.start, self.end = processor.vision_start_token, processor.vision_end_token
         self.outer = layout == "installed" and keeps_outer_markers(processor)
-        self._prefix, _ = self._around_video("")
+        self._prefix, _ = self.around_video("")
         # Any seconds will do: only what they are merged with counts.
         self.prologue_ids, _ = stable_prefix(self.tokenize, self._prefix, marker(0.0))
 
@@ -51,40 +52,9 @@ class Qwen3VLPrompt:
         """Ids behind a patch's visual tokens."""
         return [self.processor.vision_end_token_id]
 
-    def question_ids(self, question: str) -> list[int]:
-        """Ids of everything behind the last patch.
-
-        Raises:
-            ValueError: if the question holds a token that stands for pictures.
-        """
-        for token in (self.processor.image_token, self.processor.video_token):
-            if token in question:
-                raise ValueError(
-                    f"the question contains {token}, which stands for pictures: take it out, "
-                    "frames are pushed and not written into the question"
-                )
-        _, text = self._around_video(question)
-        return self.tokenize(text)
-
-    def decode(self, token_ids: list[int]) -> str:
-        """The text of an answer, without special tokens."""
-        return self.processor.tokenizer.decode(token_ids, skip_special_tokens=True)
-
-    def tokenize(self, text: str) -> list[int]:
-        return self.processor.tokenizer.encode(text, add_special_tokens=False)
-
-    def _around_video(self, question: str) -> tuple[str, str]:
-        """The chat prompt before and after the patches."""
-        content = [{"type": "video"}, {"type": "text", "text": question}]
-        text: str = self.processor.apply_chat_template(
-            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
-        )
-        before, video, after = text.partition(self.processor.video_token)
-        if not video:
-            raise ValueError(
-                f"the processor's chat template puts no {self.processor.video_token} into the "
-                "prompt: load the processor of a Qwen3-VL checkpoint"
-            )
+    def around_video(self, question: str) -> tuple[str, str]:
+        """The prompt's text before and after the patches."""
+        before, after = super().around_video(question)
         if self.outer:
             return before, after
         return before.removesuffix(self.start), after.removeprefix(self.end)
@@ -107,15 +77,7 @@ def keeps_outer_markers(processor: Any) -> bool:
 
 
 def _require_ids(processor: Any, config: Any) -> None:
-    start, end = processor.vision_start_token, processor.vision_end_token
-    expected = [
-        (processor.video_token, processor.video_token_id, config.video_token_id),
-        (start, processor.vision_start_token_id, config.vision_start_token_id),
-        (end, processor.vision_end_token_id, config.vision_end_token_id),
-    ]
-    for token, found, wanted in expected:
-        if found != wanted:
-            raise ValueError(
-                f"the tokenizer gives {token!r} the id {found}, the model expects {wanted}: load "
-                "the processor of the same checkpoint"
-            )
+    start, end = config.vision_start_token_id, config.vision_end_token_id
+    require_same_id(processor.video_token, processor.video_token_id, config.video_token_id)
+    require_same_id(processor.vision_start_token, processor.vision_start_token_id, start)
+    require_same_id(processor.vision_end_token, processor.vision_end_token_id, end)

@@ -16,7 +16,7 @@ from tokenizers import pre_tokenizers, trainers
 
 from .internvl3_original import CHAT_TEMPLATE, IMAGE_TOKENS, PIXELS
 
-SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", *IMAGE_TOKENS.values())
+TURN_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 
 # What the merges are learnt from: the words and the line breaks of video prompts, so that pieces
 # such as " Frame", ":\n" and "?\n\n" exist and text cut in the wrong place gives other tokens.
@@ -43,20 +43,31 @@ class TextOptions(TypedDict, total=False):
 
 
 def tiny_tokenizer() -> transformers.Qwen2Tokenizer:
+    """InternVL3's: :func:`special_tokenizer` with its prompt and image tokens."""
+    return special_tokenizer(CHAT_TEMPLATE, **IMAGE_TOKENS)
+
+
+def special_tokenizer(
+    chat_template: str, *markers: str, **roles: str
+) -> transformers.Qwen2Tokenizer:
     """Byte-level BPE: Qwen2's splitting rules, 256 bytes, some 200 learnt pieces, special tokens.
 
     A turn ends with ``<|im_end|>``. As in Qwen2, text comes back in Unicode's normal form C.
+
+    Args:
+        markers: special tokens besides those of turns.
+        roles: more of them, by the name under which a processor looks for each.
     """
     vocab, merges = learnt_pieces()
-    special = {token: len(vocab) + place for place, token in enumerate(SPECIAL_TOKENS)}
+    special = enumerate([*TURN_TOKENS, *markers, *roles.values()], len(vocab))
     return transformers.Qwen2Tokenizer(
-        vocab=vocab | special,
+        vocab=vocab | {token: number for number, token in special},
         merges=list(merges),
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",
-        model_specific_special_tokens=IMAGE_TOKENS,
-        extra_special_tokens=["<|im_start|>"],
-        chat_template=CHAT_TEMPLATE,
+        model_specific_special_tokens=roles,
+        extra_special_tokens=["<|im_start|>", *markers],
+        chat_template=chat_template,
     )
 
 
@@ -130,8 +141,13 @@ def save_tiny_checkpoint(
         model, files = tiny_qwen2(**options), tiny_tokenizer()
     else:
         raise ValueError(f"no tiny model of family {family!r}; choose 'internvl3' or 'qwen2'")
-    model.save_pretrained(folder)
-    files.save_pretrained(folder)
+    return save_parts(folder, model, files)
+
+
+def save_parts(folder: str | Path, *parts: Any) -> Path:
+    """Write a model and its processor as one checkpoint."""
+    for part in parts:
+        part.save_pretrained(folder)
     return Path(folder)
 
 
@@ -146,23 +162,27 @@ def learnt_pieces() -> tuple[dict[str, int], list[Any]]:
     return bpe["vocab"], [tuple(pair) for pair in bpe["merges"]]
 
 
-def _text_config(**options: Unpack[TextOptions]) -> transformers.Qwen2Config:
-    vocab, hidden = tiny_tokenizer().get_vocab(), options.get("hidden", 64)
-    factor = options.get("rope_factor")
+def text_fields(vocab: dict[str, int], options: TextOptions) -> dict[str, Any]:
+    """Fields of a text decoder's configuration, over the ids of a tokenizer's vocabulary."""
+    hidden, factor = options.get("hidden", 64), options.get("rope_factor")
     scaling = {"rope_type": "dynamic", "factor": factor} if factor else {"rope_type": "default"}
-    return transformers.Qwen2Config(
-        vocab_size=len(vocab),
-        hidden_size=hidden,
-        intermediate_size=2 * hidden,
-        num_hidden_layers=options.get("layers", 2),
-        num_attention_heads=options.get("heads", 4),
-        num_key_value_heads=options.get("kv_heads", 2),
-        max_position_embeddings=options.get("max_position_embeddings", 32768),
-        rope_parameters={"rope_theta": 1e6, **scaling},
-        tie_word_embeddings=options.get("tie_word_embeddings", False),
-        eos_token_id=vocab["<|im_end|>"],
-        pad_token_id=vocab["<|endoftext|>"],
-    )
+    return {
+        "vocab_size": len(vocab),
+        "hidden_size": hidden,
+        "intermediate_size": 2 * hidden,
+        "num_hidden_layers": options.get("layers", 2),
+        "num_attention_heads": options.get("heads", 4),
+        "num_key_value_heads": options.get("kv_heads", 2),
+        "max_position_embeddings": options.get("max_position_embeddings", 32768),
+        "rope_parameters": {"rope_theta": 1e6, **scaling},
+        "tie_word_embeddings": options.get("tie_word_embeddings", False),
+        "eos_token_id": vocab["<|im_end|>"],
+        "pad_token_id": vocab["<|endoftext|>"],
+    }
+
+
+def _text_config(**options: Unpack[TextOptions]) -> transformers.Qwen2Config:
+    return transformers.Qwen2Config(**text_fields(tiny_tokenizer().get_vocab(), options))
 
 
 def random_model(auto: Any, config: Any, seed: int, dtype: torch.dtype) -> Any:

@@ -13,7 +13,7 @@ from .checkpoint import INDEX
 from .eagle2_5_checkpoint import POOLING_HEAD, official_name
 from .eagle2_5_modules import Eagle2_5Config, Eagle2_5ForConditionalGeneration
 from .eagle2_5_processing import Eagle2_5Processor
-from .tiny import TextOptions, _draw, _text_config, tiny_tokenizer
+from .tiny import TextOptions, _draw, _text_config, save_parts, tiny_tokenizer
 
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
 
@@ -44,9 +44,7 @@ def tiny_eagle2_5(
 
 def save_tiny_eagle2_5(folder: str | Path, **options: Any) -> Path:
     """Write the checkpoint that ``save_pretrained`` writes, with the tokenizer beside it."""
-    for part in tiny_eagle2_5(**options):
-        part.save_pretrained(folder)
-    return Path(folder)
+    return save_parts(folder, *tiny_eagle2_5(**options))
 
 
 def save_official_eagle2_5(folder: str | Path, **options: Any) -> Path:

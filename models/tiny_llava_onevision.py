@@ -12,10 +12,9 @@ from typing import Any, Unpack
 import torch
 import transformers
 
-from .tiny import TextOptions, learnt_pieces, random_model
+from .tiny import TextOptions, random_model, save_parts, special_tokenizer, text_fields
 
 VISION_TOKENS = ("<image>", "<video>")
-SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", *VISION_TOKENS)
 PATCH = 14
 
 # LLaVA-OneVision's layout: pictures before text, a blank behind the role, no default system turn.
@@ -39,16 +38,6 @@ def tiny_llava_onevision_processor(*, image_size: int = 42) -> transformers.Llav
     """The native processor; a frame becomes [3, image_size, image_size] pixels."""
     if image_size < PATCH or image_size % PATCH:
         raise ValueError(f"image_size={image_size} is not a multiple of {PATCH}; take 28, 42 or 56")
-    vocab, merges = learnt_pieces()
-    special = {token: len(vocab) + place for place, token in enumerate(SPECIAL_TOKENS)}
-    tokenizer = transformers.Qwen2Tokenizer(
-        vocab=vocab | special,
-        merges=list(merges),
-        eos_token="<|im_end|>",
-        pad_token="<|endoftext|>",
-        extra_special_tokens=["<|im_start|>", *VISION_TOKENS],
-        chat_template=CHAT_TEMPLATE,
-    )
     pixels: Any = {
         "size": {"height": image_size, "width": image_size},
         "image_mean": [0.5] * 3,
@@ -56,7 +45,7 @@ def tiny_llava_onevision_processor(*, image_size: int = 42) -> transformers.Llav
     }
     return transformers.LlavaOnevisionProcessor(
         image_processor=transformers.LlavaOnevisionImageProcessor(**pixels),
-        tokenizer=tokenizer,
+        tokenizer=special_tokenizer(CHAT_TEMPLATE, *VISION_TOKENS),
         video_processor=transformers.LlavaOnevisionVideoProcessor(**pixels),
         num_image_tokens=(image_size // PATCH) ** 2,
         vision_feature_select_strategy="full",
@@ -76,7 +65,7 @@ def tiny_llava_onevision(
     """
     image_size = options.get("image_size", 42)
     processor: Any = tiny_llava_onevision_processor(image_size=image_size)
-    text_config = _text_config(processor.tokenizer.get_vocab(), **options)
+    text_config = text_fields(processor.tokenizer.get_vocab(), options)
     config = transformers.LlavaOnevisionConfig(
         vision_config={
             "model_type": "siglip_vision_model",
@@ -88,7 +77,7 @@ def tiny_llava_onevision(
             "image_size": image_size,
             "vision_use_head": False,
         },
-        text_config=text_config,
+        text_config={"model_type": "qwen2", **text_config},
         image_token_index=processor.image_token_id,
         video_token_index=processor.video_token_id,
         image_grid_pinpoints=[[image_size, image_size]],
@@ -102,27 +91,4 @@ def save_tiny_llava_onevision(folder: str | Path, **options: Any) -> Path:
 
     ``options`` are those of :func:`tiny_llava_onevision`.
     """
-    model, processor = tiny_llava_onevision(**options)
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
-    return Path(folder)
-
-
-def _text_config(vocab: dict[str, int], **options: Unpack[LlavaOnevisionOptions]) -> dict[str, Any]:
-    hidden = options.get("hidden", 64)
-    factor = options.get("rope_factor")
-    scaling = {"rope_type": "dynamic", "factor": factor} if factor else {"rope_type": "default"}
-    return {
-        "model_type": "qwen2",
-        "vocab_size": len(vocab),
-        "hidden_size": hidden,
-        "intermediate_size": 2 * hidden,
-        "num_hidden_layers": options.get("layers", 2),
-        "num_attention_heads": options.get("heads", 4),
-        "num_key_value_heads": options.get("kv_heads", 2),
-        "max_position_embeddings": options.get("max_position_embeddings", 32768),
-        "rope_parameters": {"rope_theta": 1e6, **scaling},
-        "tie_word_embeddings": options.get("tie_word_embeddings", False),
-        "eos_token_id": vocab["<|im_end|>"],
-        "pad_token_id": vocab["<|endoftext|>"],
-    }
+    return save_parts(folder, *tiny_llava_onevision(**options))

@@ -12,8 +12,8 @@ from typing import Any, Unpack
 import torch
 import transformers
 
-from .tiny import TextOptions, learnt_pieces, random_model
-from .tiny_qwen3_vl import SPECIAL_TOKENS, VISION_TOKENS
+from .tiny import TextOptions, random_model, save_parts, special_tokenizer, text_fields
+from .tiny_qwen3_vl import VISION_TOKENS
 
 # Qwen2.5-VL's layout: a default system turn; vision markers around a picture or a video.
 CHAT_TEMPLATE = """\
@@ -36,20 +36,10 @@ class Qwen2_5VLOptions(TextOptions, total=False):
 
 def tiny_qwen2_5_vl_processor(*, max_tokens: int = 12) -> transformers.Qwen2_5_VLProcessor:
     """The native processor; a pair of frames becomes at most `max_tokens` tokens."""
-    vocab, merges = learnt_pieces()
-    special = {token: len(vocab) + place for place, token in enumerate(SPECIAL_TOKENS)}
-    tokenizer = transformers.Qwen2Tokenizer(
-        vocab=vocab | special,
-        merges=list(merges),
-        eos_token="<|im_end|>",
-        pad_token="<|endoftext|>",
-        extra_special_tokens=["<|im_start|>", *VISION_TOKENS],
-        chat_template=CHAT_TEMPLATE,
-    )
     size = {"shortest_edge": 784, "longest_edge": max_tokens * 784}
     return transformers.Qwen2_5_VLProcessor(
         image_processor=transformers.Qwen2VLImageProcessor(size=size),
-        tokenizer=tokenizer,
+        tokenizer=special_tokenizer(CHAT_TEMPLATE, *VISION_TOKENS),
         video_processor=transformers.Qwen2VLVideoProcessor(size=size),
         chat_template=CHAT_TEMPLATE,
     )
@@ -64,7 +54,7 @@ def tiny_qwen2_5_vl(
     """
     processor: Any = tiny_qwen2_5_vl_processor(max_tokens=options.get("max_tokens", 12))
     vocab = processor.tokenizer.get_vocab()
-    text_config = _text_config(vocab, **options)
+    text_config = _text_config(vocab, options)
     config = transformers.Qwen2_5_VLConfig(
         vision_config={
             "depth": 3,
@@ -90,31 +80,16 @@ def save_tiny_qwen2_5_vl(folder: str | Path, **options: Any) -> Path:
 
     ``options`` are those of :func:`tiny_qwen2_5_vl`.
     """
-    model, processor = tiny_qwen2_5_vl(**options)
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
-    return Path(folder)
+    return save_parts(folder, *tiny_qwen2_5_vl(**options))
 
 
-def _text_config(vocab: dict[str, int], **options: Unpack[Qwen2_5VLOptions]) -> dict[str, Any]:
-    hidden, heads = options.get("hidden", 64), options.get("heads", 4)
-    pairs = hidden // heads // 2
+def _text_config(vocab: dict[str, int], options: Qwen2_5VLOptions) -> dict[str, Any]:
+    fields = text_fields(vocab, options)
+    pairs = fields["hidden_size"] // fields["num_attention_heads"] // 2
     side = pairs * 3 // 8  # of 64 pairs: 16 for time, 24 each for height and width
-    return {
-        "vocab_size": len(vocab),
-        "hidden_size": hidden,
-        "intermediate_size": 2 * hidden,
-        "num_hidden_layers": options.get("layers", 2),
-        "num_attention_heads": heads,
-        "num_key_value_heads": options.get("kv_heads", 2),
-        "max_position_embeddings": options.get("max_position_embeddings", 32768),
-        "rope_parameters": {
-            "rope_theta": 1e6,
-            "rope_type": "default",
-            "mrope_section": [pairs - 2 * side, side, side],
-        },
-        "tie_word_embeddings": options.get("tie_word_embeddings", False),
-        "bos_token_id": None,
-        "eos_token_id": vocab["<|im_end|>"],
-        "pad_token_id": vocab["<|endoftext|>"],
+    rope = {
+        "rope_theta": 1e6,
+        "rope_type": "default",
+        "mrope_section": [pairs - 2 * side, side, side],
     }
+    return fields | {"rope_parameters": rope, "bos_token_id": None}

@@ -12,10 +12,9 @@ from typing import Any, Unpack
 import torch
 import transformers
 
-from .tiny import TextOptions, learnt_pieces, random_model
+from .tiny import TextOptions, random_model, save_parts, special_tokenizer, text_fields
 
 VISION_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
-SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", *VISION_TOKENS)
 
 # Qwen3-VL's layout: no default system turn; vision markers around a picture or a video.
 CHAT_TEMPLATE = """\
@@ -37,20 +36,10 @@ def tiny_qwen3_vl_processor(
 
     A pair of frames [height, width] becomes about height * width / 1024 tokens.
     """
-    vocab, merges = learnt_pieces()
-    special = {token: len(vocab) + place for place, token in enumerate(SPECIAL_TOKENS)}
-    tokenizer = transformers.Qwen2Tokenizer(
-        vocab=vocab | special,
-        merges=list(merges),
-        eos_token="<|im_end|>",
-        pad_token="<|endoftext|>",
-        extra_special_tokens=["<|im_start|>", *VISION_TOKENS],
-        chat_template=CHAT_TEMPLATE,
-    )
     size = {"shortest_edge": 4 * 1024, "longest_edge": max_tokens * 1024}
     return transformers.Qwen3VLProcessor(
         image_processor=transformers.Qwen2VLImageProcessor(patch_size=16, size=size),
-        tokenizer=tokenizer,
+        tokenizer=special_tokenizer(CHAT_TEMPLATE, *VISION_TOKENS),
         video_processor=transformers.Qwen3VLVideoProcessor(
             size=size, max_frames=max_frames, cap_pixels_per_frame=False
         ),
@@ -77,7 +66,7 @@ def tiny_qwen3_vl(
         max_tokens=options.get("max_tokens", 48), max_frames=options.get("max_frames", 24)
     )
     sparse = options.get("experts", 0) > 0
-    text_config = _text_config(processor.tokenizer.get_vocab(), **options)
+    text_config = _text_config(processor.tokenizer.get_vocab(), options)
     family = transformers.Qwen3VLMoeConfig if sparse else transformers.Qwen3VLConfig
     config = family(
         vision_config=_vision_config(text_config["hidden_size"]),
@@ -99,10 +88,7 @@ def save_tiny_qwen3_vl(folder: str | Path, **options: Any) -> Path:
 
     ``options`` are those of :func:`tiny_qwen3_vl`.
     """
-    model, processor = tiny_qwen3_vl(**options)
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
-    return Path(folder)
+    return save_parts(folder, *tiny_qwen3_vl(**options))
 
 
 def _vision_config(hidden: int) -> dict[str, Any]:
@@ -117,32 +103,25 @@ def _vision_config(hidden: int) -> dict[str, Any]:
     }
 
 
-def _text_config(vocab: dict[str, int], **options: Unpack[Qwen3VLOptions]) -> dict[str, Any]:
-    hidden, heads = options.get("hidden", 64), options.get("heads", 4)
+def _text_config(vocab: dict[str, int], options: Qwen3VLOptions) -> dict[str, Any]:
+    fields = text_fields(vocab, {"layers": 3, **options})
+    hidden, heads = fields["hidden_size"], fields["num_attention_heads"]
     pairs = hidden // heads // 2
     side = pairs * 5 // 16  # of 64 pairs: 24 for time, 20 each for height and width
+    rope = {
+        "rope_theta": 5e6,
+        "rope_type": "default",
+        "mrope_section": [pairs - 2 * side, side, side],
+        "mrope_interleaved": True,
+    }
     experts = options.get("experts", 0)
     mixture = {
         "num_experts": experts,
         "num_experts_per_tok": 2,
         "moe_intermediate_size": hidden // 2,
     }
-    return (mixture if experts else {}) | {
-        "vocab_size": len(vocab),
-        "hidden_size": hidden,
-        "intermediate_size": 2 * hidden,
-        "num_hidden_layers": options.get("layers", 3),
-        "num_attention_heads": heads,
-        "num_key_value_heads": options.get("kv_heads", 2),
-        "head_dim": hidden // heads,
-        "max_position_embeddings": options.get("max_position_embeddings", 32768),
-        "rope_parameters": {
-            "rope_theta": 5e6,
-            "rope_type": "default",
-            "mrope_section": [pairs - 2 * side, side, side],
-            "mrope_interleaved": True,
-        },
-        "tie_word_embeddings": options.get("tie_word_embeddings", False),
-        "eos_token_id": vocab["<|im_end|>"],
-        "pad_token_id": vocab["<|endoftext|>"],
-    }
+    return (
+        fields
+        | {"rope_parameters": rope, "head_dim": hidden // heads}
+        | (mixture if experts else {})
+    )

@@ -8,6 +8,9 @@ from torch import Tensor, nn
 
 from crossframe.models.hf import HFDecoder
 
+# Modules of helpers: their asserts are to tell values as those of tests do.
+pytest.register_assert_rewrite("tests.models.stock", "tests.models.streams")
+
 Fingerprint = dict[str, Any]
 HOOKS = [name for name, value in vars(nn.Module()).items() if name.endswith("_hooks")]
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from crossframe.framework import FullMemory, VideoSession
+from crossframe.framework import Cursor, FrameTokens, FullMemory, VideoSession
 from crossframe.framework.cost import VisionSpec
 from crossframe.methods import StateKVMemory
 from crossframe.models.eagle2_5 import Eagle2_5
@@ -21,12 +21,14 @@ from crossframe.models.eagle2_5_processing import Eagle2_5Processor
 from crossframe.models.tiny import tiny_tokenizer
 from crossframe.models.tiny_eagle2_5 import tiny_eagle2_5
 
-TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
-QUESTION = "What happens in this video?"
+from .stock import greedy, stock_logits, worst
+from .streams import DTYPES, QUESTION, TOLERANCES, asked, video
+
 TIMES = [0.0, 0.5, 1.0, 1.5]
 SECOND = "Frame 2 sample at 0.50s: <img></img>"
 KINDS: dict[str, tuple[float | None, list[float | None]]] = {
     "rate and times": (2.0, [0.0, 0.5, 1.0, 1.5, 12.25, 100.0]),
+    "times only": (None, [0.0, 0.35, 0.7, 1.05, 1.4, 1.75]),
     "rate only": (0.8533, [None] * 6),
     "neither": (None, [None] * 6),
     "some times": (29.97, [None, 0.5, None, 1.5, 2.0, None]),
@@ -42,17 +44,35 @@ def adapter(fps: float | None = None, dtype: torch.dtype = torch.float64) -> Eag
     return Eagle2_5(*tiny(dtype), fps=fps)
 
 
-def video(frames: int, *size: int) -> Tensor:
-    generator = torch.Generator().manual_seed(frames)
-    shape = (frames, *(size or (40, 60)), 3)
-    return torch.randint(0, 256, shape, generator=generator).to(torch.uint8)
-
-
-def pushed(model: Eagle2_5, frames: Tensor, times: Any, **options: Any) -> VideoSession:
-    session = VideoSession(model, FullMemory(), **options)
+def pushed(model: Eagle2_5, frames: Tensor, times: Any) -> VideoSession:
+    session = VideoSession(model, FullMemory())
     for frame, time in zip(frames, times, strict=True):
         session.push(frame, time)
     return session
+
+
+def stream_ids(model: Eagle2_5, frames: Tensor, times: Any) -> list[list[int]]:
+    """The ids behind what a session lets pass, prologue first."""
+    table, cursor = model.hf_model.get_input_embeddings().weight, Cursor()
+    parts: list[FrameTokens] = []
+    for number, (frame, time) in enumerate(zip(frames, times, strict=True)):
+        if not number:
+            prologue = model.prologue(cursor)
+            assert prologue is not None
+            parts.append(prologue)
+            cursor = Cursor(prologue.num_tokens, 0, prologue.num_tokens)
+        with torch.no_grad():
+            parts.append(model.encode(frame[None], [time], cursor))
+        seen = cursor.tokens + parts[-1].num_tokens
+        assert torch.equal(parts[-1].positions[0, 0], torch.arange(cursor.tokens, seen))
+        cursor = Cursor(seen, number + 1, seen)
+    return [
+        [
+            model.processor.image_token_id if seen else int((table == row).all(-1).nonzero())
+            for row, seen in zip(part.embeds[0], part.visual_mask()[0], strict=True)
+        ]
+        for part in parts
+    ]
 
 
 # Features
@@ -94,7 +114,21 @@ def test_few_frames_pass_the_vision_tower_together():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+def test_a_stream_has_the_ids_of_the_whole_prompt(kind):
+    fps, times = KINDS[kind]
+    model, frames = adapter(fps), video(6)
+    parts = stream_ids(model, frames, times)
+    question = model.question_ids(QUESTION)[0].tolist()
+    whole = model.processor.tokenize(model.processor.prompt(QUESTION, times, fps))
+    assert [token for part in parts for token in part] + question == whole
+    # " Frame" is one token behind the header's colon, and so belongs to the first frame.
+    texts = [str(model.processor.tokenizer.decode(part)) for part in parts]
+    assert texts[0] == model.processor.before_video(fps).removesuffix(" ")
+    assert texts[1].startswith(" Frame 1") and texts[2].startswith("Frame 2")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@DTYPES
 def test_frames_pushed_one_by_one_equal_one_forward_and_its_answer(kind, dtype):
     fps, times = KINDS[kind]
     model, frames = adapter(fps, dtype), video(6)
@@ -103,17 +137,14 @@ def test_frames_pushed_one_by_one_equal_one_forward_and_its_answer(kind, dtype):
         "input_ids": torch.tensor([model.processor.tokenize(text)]),
         "pixel_values": model.processor.pixels(frames),
     }
-    assert model.hf_model.config.text_config._attn_implementation == "sdpa"
-    with torch.no_grad():
-        expected = model.hf_model(**inputs).logits
+    expected = stock_logits(model.hf_model, **inputs)
     session = pushed(model, frames, times)
-    logits = session.question_logits(model.question_ids(QUESTION))
+    logits = asked(session)
     assert session.cursor.tokens + logits.shape[1] == expected.shape[1]
-    assert (logits - expected[:, -logits.shape[1] :]).abs().max() <= TOLERANCES[dtype]
+    assert worst(logits, expected[:, -logits.shape[1] :]) <= TOLERANCES[dtype]
     answer = session.ask(QUESTION, max_new_tokens=20, min_new_tokens=20)
-    whole = model.hf_model.generate(**inputs, max_new_tokens=20, min_new_tokens=20, do_sample=False)
-    assert answer.token_ids.tolist() == whole[0, expected.shape[1] :].tolist()
-    assert (answer.first_logits - expected[0, -1]).abs().max() <= TOLERANCES[dtype]
+    assert answer.token_ids.tolist() == greedy(model.hf_model, 20, **inputs)
+    assert worst(answer.first_logits, expected[0, -1]) <= TOLERANCES[dtype]
 
 
 @pytest.mark.parametrize("per_step", [1, 3])
@@ -121,17 +152,14 @@ def test_one_push_equals_single_pushes(per_step):
     model, frames = adapter(2.0), video(4)
     together = VideoSession(model, FullMemory(), frames_per_step=per_step)
     together.push(frames, TIMES)
-    asked = model.question_ids(QUESTION)
-    apart = pushed(model, frames, TIMES).question_logits(asked)
-    assert (together.question_logits(asked) - apart).abs().max() <= 1e-9
+    assert worst(asked(together), asked(pushed(model, frames, TIMES))) <= 1e-9
 
 
 def test_pictures_and_times_matter():
     model, frames = adapter(), video(3)
-    asked = model.question_ids(QUESTION)
-    first = pushed(model, frames, TIMES[:3]).question_logits(asked)
+    first = asked(pushed(model, frames, TIMES[:3]))
     for other in (pushed(model, frames.flip(0), TIMES[:3]), pushed(model, frames, TIMES[1:])):
-        assert (other.question_logits(asked) - first).abs().max() > 0.1
+        assert worst(asked(other), first) > 0.1
 
 
 @pytest.mark.parametrize("memory", [FullMemory(), StateKVMemory(9)], ids=str)
@@ -155,9 +183,9 @@ def test_the_whole_8b_takes_a_frame_on_the_meta_device_at_the_stated_cost():
         config = Eagle2_5Config(image_token_index=processor.image_token_id)
         model = Eagle2_5(Eagle2_5ForConditionalGeneration(config).bfloat16(), processor)
     session = VideoSession(model, FullMemory())
-    session.push(video(1, 90, 160), 0.0)
+    session.push(video(1, (90, 160)), 0.0)
     with FlopCounterMode(display=False) as counter:
-        session.push(video(1, 90, 160), 0.5)
+        session.push(video(1, (90, 160)), 0.5)
     vision = VisionSpec(
         27, 1152, 4304, 1024, 3 * 14 * 14, projector_hidden=3584, projector_out=3584
     )

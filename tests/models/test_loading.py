@@ -228,14 +228,14 @@ def test_code_in_the_folder_is_never_run(copied, tmp_path, model_type, monkeypat
 @pytest.mark.parametrize("file", ["processor_config.json", "tokenizer_config.json"])
 def test_a_folder_without_its_processor_is_told(copied, file):
     (copied / file).unlink()
-    with pytest.raises(ValueError, match=f"{copied} has no processor with InternVL's image tokens"):
+    with pytest.raises(ValueError, match=f"{copied} has no whole processor for InternVL3: give"):
         load_model(copied)
 
 
 def test_a_tokenizer_without_the_image_tokens_is_told(copied):
     plain = transformers.Qwen2Tokenizer(vocab=tiny_tokenizer().get_vocab(), merges=[])
     plain.save_pretrained(copied)
-    with pytest.raises(ValueError, match="no processor with InternVL's image tokens"):
+    with pytest.raises(ValueError, match="no whole processor for InternVL3: give"):
         load_model(copied)
 
 

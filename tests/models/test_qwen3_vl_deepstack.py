@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from crossframe.framework import Cursor, FrameTokens, FullMemory, VideoSession
+from crossframe.framework import FrameTokens, FullMemory, VideoSession
 from crossframe.methods import StateKVMemory, TokenDroppingMemory
 from crossframe.models.qwen3_vl import DEEPSTACK, Qwen3VL
 from crossframe.models.tiny_qwen3_vl import tiny_qwen3_vl
 
-QUESTION = "What happens?"
+from .streams import asked, patches, session_after, video
 
 
 class Watched(Qwen3VL):
@@ -38,40 +38,19 @@ def adapter() -> Watched:
     return made
 
 
-def video(frames: int, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 256, (frames, 70, 100, 3), generator=generator).to(torch.uint8)
-
-
-def session_after(*pushes: Tensor, memory: Any = None, **options: Any) -> VideoSession:
+def streamed(*pushes: Tensor, **options: Any) -> VideoSession:
+    """A session over the adapter, of whose steps the adapter has noted no others."""
     adapter().steps.clear()
-    session = VideoSession(adapter(), memory or FullMemory(), **options)
-    for frames in pushes:
-        session.push(frames)
-    return session
-
-
-def asked(session: VideoSession) -> Tensor:
-    return session.question_logits(adapter().question_ids(QUESTION))
-
-
-def patches(*seeds: int) -> list[FrameTokens]:
-    """Patches of one stream, one for each seed."""
-    found, cursor = [], Cursor()
-    for number, seed in enumerate(seeds):
-        with torch.no_grad():
-            found.append(adapter().encode(video(2, seed), [None, None], cursor))
-        cursor = Cursor(0, number + 1, int(found[-1].positions.max()) + 1)
-    return found
+    return session_after(adapter(), *pushes, **options)
 
 
 # DeepStack
 
 
 def test_deepstack_changes_every_layers_keys_but_the_firsts():
-    seen = session_after(video(4))
+    seen = streamed(video(4))
     adapter().blind = True
-    blind = session_after(video(4))
+    blind = streamed(video(4))
     blind_logits = asked(blind)
     adapter().blind = False
     assert (asked(seen) - blind_logits).abs().max() > 0.01
@@ -81,7 +60,7 @@ def test_deepstack_changes_every_layers_keys_but_the_firsts():
 
 
 def test_every_level_of_deepstack_counts():
-    frames = patches(1, 2)
+    frames = patches(adapter(), 1, 2)
     whole = VideoSession(adapter(), FullMemory())
     whole.push(frames)
     for level in range(2):
@@ -98,14 +77,14 @@ def test_every_level_of_deepstack_counts():
 @pytest.mark.parametrize("options", [{"frames_per_step": 2}, {"frames_per_step": 5}, {}], ids=str)
 @pytest.mark.parametrize("memory", [FullMemory(), TokenDroppingMemory(ratio=0.0)])
 def test_joined_patches_and_whole_frames_change_nothing(memory, options):
-    expected = asked(session_after(*video(5)))
-    assert (asked(session_after(video(5), memory=memory, **options)) - expected).abs().max() <= 1e-9
+    expected = asked(streamed(*video(5)))
+    assert (asked(streamed(video(5), memory=memory, **options)) - expected).abs().max() <= 1e-9
 
 
 @pytest.mark.parametrize("options", [{}, {"frames_per_step": 2}], ids=str)
 def test_deepstack_goes_with_the_tokens_that_enter(options):
     """Dropped tokens gone, the stream equals one stock forward over those that are left."""
-    session_after(video(8), memory=TokenDroppingMemory(ratio=0.5), **options)
+    streamed(video(8), memory=TokenDroppingMemory(ratio=0.5), **options)
     frames, hidden = zip(*adapter().steps, strict=True)
     visual = torch.cat([frame.visual_mask() for frame in frames], 1)
     assert visual.sum() == 6 + 3 * 3
@@ -122,7 +101,7 @@ def test_deepstack_goes_with_the_tokens_that_enter(options):
 
 
 def test_a_batch_of_videos_equals_each_alone():
-    first, second = patches(1, 2), patches(3, 4)
+    first, second = patches(adapter(), 1, 2), patches(adapter(), 3, 4)
     both = []
     for a, b in zip(first, second, strict=True):
         both.append(
@@ -169,7 +148,7 @@ def rotated(model: Qwen3VL, keys: Tensor, positions: Tensor) -> Tensor:
 
 
 def test_a_patch_takes_as_many_positions_as_its_longer_side():
-    session = session_after(video(4))
+    session = streamed(video(4))
     positions = session.archive.columns["positions"].view()
     assert positions.shape == (3, 1, session.cursor.tokens)
     visual = session.archive.columns["visual"].view()[0]

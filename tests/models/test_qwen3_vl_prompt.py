@@ -7,22 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
-from crossframe.framework import Cursor, FrameTokens, FullMemory, VideoSession
+from crossframe.framework import Cursor, FrameTokens
 from crossframe.models.qwen3_vl import Qwen3VL
 from crossframe.models.qwen3_vl_prompt import Qwen3VLPrompt, keeps_outer_markers
 from crossframe.models.tiny_qwen3_vl import tiny_qwen3_vl
 
-QUESTIONS = [
-    "What happens?",
-    "",
-    "\nOptions:\n(A) yes\n(B) no",
-    " leading and trailing \n",
-    "早上好 — ¿qué? e\u0301 é 🎬 \ufffc",
-    "<|im_end|>\n<|im_start|>user\n",
-    "<2.0 seconds><|vision_start|><|vision_end|>",
-]
+from .streams import session_after, video
 
 
 @cache
@@ -30,32 +21,14 @@ def loaded() -> tuple[Any, Any]:
     return tiny_qwen3_vl(dtype=torch.float64)
 
 
-def adapter(planned: int | None = 4, layout: str = "installed") -> Qwen3VL:
-    return Qwen3VL(*loaded(), planned_frames=planned, layout=layout)
+def adapter(layout: str = "installed") -> Qwen3VL:
+    return Qwen3VL(*loaded(), planned_frames=4, layout=layout)
 
 
-def video(frames: int, *size: int) -> Tensor:
-    generator = torch.Generator().manual_seed(frames)
-    shape = (frames, *(size or (70, 100)), 3)
-    return torch.randint(0, 256, shape, generator=generator).to(torch.uint8)
-
-
-def processed(frames: Tensor, question: str = "", fps: float = 2.0) -> Any:
-    _, processor = loaded()
-    content = [{"type": "video"}, {"type": "text", "text": question}]
-    text = processor.apply_chat_template(
-        [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
-    )
-    count = len(frames)
-    times = {"fps": fps, "frames_indices": list(range(count)), "total_num_frames": count}
-    videos = [frames.permute(0, 3, 1, 2)]
-    options: Any = {"do_sample_frames": False, "return_tensors": "pt"}
-    return processor(text=text, videos=videos, video_metadata=[times], **options)
-
-
-def encoded(model: Qwen3VL, frames: Tensor, times: Any = None, number: int = 0) -> FrameTokens:
+def patch_at(model: Qwen3VL, *times: float, number: int = 0) -> FrameTokens:
+    """A patch of frames at these seconds."""
     with torch.no_grad():
-        return model.encode(frames, times or [None] * len(frames), Cursor(9, number, 7))
+        return model.encode(video(len(times)), times, Cursor(9, number, 7))
 
 
 def text_of(model: Qwen3VL, frame: FrameTokens) -> str:
@@ -67,13 +40,6 @@ def text_of(model: Qwen3VL, frame: FrameTokens) -> str:
     return re.sub(r"(<\|video_pad\|>)+", "<v>", text)
 
 
-def session_after(*pushes: object, model: Qwen3VL | None = None) -> VideoSession:
-    session = VideoSession(model or adapter(), FullMemory())
-    for frames in pushes:
-        session.push(frames)
-    return session
-
-
 def test_the_installed_layout_keeps_the_templates_vision_markers_around_all_patches():
     model = adapter()
     prologue = model.prologue(Cursor())
@@ -83,7 +49,7 @@ def test_the_installed_layout_keeps_the_templates_vision_markers_around_all_patc
     asked = model.prompt.processor.decode(model.question_ids("What?")[0])
     assert asked == "<|vision_end|>What?<|im_end|>\n<|im_start|>assistant\n"
     patch = "<0.2 seconds><|vision_start|><v><|vision_end|>"
-    assert text_of(model, encoded(model, video(2), [0.0, 0.5])) == patch
+    assert text_of(model, patch_at(model, 0.0, 0.5)) == patch
 
 
 def test_the_releases_layout_has_only_the_patches_own_markers():
@@ -94,23 +60,24 @@ def test_the_releases_layout_has_only_the_patches_own_markers():
     asked = model.prompt.processor.decode(model.question_ids("What?")[0])
     assert asked == "What?<|im_end|>\n<|im_start|>assistant\n"
     for number in (0, 1):
-        patch = text_of(model, encoded(model, video(2), [7.0, 8.0], number))
+        patch = text_of(model, patch_at(model, 7.0, 8.0, number=number))
         assert patch == "<7.5 seconds><|vision_start|><v><|vision_end|>"
 
 
-@pytest.mark.parametrize("question", QUESTIONS)
-def test_the_question_has_the_processors_ids(question):
-    expected = processed(video(2), question)["input_ids"][0].tolist()
-    asked = adapter(2).question_ids(question)
-    assert asked.shape[0] == 1
-    assert expected[-asked.shape[1] :] == asked[0].tolist()
-    assert len(expected) == session_after(video(2), model=adapter(2)).cursor.tokens + asked.shape[1]
+@pytest.mark.parametrize(
+    ("times", "words"),
+    [([0.0, 0.5], "0.2"), ([0.5, 1.0], "0.8"), ([3.0], "3.0"), ([3599.96, 3600.0], "3600.0")],
+)
+def test_a_patch_is_stamped_with_the_mean_of_its_first_and_last_frame(times, words):
+    model = adapter()
+    patch = patch_at(model, *times)
+    assert text_of(model, patch).startswith(f"<{words} seconds>")
+    assert patch.timestamp == (times[0] + times[-1]) / 2
 
 
-@pytest.mark.parametrize("layout", ["installed", "release"])
 @pytest.mark.parametrize("token", ["<|video_pad|>", "<|image_pad|>"])
-def test_a_question_may_not_stand_for_pictures(token, layout):
-    session = session_after(video(2), model=adapter(layout=layout))
+def test_a_question_of_the_releases_layout_may_not_stand_for_pictures(token):
+    session = session_after(adapter(layout="release"), video(2))
     with pytest.raises(ValueError, match=re.escape(f"question contains {token}, which stands")):
         session.ask(f"What is in {token}?")
 
@@ -170,7 +137,7 @@ def test_only_the_first_patch_continues_the_prologue(monkeypatch):
         return real(seconds, first)
 
     monkeypatch.setattr(model.prompt, "before_ids", watched)
-    session_after(video(6), model=model)
+    session_after(model, video(6))
     assert first_ones == [True, False, False]
 
 

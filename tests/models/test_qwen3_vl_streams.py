@@ -2,14 +2,12 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from crossframe.framework import CrossFrameMemory, Cursor, FrameTokens, FullMemory, VideoSession
+from crossframe.framework import CrossFrameMemory, FullMemory, VideoSession
 from crossframe.methods import (
     RecencyMemory,
     SlidingWindowMemory,
@@ -19,13 +17,14 @@ from crossframe.methods import (
 from crossframe.models.qwen3_vl import Qwen3VL
 from crossframe.models.tiny_qwen3_vl import tiny_qwen3_vl
 
+from .streams import QUESTION, asked, patches, session_after, video
+
 BOUNDED: list[CrossFrameMemory] = [
     StateKVMemory(9),
     SlidingWindowMemory(2),
     RecencyMemory(12),
     TokenDroppingMemory(ratio=0.5, inner=StateKVMemory(9)),
 ]
-QUESTION = "What happens?"
 
 
 @cache
@@ -33,37 +32,11 @@ def model_with(experts: int = 0) -> Qwen3VL:
     return Qwen3VL(*tiny_qwen3_vl(dtype=torch.float64, experts=experts), planned_frames=4)
 
 
-def video(frames: int, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 256, (frames, 70, 100, 3), generator=generator).to(torch.uint8)
-
-
-def session_after(*pushes: Tensor, memory: Any = None, **options: Any) -> VideoSession:
-    session = VideoSession(model_with(), memory or FullMemory(), **options)
-    for frames in pushes:
-        session.push(frames)
-    return session
-
-
-def asked(session: VideoSession) -> Tensor:
-    return session.question_logits(model_with().question_ids(QUESTION))
-
-
-def patches(*seeds: int) -> list[FrameTokens]:
-    """Patches of one stream, one for each seed."""
-    found, cursor = [], Cursor()
-    for number, seed in enumerate(seeds):
-        with torch.no_grad():
-            found.append(model_with().encode(video(2, seed), [None, None], cursor))
-        cursor = Cursor(0, number + 1, int(found[-1].positions.max()) + 1)
-    return found
-
-
 # Pending frames
 
 
 def test_asking_about_a_waiting_frame_changes_nothing():
-    session = session_after(video(5))
+    session = session_after(model_with(), video(5))
     assert (session.cursor.frames, len(session.state.pending)) == (2, 1)
     before = session.cursor, session.state_bytes, session.archive.num_tokens, len(session.costs)
     first = session.ask(QUESTION, max_new_tokens=5)
@@ -72,23 +45,23 @@ def test_asking_about_a_waiting_frame_changes_nothing():
     assert torch.equal(first.token_ids, second.token_ids)
     after = session.cursor, session.state_bytes, session.archive.num_tokens, len(session.costs)
     assert after == before
-    assert not torch.equal(asked(session), asked(session_after(video(4))))
+    assert not torch.equal(asked(session), asked(session_after(model_with(), video(4))))
     session.push(video(6)[5])
-    assert torch.equal(asked(session), asked(session_after(video(6))))
+    assert torch.equal(asked(session), asked(session_after(model_with(), video(6))))
 
 
 def test_one_waiting_frame_can_be_asked_about():
-    session = session_after(video(1))
+    session = session_after(model_with(), video(1))
     assert session.cursor.frames == 0
-    assert torch.equal(asked(session), asked(session_after(video(1)[0])))
+    assert torch.equal(asked(session), asked(session_after(model_with(), video(1)[0])))
 
 
 def test_a_failed_push_leaves_the_waiting_frame():
-    session = session_after(video(3))
+    session = session_after(model_with(), video(3))
     with pytest.raises(ValueError, match="differ in size"):
         session.push([video(4)[3, :40], video(4)[3]])
     session.push(video(4)[3])
-    assert torch.equal(asked(session), asked(session_after(video(4))))
+    assert torch.equal(asked(session), asked(session_after(model_with(), video(4))))
 
 
 # Memories
@@ -96,7 +69,7 @@ def test_a_failed_push_leaves_the_waiting_frame():
 
 @pytest.mark.parametrize("memory", BOUNDED, ids=lambda memory: type(memory).__name__)
 def test_bounded_memories_run_and_keep_their_bound(memory):
-    session = session_after(video(9), memory=memory, frames_per_step=1)
+    session = session_after(model_with(), video(9), memory=memory, frames_per_step=1)
     largest = session.state.largest_frame
     for layer in range(3):
         limit = memory.limit(layer, 3, largest)
@@ -104,14 +77,14 @@ def test_bounded_memories_run_and_keep_their_bound(memory):
         assert 0 < session.slots(layer).num_slots <= limit
     answer = session.ask(QUESTION, max_new_tokens=4)
     assert answer.first_logits.isfinite().all()
-    assert (asked(session) - asked(session_after(video(9)))).abs().max() > 1e-6
+    assert (asked(session) - asked(session_after(model_with(), video(9)))).abs().max() > 1e-6
 
 
 @pytest.mark.parametrize("memory", [FullMemory(), StateKVMemory(9), BOUNDED[-1]], ids=repr)
 def test_forks_and_saved_sessions_go_on_as_if_nothing_had_happened(memory, tmp_path):
     frames = video(9)
-    expected = asked(session_after(frames[:5], frames[5:], memory=memory))
-    session = session_after(frames[:5], memory=memory)
+    expected = asked(session_after(model_with(), frames[:5], frames[5:], memory=memory))
+    session = session_after(model_with(), frames[:5], memory=memory)
     file = Path(tmp_path) / "stream"
     session.save(file)
     fork, read = session.fork(), VideoSession.load(file, model_with())
@@ -140,23 +113,10 @@ def rotary_products(model: Qwen3VL, tokens: int) -> int:
 def test_the_counted_cost_of_a_push_is_the_closed_form(memory, experts):
     model = model_with(experts)
     session = VideoSession(model, memory)
-    for frame in patches(1, 2, 3):
+    for frame in patches(model_with(), 1, 2, 3):
         with FlopCounterMode(display=False) as counter:
             session.push(frame)
         tokens = frame.num_tokens
         router = 2 * tokens * model.spec.num_layers * model.spec.hidden * experts
         beside = rotary_products(model, tokens) + router
         assert counter.get_total_flops() - beside == session.costs[-1].flops
-
-
-# What is left behind
-
-
-def test_nothing_is_left_on_the_model(fingerprint):
-    model = Qwen3VL(*tiny_qwen3_vl(), planned_frames=4)
-    before = fingerprint(model)
-    session = VideoSession(model, StateKVMemory(9))
-    session.push(video(5))
-    session.ask(QUESTION, max_new_tokens=3)
-    assert fingerprint(model) == before
-    assert model.hf_model.model.rope_deltas is None

@@ -20,7 +20,7 @@ from transformers import (
 
 from crossframe.models.tiny import (
     IMAGE_TOKENS,
-    SPECIAL_TOKENS,
+    TURN_TOKENS,
     save_tiny_checkpoint,
     tiny_internvl,
     tiny_processor,
@@ -81,9 +81,10 @@ def test_a_cut_in_the_wrong_place_gives_other_tokens():
     assert TOKENIZER("?\n\n").input_ids != TOKENIZER("?\n").input_ids + TOKENIZER("\n").input_ids
 
 
-def test_special_tokens_are_single_ids_after_thelearnt_pieces():
-    ids = TOKENIZER("".join(SPECIAL_TOKENS)).input_ids
-    assert ids == list(range(len(TOKENIZER) - len(SPECIAL_TOKENS), len(TOKENIZER)))
+def test_special_tokens_are_single_ids_after_the_learnt_pieces():
+    special = [*TURN_TOKENS, *IMAGE_TOKENS.values()]
+    ids = TOKENIZER("".join(special)).input_ids
+    assert ids == list(range(len(TOKENIZER) - len(special), len(TOKENIZER)))
     assert TOKENIZER.eos_token == "<|im_end|>"
     assert TOKENIZER.decode(ids, skip_special_tokens=True) == ""
 

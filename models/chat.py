@@ -1,0 +1,83 @@
+"""The chat prompt of a checkpoint's own processor, and whether the processor is the model's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+
+class ChatPrompt:
+    """The prompt around one video, by a processor's own chat template and tokenizer.
+
+    Args:
+        processor: of the checkpoint.
+        family: names the checkpoint's family in messages.
+    """
+
+    def __init__(self, processor: Any, family: str) -> None:
+        self.processor, self.family = processor, family
+
+    def around_video(self, question: str) -> tuple[str, str]:
+        """The prompt's text before and after the video token.
+
+        Raises:
+            ValueError: if the chat template has no place for a video.
+        """
+        text = self.render([{"type": "video"}, {"type": "text", "text": question}])
+        before, video, after = text.partition(self.processor.video_token)
+        if not video:
+            raise ValueError(
+                f"the processor's chat template puts no {self.processor.video_token} into the "
+                f"prompt: load the processor of a checkpoint of {self.family}"
+            )
+        return before, after
+
+    def question_ids(self, question: str) -> list[int]:
+        """Ids of everything behind the video token.
+
+        Raises:
+            ValueError: if the question holds a token that stands for pictures.
+        """
+        self.refuse_pictures(question)
+        return self.tokenize(self.around_video(question)[1])
+
+    def refuse_pictures(self, question: str) -> None:
+        for token in (self.processor.image_token, self.processor.video_token):
+            if token in question:
+                raise ValueError(
+                    f"the question contains {token}, which stands for pictures: take it out, "
+                    "frames are pushed and not written into the question"
+                )
+
+    def render(self, content: list[dict[str, str]]) -> str:
+        """One user turn and the beginning of the answer's, as the chat template writes them."""
+        messages = [{"role": "user", "content": content}]
+        return self.processor.apply_chat_template(
+            messages, add_generation_prompt=True, tokenize=False
+        )
+
+    def tokenize(self, text: str) -> list[int]:
+        return self.processor.tokenizer.encode(text, add_special_tokens=False)
+
+    def decode(self, token_ids: Tensor) -> str:
+        """The text of an answer, [tokens], without special tokens."""
+        return self.processor.tokenizer.decode(token_ids.tolist(), skip_special_tokens=True)
+
+
+def require_class(adapter: str, given: object, *families: type) -> None:
+    """Refuse a model or processor that is of none of the classes an adapter wraps."""
+    if not isinstance(given, families):
+        raise ValueError(
+            f"{adapter} wraps an instance of {families[0].__name__}, got {type(given).__name__}; "
+            "use load_model to pick the adapter by checkpoint"
+        )
+
+
+def require_same_id(token: str, found: int | None, expected: int) -> None:
+    """Refuse a tokenizer whose id of a special token is not the model's."""
+    if found != expected:
+        raise ValueError(
+            f"the tokenizer gives {token!r} the id {found}, the model expects {expected}: load the "
+            "processor of the same checkpoint"
+        )

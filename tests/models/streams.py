@@ -1,0 +1,120 @@
+"""What tests of adapters share: random videos, and streams over them that can be compared."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import strategies as st
+from torch import Tensor
+
+from crossframe.framework import CrossFrameMemory, Cursor, FrameTokens, FullMemory, VideoSession
+from crossframe.methods import (
+    RandomMemory,
+    RecencyMemory,
+    SinksAndRecentMemory,
+    SlidingWindowMemory,
+    StateKVMemory,
+    TokenDroppingMemory,
+)
+from crossframe.models.hf import HFDecoder
+
+QUESTION = "What happens in this video?"
+TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
+DTYPES = pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+UNBOUNDED: list[CrossFrameMemory] = [
+    FullMemory(),
+    StateKVMemory(None),
+    RecencyMemory(None),
+    SlidingWindowMemory(None),
+    TokenDroppingMemory(ratio=0.0),
+    SinksAndRecentMemory(None),
+    RandomMemory(None),
+    StateKVMemory(10_000),
+]
+
+
+def video(frames: int, size: tuple[int, int] = (70, 100), seed: int = 0) -> Tensor:
+    """[frames, height, width, 3] random uint8; a shorter video is the beginning of a longer one."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (frames, *size, 3), generator=generator).to(torch.uint8)
+
+
+def cuts(count: int) -> st.SearchStrategy[list[int]]:
+    """Sizes of consecutive runs that hold `count` things."""
+    marks = st.sets(st.integers(1, max(count - 1, 1)))
+    ends = marks.map(lambda inner: [0, *sorted(inner & set(range(1, count))), count])
+    return ends.map(lambda e: [b - a for a, b in pairwise(e)])
+
+
+def session_after(
+    model: HFDecoder, *pushes: object, memory: CrossFrameMemory | None = None, **options: Any
+) -> VideoSession:
+    session = VideoSession(model, memory or FullMemory(), **options)
+    for frames in pushes:
+        session.push(frames)
+    return session
+
+
+def asked(session: VideoSession, question: str = QUESTION) -> Tensor:
+    return session.question_logits(session.model.question_ids(question))
+
+
+def pushed_in_cuts(
+    data: st.DataObject, model: HFDecoder, frames: Tensor, times: Sequence[float] | None = None
+) -> VideoSession:
+    """A stream of the frames, drawn: which memory, how many a push, how many a step."""
+    memory, per_step = data.draw(st.sampled_from(UNBOUNDED)), data.draw(st.integers(1, 4))
+    session, first = VideoSession(model, memory, frames_per_step=per_step), 0
+    for size in data.draw(cuts(len(frames))):
+        part = slice(first, first + size)
+        session.push(frames[part], times and times[part])
+        first += size
+    return session
+
+
+def patches(model: HFDecoder, *seeds: int) -> list[FrameTokens]:
+    """Pairs of frames as patches of one stream, one for each seed."""
+    found, cursor = [], Cursor()
+    for number, seed in enumerate(seeds):
+        with torch.no_grad():
+            found.append(model.encode(video(2, seed=seed), [None, None], cursor))
+        cursor = Cursor(0, number + 1, int(found[-1].positions.max()) + 1)
+    return found
+
+
+class Watched(HFDecoder):
+    """Before an adapter among the parents: notes what passes the decoder."""
+
+    picture_token = "video_token_id"  # in the model's config
+
+    def __init__(self, *parts: Any, **options: Any) -> None:
+        super().__init__(*parts, **options)
+        self.steps: list[FrameTokens] = []
+
+    def step(self, frame: FrameTokens, attention: Any, max_tokens: int) -> Tensor:
+        self.steps.append(frame)
+        return super().step(frame, attention, max_tokens)
+
+    @property
+    def picture_id(self) -> int:
+        return getattr(self.hf_model.config, self.picture_token)
+
+    def passed_ids(self) -> Tensor:
+        """[tokens] ids behind the embeddings; the picture token's where no id has such a one."""
+        table = self.hf_model.get_input_embeddings().weight
+        embeds = torch.cat([frame.embeds[0] for frame in self.steps])
+        found = (embeds[:, None] == table).all(-1)
+        return found.int().argmax(-1).where(found.any(-1), self.picture_id)
+
+    def passed_visual(self) -> Tensor:
+        """[tokens] bool; a question's tokens are none of them."""
+        parts = [
+            torch.zeros(1, frame.num_tokens).bool() if frame.visual is None else frame.visual
+            for frame in self.steps
+        ]
+        return torch.cat(parts, 1)[0]
+
+    def passed_positions(self) -> Tensor:
+        return torch.cat([frame.positions for frame in self.steps], -1)
