@@ -1,4 +1,7 @@
-"""Memories written as text: `statekv`, `window(frames=8)`, `my_package.MyMemory(capacity=64)`."""
+"""Rules written as text: `statekv`, `window(frames=8)`, `my_package.MyMemory(capacity=64)`.
+
+Memories, readers and archives alike; wherever a setting is a rule itself, they nest.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,10 @@ import inspect
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from .. import methods
-from ..framework import CrossFrameMemory
+from .. import framework, methods
+from ..framework import Archive, CrossFrameMemory, Reader
 
 SYNTAX = (
     "write a name, name(setting=value), a class path such as my_package.MyMemory(capacity=64), or "
@@ -37,6 +40,10 @@ class MemoryDefaults:
     ratio: float = 0.5
 
 
+Rule = CrossFrameMemory | Reader | Archive
+R = TypeVar("R", CrossFrameMemory, Reader, Archive)
+
+
 def known_memories() -> dict[str, type[CrossFrameMemory]]:
     """Short names and their classes."""
     return {
@@ -48,6 +55,40 @@ def known_memories() -> dict[str, type[CrossFrameMemory]]:
         "sinks": methods.SinksAndRecentMemory,
         "isolated": methods.IsolatedFramesMemory,
         "random": methods.RandomMemory,
+        "reservoir": methods.ReservoirMemory,
+        "uniform": methods.UniformMemory,
+        "h2o": methods.H2OMemory,
+        "tova": methods.TOVAMemory,
+        "snapkv": methods.SnapKVMemory,
+        "keydiff": methods.KeyDiffMemory,
+        "knorm": methods.KnormMemory,
+        "value_norm": methods.ValueNormMemory,
+        "lagkv": methods.LagKVMemory,
+        "infinipot_v": methods.InfiniPotVMemory,
+        "stream_mem": methods.StreamMemMemory,
+        "coverage": methods.CoverageMemory,
+    }
+
+
+def known_readers() -> dict[str, type[Reader]]:
+    """Short names and their classes."""
+    return {
+        "all": methods.ReadAll,
+        "carried": methods.ReadCarried,
+        "sinks_and_recent": methods.ReadSinksAndRecent,
+        "last_frames": methods.ReadLastFrames,
+        "rekv": methods.ReKVReader,
+    }
+
+
+def known_archives() -> dict[str, type[Archive]]:
+    """Short names and their classes."""
+    return {
+        "plain": framework.PlainArchive,
+        "cpu": framework.CPUArchive,
+        "disk": framework.DiskArchive,
+        "int8": framework.Int8Archive,
+        "int4": framework.Int4Archive,
     }
 
 
@@ -63,7 +104,40 @@ def memory_from(spec: str, defaults: MemoryDefaults | None = None) -> CrossFrame
     Raises:
         ValueError: for text that cannot be read, unknown names or wrong settings.
     """
-    defaults = defaults or MemoryDefaults()
+    return _rule(spec, CrossFrameMemory, defaults or MemoryDefaults())
+
+
+def reader_from(spec: str) -> Reader:
+    """The reader that a text stands for; as `memory_from`."""
+    return _rule(spec, Reader, MemoryDefaults())
+
+
+def archive_from(spec: str) -> Archive:
+    """The archive that a text stands for; as `memory_from`."""
+    return _rule(spec, Archive, MemoryDefaults())
+
+
+def require_distinct(what: str, specs: Sequence[str]) -> None:
+    """Refuse a text that comes twice.
+
+    Raises:
+        ValueError: naming it.
+    """
+    repeated = sorted({spec for spec in specs if specs.count(spec) > 1})
+    if repeated:
+        raise ValueError(f"{what} listed more than once: {', '.join(repeated)}; name each once")
+
+
+def _rule(spec: str, kind: type[R], defaults: MemoryDefaults) -> R:
+    made = _parsed(spec, defaults)
+    if not isinstance(made, kind):
+        raise ValueError(
+            f"{spec!r} is {made!r}, not a {kind.__name__}; known are {', '.join(_known(kind))}"
+        )
+    return made
+
+
+def _parsed(spec: str, defaults: MemoryDefaults) -> Any:
     if spec.lstrip().startswith("{"):
         return _from_json(_loaded(spec), defaults)
     try:
@@ -83,9 +157,7 @@ def memories_from(
     Raises:
         ValueError: as `memory_from`, or if a text comes twice.
     """
-    repeated = sorted({spec for spec in specs if specs.count(spec) > 1})
-    if repeated:
-        raise ValueError(f"memories listed more than once: {', '.join(repeated)}; name each once")
+    require_distinct("memories", specs)
     return {spec: memory_from(spec, defaults) for spec in specs}
 
 
@@ -129,7 +201,7 @@ def _from_json(value: Any, defaults: MemoryDefaults) -> Any:
 
 def _made(
     path: str, positional: list[Any], named: dict[str, Any], defaults: MemoryDefaults
-) -> CrossFrameMemory:
+) -> Rule:
     kind = _class(path)
     signature = inspect.signature(kind)
     try:
@@ -160,13 +232,24 @@ def _defaults_for(
     return {name: value for name, value in found.items() if name not in given}
 
 
-def _class(path: str) -> type[CrossFrameMemory]:
-    known = known_memories()
-    if path in known:
-        return known[path]
+def _known(kind: type[Rule]) -> dict[str, type[Rule]]:
+    if kind is CrossFrameMemory:
+        return {**known_memories()}
+    return {**known_readers()} if kind is Reader else {**known_archives()}
+
+
+def _class(path: str) -> type[Rule]:
+    short = {**known_memories(), **known_readers(), **known_archives()}
+    if path in short:
+        return short[path]
+    if path in methods.__all__:
+        path = f"{methods.__name__}.{path}"
     module_name, _, name = path.rpartition(".")
     if not module_name:
-        raise ValueError(f"unknown memory {path!r}; known are {', '.join(known)}; or {SYNTAX}")
+        raise ValueError(
+            f"unknown memory {path!r}; known are {', '.join(short)} and the classes of "
+            f"crossframe.methods; or {SYNTAX}"
+        )
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
@@ -175,11 +258,11 @@ def _class(path: str) -> type[CrossFrameMemory]:
             "that holds it or install it"
         ) from error
     found = vars(module).get(name)
-    if not (isinstance(found, type) and issubclass(found, CrossFrameMemory)):
+    if not (isinstance(found, type) and issubclass(found, CrossFrameMemory | Reader | Archive)):
         what = "missing" if found is None else f"{found!r}, not a CrossFrameMemory"
         raise ValueError(
             f"{name} in {module.__file__} is {what}; give a class that subclasses "
-            "crossframe.framework.CrossFrameMemory"
+            "CrossFrameMemory, Reader or Archive of crossframe.framework"
         )
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isnan
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -22,8 +23,12 @@ def headed_cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """Column heads with units, and one list of cells per row."""
     prefix, unit = scale([row["decoder_flops"] for row in rows])
     last_prefix, last_unit = scale([row["decoder_flops_last_frame"] for row in rows])
+    varied = [name for name in ("reader", "archive") if len({row.get(name) for row in rows}) > 1]
+    # The archive's bytes have a column of that name.
+    choice_heads = ["stored as" if name == "archive" else name for name in varied]
     heads = [
         "memory",
+        *choice_heads,
         "answer",
         "agreement",
         "KL to full (nats)",
@@ -37,10 +42,11 @@ def headed_cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     cells = [
         [
             row["memory"],
+            *(row[name] for name in varied),
             " ".join(printable(row["answer"]).split()),
             f"{row['agreement']:.0%}",
             number(row["kl_to_full"]),
-            f"{row['archive_error']:.1%}",
+            "" if isnan(row["archive_error"]) else f"{row['archive_error']:.1%}",
             number(row["decoder_flops"] / unit),
             number(row["decoder_flops_last_frame"] / last_unit),
             number(row["decoder_ms_per_frame"]),
@@ -68,6 +74,26 @@ def print_results(rows: Sequence[Row], console: Console, note: str = "") -> None
             console.print(Text(f"{line[0]}: {line[heads.index('answer')]}"), highlight=False)
     if note:
         console.print(note, style="bold yellow", markup=False, highlight=False)
+
+
+def print_grid(rows: Sequence[Row], console: Console) -> None:
+    """What is written x what is read: KL to full attention, one grid per archive."""
+    for archive in dict.fromkeys(row["archive"] for row in rows):
+        kept_so = [row for row in rows if row["archive"] == archive]
+        readers = list(dict.fromkeys(row["reader"] for row in kept_so))
+        if len(readers) < 2:
+            continue
+        heads, cells = grid(kept_so, readers)
+        console.print(f"\nKL to full attention (nats), archive {archive}: written x read")
+        console.print(_table(heads, cells, answers=True))
+
+
+def grid(rows: Sequence[Row], readers: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """A line per memory, a column per reader."""
+    found = {(row["memory"], row["reader"]): number(row["kl_to_full"]) for row in rows}
+    memories = dict.fromkeys(row["memory"] for row in rows)
+    cells = [[memory, *(found[memory, reader] for reader in readers)] for memory in memories]
+    return ["memory", *(f"reads {reader}" for reader in readers)], cells
 
 
 def _table(heads: Sequence[str], cells: Sequence[Sequence[str]], answers: bool) -> Table:

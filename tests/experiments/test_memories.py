@@ -115,7 +115,7 @@ def test_memories_nest_in_lists_and_tuples(own: str) -> None:
         ("statekv(capcity=3)", ["capcity", "takes the settings capacity"]),
         ("full(3)", ["too many positional", "no settings"]),
         ("drop(inner=3)", ["inner must be a CrossFrameMemory", "3"]),
-        ("drop(rule=uniform)", ["'uniform'", "quotes"]),
+        ("drop(rule=evenly)", ["'evenly'", "quotes"]),
         ("statekv(capacity=2 * 3)", ["'2 * 3'", "plain value"]),
         ("nowhere.Mine", ["'nowhere'", "run from the folder"]),
         ("crossframe.methods.Mine", ["Mine", "missing", "methods"]),

@@ -1,0 +1,157 @@
+"""One page per memory, reader and archive in docs/methods/, made from the docstrings.
+
+python -m crossframe.experiments.method_pages
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import re
+from collections.abc import Sequence
+from dataclasses import MISSING, fields
+from pathlib import Path
+
+from .. import framework, methods
+from ..framework import Archive, CrossFrameMemory, Reader, WrappedMemory
+from .pages import markdown_table
+
+SECTIONS = {
+    "Rule": "Rule",
+    "Source": "Source",
+    "Paper": "Paper",
+    "Args": "Settings",
+    "Raises": "Errors",
+    "Cost per frame": "Cost per frame",
+    "Cost per question": "Cost per question",
+    "Bytes held": "Bytes held",
+}
+ARCHIVES = ("PlainArchive", "CPUArchive", "DiskArchive", "Int8Archive", "Int4Archive")
+_HEADING = re.compile(r"^([A-Z][A-Za-z0-9' ]{2,48}):(?:\s|$)")
+
+
+def pages() -> dict[str, str]:
+    """Every page by its file name, the index among them."""
+    kinds = documented()
+    found = {f"{_file_name(kind)}.md": page(kind) for kind in kinds}
+    return {"README.md": index(kinds), **found}
+
+
+def documented() -> list[type]:
+    """The classes that have a page."""
+    rules = [getattr(methods, name) for name in methods.__all__]
+    return [*rules, *(getattr(framework, name) for name in ARCHIVES)]
+
+
+def index(kinds: Sequence[type]) -> str:
+    """A table per kind of rule."""
+    parts = ["# Every rule, from its docstring", "Generated; edit the docstrings instead."]
+    for title, chosen in _grouped(kinds).items():
+        rows = [[f"[`{kind.__name__}`]({_file_name(kind)}.md)", _summary(kind)] for kind in chosen]
+        parts += [f"## {title}", markdown_table(["class", "idea"], rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+def page(kind: type) -> str:
+    """One class: its idea, settings and the sections of its docstring."""
+    parts = [f"# {kind.__name__}", f"```text\n{_call(kind)}\n```"]
+    for heading, text in _parts(inspect.cleandoc(kind.__doc__ or "")):
+        parts.append(f"**{SECTIONS.get(heading, heading)}.**{text}" if heading else text)
+    source = Path(inspect.getfile(kind))
+    parts.append(
+        f"Source: [`{source.parent.name}/{source.name}`](../../{source.parent.name}/{source.name})"
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def _grouped(kinds: Sequence[type]) -> dict[str, list[type]]:
+    groups: dict[str, list[type]] = {
+        title: [] for title in ("Memories", "Around any memory", "Readers", "Archives", "Baselines")
+    }
+    for kind in kinds:
+        groups[_group(kind)].append(kind)
+    return {title: chosen for title, chosen in groups.items() if chosen}
+
+
+def _group(kind: type) -> str:
+    if issubclass(kind, WrappedMemory):
+        return "Around any memory"
+    if issubclass(kind, CrossFrameMemory):
+        return "Memories"
+    if issubclass(kind, Reader):
+        return "Readers"
+    return "Archives" if issubclass(kind, Archive) else "Baselines"
+
+
+def _call(kind: type) -> str:
+    """The constructor with its defaults."""
+    shown = []
+    for setting in fields(kind):
+        default = setting.default
+        if default is not MISSING:
+            shown.append(f"{setting.name}={default!r}")
+        elif setting.default_factory is not MISSING:
+            shown.append(f"{setting.name}={setting.default_factory()!r}")
+        else:
+            shown.append(setting.name)
+    return f"{kind.__module__.rsplit('.', 1)[0]}.{kind.__name__}({', '.join(shown)})"
+
+
+def _summary(kind: type) -> str:
+    first = inspect.cleandoc(kind.__doc__ or "").split("\n\n")[0]
+    return " ".join(first.split())
+
+
+def _parts(text: str) -> list[tuple[str, str]]:
+    """(heading, Markdown) of a docstring; prose before the first heading has none."""
+    found: list[tuple[str, list[str]]] = [("", [])]
+    for line in text.splitlines():
+        match = _HEADING.match(line)
+        if match and (match[1] in SECTIONS or match[1].startswith("Differences from ")):
+            found.append((match[1], [line[match.end() :]]))
+        elif not line and found[-1][1][-1:] == [""]:
+            continue
+        else:
+            found[-1][1].append(line)
+    return [(heading, _body(heading, lines)) for heading, lines in found if any(lines)]
+
+
+def _body(heading: str, lines: Sequence[str]) -> str:
+    if heading in ("Args", "Raises"):
+        return "\n\n" + _entries(inspect.cleandoc("\n".join(lines)).strip())
+    paragraphs = "\n".join(lines).strip().split("\n\n")
+    text = "\n\n".join(" ".join(part.split()) for part in paragraphs)
+    return f" {text[:1].upper()}{text[1:]}" if heading else text
+
+
+def _entries(text: str) -> str:
+    """`name: what` lines, with indented continuations, as a list."""
+    items: list[str] = []
+    for line in text.splitlines():
+        if line and not line.startswith(" ") and ":" in line:
+            names, _, what = line.partition(":")
+            items.append(f"- `{names}`: {what.strip()}")
+        elif items and line.strip():
+            items[-1] += f" {line.strip()}"
+    return "\n".join(items)
+
+
+def _file_name(kind: type) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", kind.__name__).lower()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write all pages, and remove those of classes that are gone."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, default=Path(), help="the repository")
+    folder = parser.parse_args(arguments).root / "docs" / "methods"
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = pages()
+    for stale in {path.name for path in folder.glob("*.md")} - wanted.keys():
+        (folder / stale).unlink()
+    for name, text in wanted.items():
+        (folder / name).write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""The pages in docs/methods/ say what the docstrings say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from crossframe import methods
+from crossframe.experiments.method_pages import documented, index, main, page, pages
+from crossframe.methods import StateKVMemory
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "docs" / "methods"
+
+
+@pytest.mark.parametrize("name", sorted(pages()))
+def test_page_on_disk_is_the_generated_one(name: str) -> None:
+    where = "run `python -m crossframe.experiments.method_pages`"
+    assert (FOLDER / name).is_file(), where
+    assert (FOLDER / name).read_text("utf-8") == pages()[name], where
+
+
+def test_no_page_is_left_of_a_class_that_is_gone() -> None:
+    assert {path.name for path in FOLDER.glob("*.md")} == set(pages())
+
+
+def test_every_rule_has_a_page_and_a_line_in_the_index() -> None:
+    text = index(documented())
+    for name in methods.__all__:
+        assert f"`{name}`" in text
+
+
+def test_a_page_has_settings_rule_and_cost() -> None:
+    text = page(StateKVMemory)
+    assert "crossframe.methods.StateKVMemory(capacity)" in text
+    assert "**Rule.** After each step rank" in text or "**Rule.** after each step rank" in text
+    assert "- `capacity`: slots per KV head, the paper's B" in text
+    assert "**Cost per frame.**" in text
+    assert "**Bytes held.**" in text
+
+
+@pytest.mark.parametrize("kind", documented(), ids=lambda kind: kind.__name__)
+def test_every_rule_tells_what_it_costs(kind: type) -> None:
+    text = kind.__doc__ or ""
+    assert "Cost per" in text
+    assert "Bytes held" in text or "bytes" in text.lower()
+
+
+def test_pages_of_removed_classes_are_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "docs" / "methods"
+    folder.mkdir(parents=True)
+    (folder / "gone.md").write_text("old", "utf-8")
+    main(["--root", str(tmp_path)])
+    assert {path.name for path in folder.iterdir()} == set(pages())
