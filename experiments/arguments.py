@@ -7,7 +7,7 @@ from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from . import demo
-from .memories import SYNTAX, MemoryDefaults, known_memories
+from .memories import SYNTAX, MemoryDefaults, known_archives, known_memories, known_readers
 from .options import ModelOptions, StreamOptions
 
 if TYPE_CHECKING:
@@ -52,6 +52,11 @@ def _commands() -> list[tuple[str, str, Callable[[ArgumentParser], None]]]:
             "mean nothing.",
             _add_demo,
         ),
+        (
+            "evaluate",
+            "Score memories, readers and archives on a benchmark; run again to go on after a stop.",
+            _add_evaluate,
+        ),
     ]
 
 
@@ -67,6 +72,14 @@ def _add_compare(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--memories", nargs="+", type=str, default=list(demo.MEMORIES), help=help_text
     )
+    for name, known, what in (
+        ("--readers", known_readers(), "what the answer reads"),
+        ("--archives", known_archives(), "how the KV of all frames is kept"),
+    ):
+        names = f"{what}: one or more of {', '.join(known)}, or classes of your own, as memories"
+        parser.add_argument(name, nargs="+", type=str, default=[next(iter(known))], help=names)
+    alone = "also answer from so many last frames alone, prefilled afresh (SimpleStream)"
+    parser.add_argument("--simple-stream", type=int | None, default=None, help=alone)
     _add_report(parser, None)
     _add_run_options(parser)
 
@@ -76,6 +89,13 @@ def _add_demo(parser: ArgumentParser) -> None:
     parser.add_argument("video", type=str, nargs="?", default=None, help=bundled)
     parser.add_argument("--question", type=str, default=demo.QUESTION, help="what to ask")
     _add_report(parser, "runs/demo")
+
+
+def _add_evaluate(parser: ArgumentParser) -> None:
+    from .evaluation.options import EvaluateOptions
+
+    parser.add_argument("--config", action="config", help="YAML file with any of these options")
+    parser.add_class_arguments(EvaluateOptions)
 
 
 def _add_video_and_question(parser: ArgumentParser) -> None:

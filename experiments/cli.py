@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -16,33 +16,52 @@ from ..framework import VideoModel
 from . import demo
 from .arguments import command_parser, options_from
 from .ask import ask
-from .compare import Comparison, compare
+from .compare import Choices, Comparison, compare
 from .environment import environment
 from .frames import VideoFrames
-from .memories import MemoryDefaults, memories_from, memory_from
+from .memories import (
+    MemoryDefaults,
+    archive_from,
+    memories_from,
+    memory_from,
+    reader_from,
+    require_distinct,
+)
 from .options import ModelOptions, StreamOptions
 from .report import Report, report_folder
-from .table import print_results
+from .table import print_grid, print_results
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace
 
 Values = Mapping[str, Any]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0, or 2 after an error of the user's, which is told in one line."""
-    parser = command_parser(__doc__ or "")
-    chosen = parser.parse_args(None if arguments is None else list(arguments))
-    name = str(chosen.command)
-    values = chosen[name].as_dict()
     commands: dict[str, Callable[[Values], None]] = {
         "ask": _ask,
         "compare": _compare,
         "demo": _demo,
+        "evaluate": _evaluate,
     }
+    with _own_classes_importable():
+        parser = command_parser(__doc__ or "")
+        chosen = parser.parse_args(None if arguments is None else list(arguments))
+        name = str(chosen.command)
+        return _run(name, lambda: commands[name](_values(parser, chosen)), chosen[name].debug)
+
+
+def _values(parser: ArgumentParser, chosen: Namespace) -> Values:
+    """The chosen command's values, classes made."""
+    return parser.instantiate(chosen)[chosen.command].as_dict()
+
+
+def _run(name: str, command: Callable[[], None], debug: bool) -> int:
     try:
-        with _own_classes_importable():
-            commands[name](values)
+        command()
     except (ValueError, OSError) as error:
-        if values["debug"]:
+        if debug:
             raise
         print(f"crossframe {name}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -62,13 +81,24 @@ def _ask(values: Values) -> None:
 
 def _compare(values: Values) -> None:
     stream = options_from(StreamOptions, values)
-    memories = memories_from(values["memories"], options_from(MemoryDefaults, values))
+    choices = _choices(values)
     frames = VideoFrames(values["video"], stream)
     report_folder(values["report"])
     model = _load(options_from(ModelOptions, values))
     question = values["question"]
-    done = compare(model, memories, frames, question, stream=stream, console=_messages())
+    done = compare(model, choices, frames, question, stream=stream, console=_messages())
     _tell(done, model, values)
+
+
+def _choices(values: Values) -> Choices:
+    for name in ("readers", "archives"):
+        require_distinct(name, values[name])
+    return Choices(
+        memories_from(values["memories"], options_from(MemoryDefaults, values)),
+        {spec: reader_from(spec) for spec in values["readers"]},
+        {spec: archive_from(spec) for spec in values["archives"]},
+        values["simple_stream"],
+    )
 
 
 def _demo(values: Values) -> None:
@@ -78,11 +108,20 @@ def _demo(values: Values) -> None:
     with demo.one_thread():
         model = demo.demo_model()
         defaults = demo.equal_budgets(model)
-        memories = memories_from(demo.MEMORIES, defaults)
+        choices = Choices(memories_from(demo.MEMORIES, defaults))
         question, stream = values["question"], demo.STREAM
-        done = compare(model, memories, frames, question, stream=stream, console=_messages())
+        done = compare(model, choices, frames, question, stream=stream, console=_messages())
         settings = {"model": "tiny untrained InternVL3", **asdict(stream), **asdict(defaults)}
         _tell(done, model, {**values, "video": video, **settings}, demo.NOTE)
+
+
+def _evaluate(values: Values) -> None:
+    from .evaluation.options import EvaluateOptions
+    from .evaluation.report import print_summary
+    from .evaluation.run import evaluate
+
+    options = options_from(EvaluateOptions, values)
+    print_summary(evaluate(options), options.output, Console())
 
 
 def _tell(comparison: Comparison, model: VideoModel, values: Values, note: str = "") -> None:
@@ -90,6 +129,7 @@ def _tell(comparison: Comparison, model: VideoModel, values: Values, note: str =
     console = Console()
     rows = comparison.rows()
     print_results(rows, console, note)
+    print_grid(rows, console)
     if values["report"]:
         config = {name: value for name, value in values.items() if name not in ("debug", "report")}
         report = Report(rows, comparison.step_rows(), config, environment(model), note)

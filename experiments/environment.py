@@ -16,20 +16,26 @@ from ..framework import VideoModel
 
 def environment(model: VideoModel) -> dict[str, str | int | None]:
     """The stamp that every published row carries."""
-    device = model.device
+    return {
+        **machine(model.device),
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "commit": commit(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def machine(device: torch.device) -> dict[str, str | int | None]:
+    """What computes on a device, and the versions of what it runs."""
     return {
         "cpu": cpu_model(),
         "cores": usable_cores(),
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "device": str(device),
-        "dtype": str(model.dtype).removeprefix("torch."),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "transformers": installed("transformers"),
         "crossframe": installed("crossframe"),
-        "commit": commit(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 

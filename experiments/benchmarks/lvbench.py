@@ -1,0 +1,76 @@
+"""LVBench: 103 videos of half an hour to two hours and more, and 1,549 questions about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+from .annotations import Record, jsonl_records, parquet_records
+from .question import Harness, MultipleChoice, Question
+from .scores import AND, accuracy
+
+GROUPS = ("question_type", "type")
+FOUR = dict.fromkeys("ABCD", "")  # the questions hold their options themselves
+
+
+@final
+@dataclass(frozen=True)
+class LVBench(MultipleChoice):
+    """Reads `video_info.meta.jsonl` of the benchmark, or `data/train-00000-of-00001.parquet` (its
+    split is called train) of Hugging Face `lmms-eval/LVBench`.
+
+    Videos are `videos/<key>.mp4` or `all_videos/<key>.mp4` (key is the YouTube id), or
+    `<video_path>` of the parquet.
+
+    Wordings:
+        lmms-eval: the question, then "Answer the question with the option letter" without a full
+            stop: its settings override its code, which has one.
+
+    Paper: Wang et al., "LVBench", arXiv 2406.08035. Metric: accuracy over all questions (micro),
+    and per question type, where a question counts in each of its types, as officially.
+
+    Pitfalls: full stop or none; one question, several types.
+    """
+
+    name: ClassVar[str] = "lvbench"
+    prompts: ClassVar[Mapping[str, Harness]] = {"lmms-eval": Harness("lmms-eval", 16)}
+    video_folders: ClassVar[tuple[str, ...]] = (
+        "videos", "all_videos", "scripts/videos", "data/videos", "lvbench", ".",
+    )  # fmt: skip
+
+    def read(self) -> Iterator[Question]:
+        path = self.find_annotation(
+            "video_info.meta.jsonl",
+            "data/video_info.meta.jsonl",
+            "data/train-00000-of-00001.parquet",
+            "train-00000-of-00001.parquet",
+        )
+        if path.suffix == ".parquet":
+            for record in parquet_records(path):
+                yield self._question(record, record, record.text("video_path"))
+            return
+        for video in jsonl_records(path):
+            for record in video.records("qa"):
+                yield self._question(record, video, f"{video.text('key')}.mp4")
+
+    def score(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        return accuracy(rows, *GROUPS)
+
+    def _question(self, record: Record, video: Record, file: str) -> Question:
+        text = record.text("question")
+        if "options" in record:
+            listed = zip(FOUR, record.texts("options"), strict=False)
+            text += "".join(f"\n({letter}) {option}" for letter, option in listed)
+        return Question(
+            id=record.name("uid"),
+            video=file.removesuffix(".mp4"),
+            path=self.find_video(file),
+            prompt=f"{text}\nAnswer the question with the option letter",
+            answer=record.letter("answer", FOUR),
+            groups={
+                "question_type": AND.join(record.texts("question_type")),
+                "type": video.text("type"),
+            },
+            choices=FOUR,
+        )

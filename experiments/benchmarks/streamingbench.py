@@ -1,0 +1,196 @@
+"""StreamingBench: questions at a moment of a stream, five per video."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar, final
+
+from . import streamingbench_prompts as wording
+from .annotations import Record, csv_records, json_lists, json_records
+from .choices import lettered
+from .question import Harness, MultipleChoice, Question
+from .scores import accuracy
+
+# The CSV files of each part, as on Hugging Face; there omni-source is split in two.
+TABLES: Mapping[str, tuple[str, ...]] = {
+    "real": ("Real_Time_Visual_Understanding.csv",),
+    "omni": ("Omni_Source_Understanding.csv", "Contextual_Understanding.csv"),
+    "sqa": ("Sequential_Question_Answering.csv",),
+}
+CATEGORIES = {"real": "Real-Time Visual Understanding", "sqa": "Sequential Question Answering"}
+# Scene Understanding comes in two archives, whose names its videos keep.
+HALVES = ("", "_1-25", "_26-50")
+
+
+@final
+@dataclass(frozen=True)
+class StreamingBench(MultipleChoice):
+    """Reads `src/data/questions_<part>.json` of the benchmark's repository, or the CSV files of
+    Hugging Face `mjuicem/StreamingBench`.
+
+    Videos are `videos/sample_<n>_<kind>.mp4`, as the benchmark's script renames them, or
+    `data/real/sample_<n>/video.mp4`, `data/omni/<category>/sample_<n>/video.mp4` and so on, as they
+    are unpacked. A question sees the video up to its own moment.
+
+    Wordings:
+        official: of the benchmark's repository; there is no task in lmms-eval.
+
+    Paper: Lin et al., "StreamingBench", arXiv 2411.03628. Metric: accuracy over all questions
+    (micro), per part and per task. Right is a reply whose first character is the letter.
+
+    Args:
+        parts: of "real" (real-time visual understanding, 2,500 questions), "omni" (omni-source and
+            contextual, 1,500) and "sqa" (sequential, 250, each told the questions before it with
+            their right answers).
+        context_seconds: how much before its moment a question may see; None for everything, the
+            default of the official script. The paper's main table has 60.
+
+    Raises:
+        ValueError: for no parts, an unknown one, or `context_seconds` not above 0.
+
+    Left out: proactive output (250), where the next thing asked depends on the last reply and the
+    score on when it came; the audio that omni-source questions are about: they are asked of the
+    pictures alone, as video models are asked there too.
+
+    Pitfalls: some options have no letters and get them; 13 omni questions list more than four
+    options, torn by line ends, of which the official prompt shows the first four, as here;
+    timestamps are H:MM:SS or, now and then, MM:SS; the official count leaves out empty replies,
+    this one counts them as wrong.
+    """
+
+    name: ClassVar[str] = "streamingbench"
+    prompts: ClassVar[Mapping[str, Harness]] = {"official": Harness("first-character", 1024)}
+    video_folders: ClassVar[tuple[str, ...]] = ("videos", "src/data/videos", "data", ".")
+
+    prompt: str = "official"
+    parts: tuple[str, ...] = ("real",)
+    context_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.parts or not set(self.parts) <= TABLES.keys():
+            raise ValueError(
+                f"streamingbench: parts must be some of {', '.join(map(repr, TABLES))}, got "
+                f"{list(self.parts)}; proactive output cannot be asked question by question"
+            )
+        if self.context_seconds is not None and not self.context_seconds > 0:
+            raise ValueError(
+                f"streamingbench: context_seconds must be above 0, got {self.context_seconds}; "
+                "null is everything before the question"
+            )
+
+    def read(self) -> Iterator[Question]:
+        for part in self.parts:
+            told: dict[str, str] = {}  # per video, for the sequential questions
+            for item in self._items(part):
+                yield self._question(item, told.get(item.sample, ""))
+                if part == "sqa":
+                    told[item.sample] = told.get(item.sample, wording.TOLD) + item.told()
+
+    def score(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        return accuracy(rows, "part", "task")
+
+    def _items(self, part: str) -> Iterator[_Item]:
+        tables = [[f"StreamingBench/{name}", name] for name in TABLES[part]]
+        name = f"questions_{part}.json"
+        path = self.find_annotation(name, f"src/data/{name}", f"data/{name}", *tables[0])
+        if path.suffix == ".json":
+            yield from _json_items(path, part)
+        else:
+            for names in tables:
+                yield from _csv_items(self.find_annotation(*names), part)
+
+    def _question(self, item: _Item, told: str) -> Question:
+        record, options = item.record, item.options()
+        moment = _seconds(record)
+        asked = record.text("question")
+        if item.part == "sqa":
+            prompt = wording.sequential(asked, options, told)
+        else:
+            prompt = wording.single(asked, options)
+        context = moment if self.context_seconds is None else self.context_seconds
+        return Question(
+            id=item.id,
+            video=item.sample,
+            path=self.find_video(*item.files()),
+            prompt=prompt,
+            answer=record.letter("answer", lettered(options)),
+            start=max(0.0, moment - context),
+            end=moment,
+            groups={"part": item.part, "task": record.text("task_type")},
+            choices=lettered(options),
+        )
+
+
+@dataclass(frozen=True)
+class _Item:
+    """A question as it stands in a file; `sample` is the stem of its video's file."""
+
+    part: str
+    sample: str
+    id: str
+    record: Record
+
+    def options(self) -> list[str]:
+        """The four options that are shown, each with its letter."""
+        options = self.record.texts("options")
+        if len(options) < 4:
+            raise self.record.fault("options", f"has {len(options)} options, but four are shown")
+        if options[0].startswith("A."):
+            return options[:4]
+        return [f"{letter}. {text}" for letter, text in lettered(options[:4]).items()]
+
+    def told(self) -> str:
+        """What later sequential questions are told of this one."""
+        stamp, asked, answer = map(self.record.text, ("time_stamp", "question", "answer"))
+        return wording.told(stamp, asked, self.options(), answer)
+
+    def files(self) -> list[str]:
+        """Names of the video's file, renamed or as unpacked."""
+        _, number, kind = self.sample.split("_", 2)
+        if self.part == "omni":
+            folder, kinds = kind.replace("_", " "), [f"{kind}{half}" for half in HALVES]
+            folders = [f"{folder}{half}" for half in HALVES]
+            folders = [*(f"omni/{folder}" for folder in folders), *folders]
+        else:
+            kinds, folders = [kind], [self.part, CATEGORIES[self.part]]
+        renamed = [f"sample_{number}_{kind}.mp4" for kind in kinds]
+        return [*renamed, *(f"{folder}/sample_{number}/video.mp4" for folder in folders)]
+
+
+def _json_items(path: Path, part: str) -> Iterator[_Item]:
+    """Entries {video_path, questions}; sequential ones in one list per video."""
+    seen: dict[str, int] = {}
+    entries = chain.from_iterable(json_lists(path)) if part == "sqa" else json_records(path)
+    for entry in entries:
+        file = PurePosixPath(entry.text("video_path")).name
+        found = re.fullmatch(rf"(sample_\d+_\w+?)({'|'.join(HALVES)})\.mp4", file)
+        if not found:
+            raise entry.fault("video_path", f"names no sample_<number>_<kind>.mp4 but {file!r}")
+        sample = found[1]
+        for record in entry.records("questions"):
+            seen[sample] = seen.get(sample, 0) + 1
+            yield _Item(part, sample, f"{sample}_{seen[sample]}", record)
+
+
+def _csv_items(path: Path, part: str) -> Iterator[_Item]:
+    for record in csv_records(path):
+        name = record.text("question_id")
+        found = re.fullmatch(r"(.+)_sample_(\d+)_\d+", name.strip())
+        if not found:
+            raise record.fault("question_id", f"is {name!r}, not <category>_sample_<n>_<question>")
+        kind = found[1].replace(" ", "_") if part == "omni" else part
+        yield _Item(part, f"sample_{found[2]}_{kind}", name.strip(), record)
+
+
+def _seconds(record: Record) -> float:
+    """Of a time stamp H:MM:SS or MM:SS."""
+    stamp = record.text("time_stamp")
+    if not re.fullmatch(r"\s*\d+(:\d+){1,2}\s*", stamp):
+        raise record.fault("time_stamp", f"is {stamp!r}, not H:MM:SS or MM:SS")
+    parts = reversed(stamp.split(":"))
+    return float(sum(int(part) * 60**place for place, part in enumerate(parts)))

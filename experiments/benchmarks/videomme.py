@@ -1,0 +1,131 @@
+"""Video-MME: 900 videos from 11 seconds to an hour, three questions of four options each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar, final
+
+from .annotations import Record, parquet_records
+from .choices import lettered
+from .question import Harness, MultipleChoice, Question
+from .scores import accuracy
+from .subtitles import shown_text
+
+WITH_SUBTITLES = (
+    "Select the best answer to the following multiple-choice question based on the video and the "
+    "subtitles. Respond with only the letter (A, B, C, or D) of the correct option."
+)
+VIDEO_ALONE = (
+    "Select the best answer to the following multiple-choice question based on the video. "
+    "Respond with only the letter (A, B, C, or D) of the correct option."
+)
+DIRECTLY = "\nAnswer with the option's letter from the given choices directly."
+BEST = "The best answer is:"
+LETTER_ONLY = "Answer with the option letter only."
+GROUPS = ("duration", "domain", "sub_category", "task_type")
+
+
+@final
+@dataclass(frozen=True)
+class VideoMME(MultipleChoice):
+    """Reads `videomme/test-00000-of-00001.parquet` of Hugging Face `lmms-lab/Video-MME`.
+
+    Videos are `data/<videoID>.mp4`, `.MP4` or `.mkv`, subtitles `subtitle/<videoID>.srt`.
+
+    Wordings:
+        lmms-eval: of lmms-eval 0.7; says "and the subtitles" even where there are none.
+        paper: of the StateKV release (arXiv 2605.31598): the same without its last line, replies of
+            up to 1,024 tokens, and the parser of lmms-eval in 2025.
+        official: of the benchmark's README, which tells no length of replies: 16 tokens.
+        qwen3-vl: what lmms-eval gives to Qwen3-VL.
+
+    Paper: Fu et al., "Video-MME", arXiv 2405.21075. Metric: accuracy over all questions (micro),
+    and per duration, domain, sub-category and task type.
+
+    Args:
+        subtitles: put the subtitles before the question.
+        subtitle_frames: moments whose subtitles are given; lmms-eval takes 32, for some models 768.
+
+    Raises:
+        ValueError: for subtitles with the wording "paper", which had none, or `subtitle_frames`
+            below 1.
+
+    Pitfalls: with subtitles lmms-eval ends "The best answer is:" whatever else is asked for; the
+    parser of 2025 reads "Best option: C" as B; accuracies from 16 and from 1,024 tokens differ for
+    models that reason first; three questions share a video, so intervals must be clustered.
+    """
+
+    name: ClassVar[str] = "videomme"
+    prompts: ClassVar[Mapping[str, Harness]] = {
+        "lmms-eval": Harness("lmms-eval", 16),
+        "paper": Harness("lmms-eval-2025", 1024),
+        "official": Harness("lmms-eval-2025", 16),
+        "qwen3-vl": Harness("lmms-eval", 16),
+    }
+    video_folders: ClassVar[tuple[str, ...]] = ("data", "videomme/data", "videos", ".")
+
+    subtitles: bool = False
+    subtitle_frames: int = 32
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.subtitles and self.prompt == "paper":
+            raise ValueError(
+                "videomme: the paper used no subtitles; with prompt='paper' leave subtitles=False"
+            )
+        if self.subtitle_frames < 1:
+            raise ValueError(
+                f"videomme: subtitle_frames must be at least 1, got {self.subtitle_frames}"
+            )
+
+    def read(self) -> Iterator[Question]:
+        # Three questions share a video, and finding its subtitles opens the file.
+        shown = cache(self._subtitles)
+        for record in parquet_records(self._table()):
+            video = record.text("videoID")
+            path = self.find_video(*(f"{video}{ending}" for ending in (".mp4", ".MP4", ".mkv")))
+            choices = lettered(record.texts("options"))
+            groups = {name: record.text(name) for name in GROUPS}
+            yield Question(
+                id=record.name("question_id"),
+                video=video,
+                path=path,
+                prompt=self._prompt(record, shown(video, path) if self.subtitles else None),
+                answer=record.letter("answer", choices),
+                groups=groups,
+                choices=choices,
+            )
+
+    def score(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        return accuracy(rows, *GROUPS)
+
+    def _table(self) -> Path:
+        return self.find_annotation(
+            "videomme/test-00000-of-00001.parquet", "test-00000-of-00001.parquet"
+        )
+
+    def _prompt(self, record: Record, subtitles: str | None) -> str:
+        asked = self._asked(record.text("question"), "\n".join(record.texts("options")))
+        if subtitles is None:
+            return asked
+        blank = " "
+        return f"This video's subtitles are listed below:{blank}\n{subtitles}\n{asked}"
+
+    def _asked(self, question: str, options: str) -> str:
+        if self.prompt == "qwen3-vl":
+            return f"Question: {question}\nOptions:\n{options}\n{LETTER_ONLY}"
+        if self.prompt == "official":
+            return f"{VIDEO_ALONE}\n{question}\n{options}\n{BEST}"
+        if self.prompt == "paper":
+            return f"{WITH_SUBTITLES}\n{question}\n{options}"
+        last = BEST if self.subtitles else DIRECTLY
+        return f"{WITH_SUBTITLES}\n{question}\n{options}\n{last}"
+
+    def _subtitles(self, video: str, path: Path | None) -> str:
+        folders = (Path(self.root, name) for name in ("subtitle", "videomme/subtitle"))
+        files = (folder / f"{video}.srt" for folder in folders)
+        file = next((file for file in files if file.is_file()), None)
+        return shown_text(file, path, self.subtitle_frames)

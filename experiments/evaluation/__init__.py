@@ -1,0 +1,1 @@
+"""Benchmarks through sessions: planned, streamed, written row by row, summed up."""

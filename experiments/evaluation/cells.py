@@ -1,0 +1,41 @@
+"""One cell of an experiment: what is written, what is read, how the stream is cut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...framework import Archive, CrossFrameMemory, Reader, VideoModel, VideoSession
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One way to run a session.
+
+    Args:
+        memory: what later frames may attend to.
+        reader: what a question reads; null for the whole archive.
+        archive: how the KV of all frames is kept; null for as it is.
+        frames_per_step: temporal patches that pass the decoder together.
+        in_frame: "causal" or "bidirectional" attention inside a frame.
+        attention: "auto", "plain", "chunked" or "sdpa".
+    """
+
+    memory: CrossFrameMemory
+    reader: Reader | None = None
+    archive: Archive | None = None
+    frames_per_step: int = 1
+    in_frame: str = "causal"
+    attention: str = "auto"
+
+    def session(self, model: VideoModel, max_tokens: int | None = None) -> VideoSession:
+        """A new session of this cell."""
+        return VideoSession(
+            model,
+            self.memory,
+            archive=self.archive,
+            reader=self.reader,
+            in_frame=self.in_frame,
+            frames_per_step=self.frames_per_step,
+            max_tokens=max_tokens,
+            attention=self.attention,
+        )

@@ -1,0 +1,123 @@
+"""The folder of a run: its configuration, one run at a time, resumed only unchanged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+Config = Mapping[str, Any]
+
+
+def config_hash(config: Config) -> str:
+    """Twelve hexadecimal digits that name a configuration."""
+    return hashlib.sha256(_text(config).encode()).hexdigest()[:12]
+
+
+@contextmanager
+def run_folder(folder: Path, config: Config, rank: int = 0, world: int = 1) -> Iterator[None]:
+    """Hold one process's place in the folder; the lock ends with the process, however that ends.
+
+    Args:
+        config: of the run, as plain data; the first process writes it.
+        rank, world: number of the process, and how many there are.
+
+    Raises:
+        ValueError: if another run writes here, or one with another configuration has.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _held(folder, rank):
+        require_same_config(folder, config)
+        if rank == 0:
+            _require_no_stragglers(folder, world)
+            _write_config(folder / "config.json", config)
+        yield
+
+
+def require_same_config(folder: Path, config: Config) -> None:
+    """Refuse to go on in a folder with results of another configuration.
+
+    Raises:
+        ValueError: naming what changed.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        return
+    try:
+        before = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"{path} cannot be read ({error}): delete it if the rows beside it may stay"
+        ) from error
+    changed = _differences(before, json.loads(_text(config)))
+    if changed:
+        raise ValueError(
+            f"{folder} holds results of another configuration ({'; '.join(changed)}): "
+            "give another output folder, or the same configuration to resume"
+        )
+
+
+def wait_for_others(folder: Path, world: int) -> None:
+    """Return when no other process of this run is at work any more, dead ones included.
+
+    Locks instead of a barrier: the processes end hours apart, where barriers run into time limits.
+    """
+    for rank in range(1, world):
+        with FileLock(_lock_path(folder, rank), poll_interval=0.2):
+            pass
+
+
+@contextmanager
+def _held(folder: Path, rank: int) -> Iterator[None]:
+    lock = FileLock(_lock_path(folder, rank))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise ValueError(
+            f"another run is writing to {folder} (its process number {rank} is at work): wait for "
+            "it, or give another output folder"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _require_no_stragglers(folder: Path, world: int) -> None:
+    """Processes of an earlier run may have outlived its first one."""
+    numbers = (int(path.stem.removeprefix("rank-")) for path in folder.glob("rank-*.lock"))
+    for number in numbers:
+        if number >= world:
+            with _held(folder, number):
+                pass
+
+
+def _lock_path(folder: Path, rank: int) -> Path:
+    return folder / f"rank-{rank}.lock"
+
+
+def _write_config(path: Path, config: Config) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(_text(config) + "\n", "utf-8")
+    os.replace(partial, path)
+
+
+def _differences(before: Any, now: Any, where: str = "") -> list[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        names = sorted(before.keys() | now.keys())
+        return [
+            text
+            for name in names
+            for text in _differences(before.get(name), now.get(name), f"{where}.{name}".lstrip("."))
+        ]
+    return [] if before == now else [f"{where} was {before!r}, is {now!r}"]
+
+
+def _text(config: Config) -> str:
+    return json.dumps(config, sort_keys=True, indent=2, default=str)

@@ -1,0 +1,105 @@
+"""What `crossframe evaluate` is told; loads none of the laboratory's libraries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from ...framework import Archive, CrossFrameMemory, Reader
+from ...framework.memory import require_count
+from ..benchmarks.question import Benchmark
+from ..options import ModelOptions
+from .cells import Cell
+from .sampling import FrameSampling
+
+# They decide where rows go and what works on them, not what they say.
+BESIDE_THE_POINT = ("output", "trainer", "strict", "cells_at_once")
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What to evaluate.
+
+    Args:
+        model: the checkpoint and how it is loaded; devices are the trainer's.
+        benchmark: a class of `crossframe.experiments.benchmarks` with its settings.
+        cells: memory, reader, archive and session settings by name.
+        output: folder of the run; run again with the same settings to go on where it stopped.
+        sampling: which frames are shown.
+        reference: the cell that the others are compared with; null for none.
+        max_new_tokens: of a reply; null is the benchmark's own.
+        max_tokens: planned length of a stream; null is what each needs, at least the range the
+            model was trained for.
+        cells_at_once: cells whose sessions are held together; null for all. Fewer need less memory
+            and decode and encode the video again.
+        generation: options of `generate`; greedy unless they say otherwise.
+        seed: of every reply, for sampling; a reply does not depend on what was asked before.
+        limit: ask only the first so many questions.
+        strict: stop at a missing or unreadable video instead of counting it.
+        trainer: options of Lightning's Trainer: accelerator, devices, strategy, num_nodes, logger
+            and callbacks (each as class_path and init_args), ...
+    """
+
+    model: ModelOptions
+    benchmark: Benchmark
+    cells: dict[str, Cell]
+    output: Path
+    sampling: FrameSampling = field(default_factory=FrameSampling)
+    reference: str | None = None
+    max_new_tokens: int | None = None
+    max_tokens: int | None = None
+    cells_at_once: int | None = None
+    generation: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    limit: int | None = None
+    strict: bool = False
+    trainer: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.cells:
+            raise ValueError("evaluate: cells must name at least one cell")
+        if self.reference is not None and self.reference not in self.cells:
+            raise ValueError(
+                f"evaluate: reference {self.reference!r} is no cell; cells are "
+                f"{', '.join(self.cells)}"
+            )
+        for name in ("max_new_tokens", "max_tokens", "cells_at_once", "limit"):
+            require_count("evaluate", name, getattr(self, name), least=1)
+        if self.model.device is not None:
+            raise ValueError(
+                f"evaluate: model.device is {self.model.device!r}, but the trainer hands out "
+                "devices: leave it out and set trainer.accelerator and trainer.devices"
+            )
+        if "max_new_tokens" in self.generation:
+            raise ValueError("evaluate: max_new_tokens is an option of its own, not of generation")
+
+    @property
+    def reply_tokens(self) -> int:
+        """Most tokens of a reply."""
+        return self.max_new_tokens or self.benchmark.max_new_tokens
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The settings that decide about rows: all but where they go and what runs them."""
+        kept = [f.name for f in fields(self) if f.name not in BESIDE_THE_POINT]
+        return {name: plain(getattr(self, name)) for name in kept}
+
+
+def plain(value: Any) -> Any:
+    """Settings as plain data, classes by their path, so that they can be written and compared."""
+    if isinstance(value, str | int | float | bool | None):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        settings = {f.name: getattr(value, f.name) for f in fields(value)}
+    elif isinstance(value, CrossFrameMemory | Reader | Archive):
+        settings = vars(value)  # of somebody's class that is no dataclass
+    else:
+        return str(value)
+    kind = type(value)
+    return {"class_path": f"{kind.__module__}.{kind.__qualname__}", "init_args": plain(settings)}

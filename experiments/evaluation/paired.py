@@ -1,0 +1,83 @@
+"""Two cells on the same questions: differences with intervals, and McNemar's test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import comb
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Accuracy of one cell minus that of another, in percentage points.
+
+    Attributes:
+        points: the difference.
+        low, high: bounds of the interval.
+        gained, lost: questions that only the one, or only the other, got right.
+        p_value: of McNemar's exact test; it knows nothing of questions that share a video.
+    """
+
+    points: float
+    low: float
+    high: float
+    gained: int
+    lost: int
+    p_value: float
+
+
+def paired_difference(
+    ours: Sequence[bool],
+    theirs: Sequence[bool],
+    videos: Sequence[str],
+    *,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Difference:
+    """Compare two cells question by question.
+
+    The interval is a percentile bootstrap over videos, not questions, because questions about one
+    video are not independent.
+
+    Args:
+        ours, theirs: whether each question was answered right.
+        videos: the video of each question.
+
+    Raises:
+        ValueError: for sequences of different lengths, or none.
+    """
+    if not len(ours) == len(theirs) == len(videos) or not len(ours):
+        raise ValueError(
+            f"paired comparison needs equally many answers, got {len(ours)}, {len(theirs)} and "
+            f"{len(videos)} videos"
+        )
+    deltas = np.asarray(ours, dtype=float) - np.asarray(theirs, dtype=float)
+    low, high = _interval(deltas, videos, level, resamples, seed)
+    gained, lost = int((deltas > 0).sum()), int((deltas < 0).sum())
+    return Difference(
+        100 * float(deltas.mean()), low, high, gained, lost, mcnemar_p_value(gained, lost)
+    )
+
+
+def mcnemar_p_value(gained: int, lost: int) -> float:
+    """Two-sided exact p-value: how likely a split at least as uneven is if both were as good."""
+    discordant = gained + lost
+    tail = sum(comb(discordant, k) for k in range(min(gained, lost) + 1))
+    # Integers throughout: 2^discordant overflows a float from 1,024 on.
+    return min(1.0, 2 * tail / 2**discordant) if discordant else 1.0
+
+
+def _interval(
+    deltas: np.ndarray, videos: Sequence[str], level: float, resamples: int, seed: int
+) -> tuple[float, float]:
+    """Percentage points between which the share of `level` of the resampled differences lies."""
+    _, cluster = np.unique(np.asarray(videos), return_inverse=True)
+    sums, counts = np.bincount(cluster, deltas), np.bincount(cluster)
+    generator = np.random.default_rng(seed)
+    drawn = generator.integers(len(sums), size=(resamples, len(sums)))
+    means = sums[drawn].sum(1) / counts[drawn].sum(1)
+    low, high = np.quantile(100 * means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

@@ -1,0 +1,172 @@
+"""One pass over a video: frames stream through every cell, questions are asked on the way."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from itertools import groupby
+from math import isfinite
+
+import torch
+
+from ...framework import Answer, VideoModel, VideoSession
+from ...framework.costs import Timer
+from ...framework.metrics import answer_agreement, kl_to_full
+from ...framework.storage import ArchiveStorage
+from ...framework.video import VideoError, frames_at
+from ..benchmarks.question import Question
+from .lengths import Stretch, question_ids, stretches
+from .options import EvaluateOptions
+from .plan import Work
+from .rows import Key, Row, key_of
+from .stream import SharedStream
+
+Answers = dict[str, Answer]  # of the reference cell, by question
+
+
+class PassRunner:
+    """Streams videos through cells and asks their questions.
+
+    Args:
+        model: an adapter; each pass takes it set up for its own number of frames and system turn.
+        options: of the run.
+    """
+
+    def __init__(self, model: VideoModel, options: EvaluateOptions) -> None:
+        self.model, self.options = model, options
+
+    def rows(self, work: Work) -> list[Row]:
+        """The rows that a pass owes. Where the video turns out damaged, questions about frames
+        before the damage are answered, and the others' rows are "unreadable".
+
+        Raises:
+            VideoError: for a damaged video, if the run is strict.
+        """
+        found: dict[Key, Row] = {}
+        reference: Answers = {}
+        why = ""
+        for cells in self._together(work):
+            try:
+                for row in self._pass(work, cells, reference):
+                    found[key_of(row)] = row
+            except VideoError as error:
+                if self.options.strict:
+                    raise
+                why = str(error)
+        questions = {stop.question.id: stop.question for stop in work.video.stops}
+        for cell, name in sorted(work.owed - found.keys()):
+            found[cell, name] = unanswered(cell, questions[name], "unreadable", why)
+        return [{**row, "pass": work.video.name} for key, row in found.items() if key in work.owed]
+
+    def _together(self, work: Work) -> Iterator[list[str]]:
+        """Cells that owe rows, a few at a time; the reference comes first."""
+        names = [name for name in self.options.cells if any(name == cell for cell, _ in work.owed)]
+        if self.options.reference is not None:
+            names = list(dict.fromkeys([self.options.reference, *names]))
+        size = self.options.cells_at_once or len(names)
+        return (names[start : start + size] for start in range(0, len(names), size))
+
+    def _pass(self, work: Work, cells: Sequence[str], reference: Answers) -> Iterator[Row]:
+        video, options = work.video, self.options
+        model = self.model.for_stream(len(video.times), video.system)
+        for stretch in stretches(model, video, options.reply_tokens, options.max_tokens):
+            yield from self._stream(model, work, stretch, cells, reference)
+
+    def _stream(
+        self,
+        model: VideoModel,
+        work: Work,
+        stretch: Stretch,
+        cells: Sequence[str],
+        reference: Answers,
+    ) -> Iterator[Row]:
+        sessions = {
+            name: self.options.cells[name].session(model, stretch.planned_tokens) for name in cells
+        }
+        stream = SharedStream(model, sessions, stretch.patch_tokens)
+        asked = {question for _, question in work.owed}
+        stops = [stop for stop in stretch.stops if stop.question.id in asked]
+        with closing(frames_at(work.video.path, work.video.times)) as frames:
+            for count, here in groupby(stops, key=lambda stop: stop.frames):
+                while stream.frames < count:
+                    stream.push(*next(frames))
+                questions = [stop.question for stop in here]
+                yield from self._ask_all(stream, questions, reference)
+
+    def _ask_all(
+        self, stream: SharedStream, questions: Sequence[Question], reference: Answers
+    ) -> Iterator[Row]:
+        for name, session, vision_ms in stream.sessions():
+            for question in questions:
+                answer, row = self._ask(session, question)
+                if name == self.options.reference:
+                    reference[question.id] = answer
+                seen = {"cell": name, "frames": stream.frames, "vision_ms": vision_ms}
+                yield {**row, **seen, **_closeness(answer, reference.get(question.id))}
+
+    def _ask(self, session: VideoSession, question: Question) -> tuple[Answer, Row]:
+        options, costs = self.options, session.costs
+        torch.manual_seed(_seed(options.seed, question))
+        timer = Timer(session.model.device)
+        answer = session.ask(
+            question_ids(session.model, question),
+            max_new_tokens=options.reply_tokens,
+            **options.generation,
+        )
+        ask_ms = timer.stop().milliseconds
+        reply = question.reply_start + answer.text
+        parsed = options.benchmark.parse(question, reply)
+        return answer, {
+            **_about(question),
+            "status": "answered" if parsed is not None else "invalid",
+            "reply": answer.text,
+            "parsed": parsed,
+            "correct": options.benchmark.correct(question, reply),
+            "tokens": sum(cost.tokens for cost in costs),
+            "decoder_flops": sum(cost.flops for cost in costs),
+            "decoder_ms": sum(cost.milliseconds for cost in costs),
+            "ask_ms": ask_ms,
+            "reply_tokens": len(answer.token_ids),
+            "state_bytes": costs[-1].state_bytes,
+            "archive_bytes": archived_bytes(session.archive),
+            "planned_tokens": session.max_tokens,
+        }
+
+
+def unanswered(cell: str, question: Question, status: str, why: str) -> Row:
+    """The row of a question that could not be asked: it counts as wrong and says why."""
+    said = {"reply": None, "parsed": None, "correct": False}
+    return {"cell": cell, **_about(question), "status": status, "why": why, **said}
+
+
+def archived_bytes(archive: ArchiveStorage) -> int:
+    """Bytes of what is archived, without the room to grow, which depends on earlier questions."""
+    layers = (part for layer in archive.layers for part in layer.values())
+    return sum(part.view().nbytes for part in (*archive.columns.values(), *layers))
+
+
+def _about(question: Question) -> Row:
+    return {
+        "question": question.id,
+        "video": question.video,
+        "answer": question.answer,
+        "groups": dict(question.groups),
+    }
+
+
+def _closeness(answer: Answer, reference: Answer | None) -> Row:
+    if reference is None:
+        return {}
+    divergence = float(kl_to_full(answer.first_logits, reference.first_logits))
+    return {
+        "agreement": answer_agreement(answer.token_ids, reference.token_ids),
+        # Infinite where the cell excludes a token outright; JSON knows no such number.
+        "kl_to_full": divergence if isfinite(divergence) else None,
+    }
+
+
+def _seed(seed: int, question: Question) -> int:
+    """Of one question's reply: the same whatever was sampled before it, and for every cell."""
+    digest = hashlib.sha256(f"{seed} {question.id}".encode()).digest()
+    return int.from_bytes(digest[:8]) >> 1

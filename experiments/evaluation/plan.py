@@ -1,0 +1,142 @@
+"""Which questions share one pass over their video, exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from ..benchmarks.question import Question
+from .rows import Key
+from .sampling import FrameSampling
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """A question with the moments, in seconds, at which frames are taken for it."""
+
+    question: Question
+    path: Path
+    times: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A question that cannot be asked: `status` is "missing" or "unreadable"."""
+
+    question: Question
+    status: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A question asked after the first `frames` frames of a pass."""
+
+    frames: int
+    question: Question
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One stream over one video.
+
+    Attributes:
+        name: the id of the question that needs all of its frames.
+        path: the file.
+        times: seconds at which frames are taken.
+        stops: by rising number of frames.
+        system: the system turn, None for the model's own.
+    """
+
+    name: str
+    path: Path
+    times: Sequence[float]
+    stops: Sequence[Stop]
+    system: str | None = None
+
+
+@dataclass(frozen=True)
+class Work:
+    """One pass and the rows it still owes."""
+
+    video: Pass
+    owed: frozenset[Key]
+
+
+def sample_videos(
+    questions: Iterable[Question], sampling: FrameSampling, duration_of: Callable[[Path], float]
+) -> tuple[list[Sampled], list[Refused]]:
+    """Which frames each question needs, and the questions that cannot be asked.
+
+    Args:
+        duration_of: seconds of a file, called once for each; raises ValueError for a file that
+            cannot be read.
+    """
+    sampled: list[Sampled] = []
+    refused: list[Refused] = []
+    seconds = cache(duration_of)
+    for question in questions:
+        if question.path is None:
+            refused.append(Refused(question, "missing", f"no file of {question.video}"))
+            continue
+        try:
+            times = sampling.times(seconds(question.path), question.start, question.end)
+        except ValueError as error:
+            refused.append(Refused(question, "unreadable", str(error)))
+        else:
+            sampled.append(Sampled(question, question.path, times))
+    return sampled, refused
+
+
+def plan_passes(sampled: Sequence[Sampled], *, share_prefixes: bool = True) -> list[Pass]:
+    """Group questions whose sampled frames are prefixes of one another into one pass.
+
+    Exact, because `ask` leaves the session as it was: the answer at a stop is that of a session
+    that saw these frames alone. Passes come in the order of their first question.
+
+    Args:
+        share_prefixes: False where the model sizes frames by their number, as Qwen3-VL does; then
+            only questions with exactly the same frames share a pass.
+    """
+    drafts: dict[tuple[Path, str | None], list[_Draft]] = {}
+    # The longest first: whatever is a prefix of another then finds its host.
+    for number, one in sorted(enumerate(sampled), key=lambda pair: -len(pair[1].times)):
+        hosts = drafts.setdefault((one.path, one.question.system), [])
+        host = next((h for h in hosts if _fits(one.times, h.needs.times, share_prefixes)), None)
+        if host is None:
+            hosts.append(host := _Draft(one))
+        host.stops[number] = Stop(len(one.times), one.question)
+    found = [draft for hosts in drafts.values() for draft in hosts]
+    return [draft.finished() for draft in sorted(found, key=lambda draft: min(draft.stops))]
+
+
+def owing(passes: Iterable[Pass], cells: Collection[str], done: Collection[Key]) -> list[Work]:
+    """Passes that still owe rows."""
+    work = []
+    for video in passes:
+        keys = {(cell, stop.question.id) for cell in cells for stop in video.stops}
+        if owed := frozenset(key for key in keys if key not in done):
+            work.append(Work(video, owed))
+    return work
+
+
+@dataclass
+class _Draft:
+    """A pass in the making: stops by the number of their question in the plan."""
+
+    needs: Sampled
+    stops: dict[int, Stop] = field(default_factory=dict)
+
+    def finished(self) -> Pass:
+        in_order = [self.stops[number] for number in sorted(self.stops)]
+        first = self.needs.question
+        stops = sorted(in_order, key=lambda stop: stop.frames)
+        return Pass(first.id, self.needs.path, self.needs.times, stops, first.system)
+
+
+def _fits(times: Sequence[float], host: Sequence[float], share_prefixes: bool) -> bool:
+    if not share_prefixes and len(times) != len(host):
+        return False
+    return list(host[: len(times)]) == list(times)

@@ -1,0 +1,115 @@
+"""Results as JSON lines that survive a kill at any moment: one row per cell and question.
+
+A row says
+
+- what was asked: `benchmark`, `cell`, `question` (its id), `video` (its name), `groups`, `answer`
+  (the right one), `pass` (the id of the question whose frames the stream took; questions with the
+  same one shared a stream),
+- what came of it: `status` is "answered", "invalid" (a reply that gives no answer), "missing" (no
+  video) or "unreadable" (a video that cannot be read so far), the last two with the reason in `why`
+  and none of the fields below; `reply` (without what it was made to begin with), `parsed`,
+  `correct`,
+- how close it is to the reference cell, if there is one: `agreement` (share of places with the same
+  token), `kl_to_full` (of the first new token; null where it is infinite),
+- what it cost, as a session that takes this question's frames and no other question pays it:
+  `frames` (raw), `tokens` (that entered the decoder), `decoder_flops`, `decoder_ms`, `vision_ms`
+  (encoder and projector), `ask_ms` and `reply_tokens` (reading the question and decoding the
+  reply), `state_bytes` (held for later frames), `archive_bytes` (held for answering, without room
+  to grow), `planned_tokens` (which fixes the RoPE scaling),
+- where it came from: `config` (hash of the settings in config.json), `commit`, `environment`.
+
+Of two runs with the same settings on the same machine only the fields ending in "_ms" differ.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+Key = tuple[str, str]  # cell, question
+
+
+def key_of(row: Mapping[str, Any]) -> Key:
+    """What a row is the result of."""
+    return row["cell"], row["question"]
+
+
+class RowFile:
+    """The rows one process writes.
+
+    A batch of rows goes to the disk in one write and is flushed there, so that a kill loses at most
+    the batch in flight; a line cut off by a kill is removed when the file is opened again.
+
+    Args:
+        folder: of the run.
+        rank: of the process; each writes a file of its own.
+    """
+
+    def __init__(self, folder: Path, rank: int = 0) -> None:
+        self.path = folder / f"rows-{rank}.jsonl"
+        self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        os.ftruncate(self._descriptor, _whole(self.path))
+
+    def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write rows; if killed all, none or the first of them, never half a row that counts.
+
+        Raises:
+            OSError: if the disk takes no more; what it took counts.
+        """
+        data = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows).encode()
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+        os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def read_rows(folder: Path, config: str | None = None) -> list[Row]:
+    """All rows of a run, of whichever process; each (cell, question) once.
+
+    Args:
+        config: the hash that all rows must have.
+
+    Raises:
+        ValueError: for a line that is no row, or one of other settings, naming file and line. A
+            last line without its end is what a kill leaves and is passed over.
+    """
+    rows: dict[Key, Row] = {}
+    for path in sorted(folder.glob("rows-*.jsonl")):
+        for number, line in enumerate(_lines(path), 1):
+            row = _row(f"{path}, line {number}", line, config)
+            rows.setdefault(key_of(row), row)
+    return list(rows.values())
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    data = path.read_bytes()
+    return iter(data[: data.rfind(b"\n") + 1].split(b"\n")[:-1])
+
+
+def _whole(path: Path) -> int:
+    """Bytes up to the end of the last whole line."""
+    return path.read_bytes().rfind(b"\n") + 1
+
+
+def _row(where: str, line: bytes, config: str | None) -> Row:
+    remedy = "delete that line to have its questions asked again"
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise ValueError(
+            f"{where} is no result row ({error}); the file was changed by something else: {remedy}"
+        ) from error
+    if not (isinstance(row, dict) and {"cell", "question"} <= row.keys()):
+        raise ValueError(f"{where} names no cell and question: {line[:80]!r}; {remedy}")
+    if config is not None and row.get("config") != config:
+        raise ValueError(
+            f"{where} comes from other settings (config {row.get('config')}, this run has {config})"
+            ": give another output folder"
+        )
+    return row

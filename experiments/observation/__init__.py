@@ -1,0 +1,1 @@
+"""The StateKV paper's evidence, measured on any model and video."""

@@ -1,0 +1,105 @@
+"""EgoSchema: the subset with answers, from both layouts, without guessing."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crossframe.experiments.benchmarks import EgoSchema
+
+VIDEO = "0074f737-11cb-497d-8d07-77c3a8127391"
+TEXTS = ["C cooks.", "C cleans.", "C reads.", "C builds.", "C sleeps."]
+ITEM = {
+    "q_uid": VIDEO,
+    "google_drive_id": "x",
+    "question": "What does C do?",
+    **{f"option {number}": text for number, text in enumerate(TEXTS)},
+}
+ROW = {
+    "question_idx": "0",
+    "video_idx": VIDEO,
+    "question": "What does C do?",
+    "option": [f"{letter}. {text}" for letter, text in zip("ABCDE", TEXTS, strict=True)],
+    "answer": "3",
+}
+PROMPT = """\
+What does C do?
+A. C cooks.
+B. C cleans.
+C. C reads.
+D. C builds.
+E. C sleeps.
+Answer with the option's letter from the given choices directly."""
+
+
+@pytest.fixture
+def original(tmp_path: Path, write_json: Callable[[str, Any], Path]) -> Path:
+    write_json("questions.json", [{**ITEM, "q_uid": "hidden"}, ITEM])
+    write_json("subset_answers.json", {VIDEO: 3})
+    return tmp_path
+
+
+@pytest.fixture
+def parquet(tmp_path: Path, write_parquet: Callable[..., Path]) -> Path:
+    write_parquet("Subset/test-00000-of-00001.parquet", [ROW])
+    return tmp_path
+
+
+@pytest.mark.parametrize("layout", ["original", "parquet"])
+@pytest.mark.parametrize("ending", [".mp4", ".MP4"])
+def test_prompt_byte_for_byte(
+    layout: str, ending: str, request: pytest.FixtureRequest, touch: Callable[..., None]
+) -> None:
+    root: Path = request.getfixturevalue(layout)
+    touch(f"videos/{VIDEO}{ending}")
+    (question,) = EgoSchema(root).questions()  # the one whose answer is known
+    assert question.prompt == PROMPT
+    assert (question.video, question.answer) == (VIDEO, "D")
+    assert question.path == root / f"videos/{VIDEO}{ending}"
+    assert EgoSchema(root).max_new_tokens == 16
+
+
+@pytest.mark.parametrize(
+    ("reply", "letter"),
+    [("D", "D"), ("I think that it is d. c builds. Yes", "D"), ("Because", None), ("", None)],
+)
+def test_replies(reply: str, letter: str | None, original: Path) -> None:
+    benchmark = EgoSchema(original)
+    (question,) = benchmark.questions()
+    assert benchmark.parse(question, reply) == letter
+    assert benchmark.correct(question, reply) == (letter == "D")
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ({VIDEO: 5}, r"subset_answers\.json: field '.*' is 5, but the options are 0 to 4"),
+        ({VIDEO: "x"}, "is 'x', not a whole number"),
+        ({}, "hold no question"),
+        ([3], r"is \[3\], not an object"),
+    ],
+)
+def test_bad_answers_are_told(
+    answers: Any, message: str, original: Path, write_json: Callable[[str, Any], Path]
+) -> None:
+    write_json("subset_answers.json", answers)
+    with pytest.raises(ValueError, match=message):
+        EgoSchema(original).questions()
+
+
+def test_questions_without_the_answers_are_told(original: Path) -> None:
+    (original / "subset_answers.json").unlink()
+    with pytest.raises(ValueError, match=r"holds none of subset_answers\.json"):
+        EgoSchema(original).questions()
+
+
+def test_hidden_answers_of_the_full_set_are_told(write_parquet: Callable[..., Path]) -> None:
+    path = write_parquet("Subset/test-00000-of-00001.parquet", [{**ROW, "answer": None}])
+    with pytest.raises(ValueError, match="field 'answer' is None, not a whole number"):
+        EgoSchema(path.parent.parent).questions()
+
+
+def test_score_has_no_breakdown(tmp_path: Path) -> None:
+    rows = [{"correct": True, "groups": {}}, {"correct": False, "groups": {}}]
+    assert EgoSchema(tmp_path).score(rows) == {"accuracy": 50.0}

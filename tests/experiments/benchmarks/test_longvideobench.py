@@ -1,0 +1,113 @@
+"""LongVideoBench: JSON and parquet, up to five options, no guessing."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crossframe.experiments.benchmarks import LongVideoBench
+
+WriteJson = Callable[[str, Any], Path]
+ITEM = {
+    "video_id": "86CxyhFV9MI",
+    "id": "86CxyhFV9MI_0",
+    "video_path": "86CxyhFV9MI.mp4",
+    "subtitle_path": "86CxyhFV9MI_en.json",
+    "question": "What is on the table?",
+    "candidates": ["a cup", "a hat", "a key"],
+    "correct_choice": 2,
+    "duration": 12.0,
+    "duration_group": 15,
+    "question_category": "S2E",
+    "topic_category": "KG-Knowledge-Geography",
+    "starting_timestamp_for_subtitles": 0,
+}
+PROMPT = """\
+What is on the table?
+A. a cup
+B. a hat
+C. a key
+Answer with the option's letter from the given choices directly.
+"""
+
+
+def test_prompt_byte_for_byte(tmp_path: Path, write_json: WriteJson) -> None:
+    write_json("lvb_val.json", [ITEM])
+    (question,) = LongVideoBench(tmp_path).questions()
+    assert question.prompt == PROMPT
+    assert (question.id, question.video, question.answer) == ("86CxyhFV9MI_0", "86CxyhFV9MI", "C")
+    assert question.groups == {
+        "duration_group": "15",
+        "question_category": "S2E",
+        "topic_category": "KG-Knowledge-Geography",
+    }
+    assert LongVideoBench(tmp_path).max_new_tokens == 32
+
+
+@pytest.mark.parametrize("folder", ["", "data/"])
+def test_parquet_pads_its_options(
+    folder: str,
+    tmp_path: Path,
+    write_parquet: Callable[..., Path],
+    write_json: WriteJson,
+    touch: Callable[..., None],
+) -> None:
+    known = {name: value for name, value in ITEM.items() if name != "candidates"}
+    options = ["a cup", "a hat", "a key", "N/A", "N/A"]
+    row = {**known, **{f"option{number}": text for number, text in enumerate(options)}}
+    write_parquet(f"{folder}validation-00000-of-00001.parquet", [row])
+    touch("videos/86CxyhFV9MI.mp4")
+    (question,) = LongVideoBench(tmp_path).questions()
+    assert question.path == tmp_path / "videos/86CxyhFV9MI.mp4"
+    write_json("elsewhere/lvb_val.json", [ITEM])
+    (other,) = LongVideoBench(tmp_path / "elsewhere").questions()
+    assert replace(question, path=None) == other
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"correct_choice": 3}, "field 'correct_choice' is 3, but the options are 0 to 2"),
+        ({"candidates": "a cup"}, "field 'candidates' is 'a cup', not a list of texts"),
+        ({"candidates": None}, "field 'option0' is missing"),
+    ],
+)
+def test_a_bad_item_is_told(
+    change: dict[str, Any], message: str, tmp_path: Path, write_json: WriteJson
+) -> None:
+    write_json("lvb_val.json", [{**ITEM, **change}])
+    with pytest.raises(ValueError, match=message):
+        LongVideoBench(tmp_path).questions()
+
+
+def test_the_test_split_has_no_answers(tmp_path: Path, write_json: WriteJson) -> None:
+    write_json("lvb_test_wo_gt.json", [ITEM])
+    with pytest.raises(ValueError, match=r"holds none of lvb_val\.json"):
+        LongVideoBench(tmp_path).questions()
+
+
+@pytest.mark.parametrize(
+    ("reply", "letter"), [("C. a key", "C"), ("The correct option is C", "C"), ("a key", None)]
+)
+def test_replies(reply: str, letter: str | None, tmp_path: Path, write_json: WriteJson) -> None:
+    write_json("lvb_val.json", [ITEM])
+    benchmark = LongVideoBench(tmp_path)
+    (question,) = benchmark.questions()
+    assert benchmark.parse(question, reply) == letter
+    assert benchmark.correct(question, reply) == (letter == "C")
+
+
+def test_score_is_micro(tmp_path: Path) -> None:
+    rows = [
+        {
+            "correct": right,
+            "groups": {"duration_group": group, "question_category": "S2E", "topic_category": "K"},
+        }
+        for group, right in (("15", True), ("15", False), ("3600", True), ("3600", True))
+    ]
+    scores = LongVideoBench(tmp_path).score(rows)
+    assert next(iter(scores.items())) == ("accuracy", 75.0)
+    assert scores["duration_group/15"] == 50.0
+    assert scores["duration_group/3600"] == scores["topic_category/K"] + 25 == 100.0

@@ -1,0 +1,224 @@
+"""MLVU: two layouts, three wordings, answers as letters and as text, macro and micro."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crossframe.experiments.benchmarks import MLVU
+from crossframe.experiments.benchmarks.mlvu import TASK_FILES
+
+WriteRows = Callable[[str, Sequence[Mapping[str, Any]]], Path]
+WriteJson = Callable[[str, Any], Path]
+Touch = Callable[..., None]
+
+TABLE = "mlvu/test-00000-of-00001.parquet"
+ROW = {
+    "video_name": "movie101_66.mp4",
+    "duration": 246.0,
+    "question": "What colour is it?\n(A) Yellow\n(B) Red\n(C) Green\n(D) Blue",
+    "candidates": ["Yellow", "Red", "Green", "Blue"],
+    "answer": "B",
+    "task_type": "plotQA",
+    "question_id": "PQA_1",
+}
+ITEM = {
+    "video": "movie101_66.mp4",
+    "duration": 246,
+    "question": "What colour is it?",
+    "candidates": ["Yellow", "Red", "Green", "Blue"],
+    "answer": "Red",
+    "question_type": "plotQA",
+}
+LMMS_EVAL = """\
+What colour is it?
+(A) Yellow
+(B) Red
+(C) Green
+(D) Blue
+Only give the best option.
+Best option: ("""
+OFFICIAL = """\
+Question: What colour is it?
+Options:
+(A) Yellow
+(B) Red
+(C) Green
+(D) Blue
+Only give the best option."""
+SYSTEM = (
+    "Carefully watch this video and pay attention to every detail. Based on your observations, "
+    "select the best option that accurately addresses the question."
+)
+WORDINGS = {
+    "lmms-eval": (LMMS_EVAL, "", None),
+    "official": (OFFICIAL, "Best Option: (", SYSTEM),
+    "rekv": (OFFICIAL, "Best option: (", None),
+}
+
+
+def write_original(write_json: WriteJson, item: Mapping[str, Any], folder: str = "json") -> None:
+    """The item in the first task, the other tasks empty."""
+    for file in TASK_FILES:
+        write_json(f"{folder}/{file}.json", [item] if file == "1_plotQA" else [])
+
+
+@pytest.mark.parametrize("prompt", MLVU.prompts)
+def test_prompt_byte_for_byte_from_the_parquet(
+    prompt: str, tmp_path: Path, write_parquet: WriteRows
+) -> None:
+    write_parquet(TABLE, [ROW])
+    (question,) = MLVU(tmp_path, prompt).questions()
+    assert (question.prompt, question.reply_start, question.system) == WORDINGS[prompt]
+
+
+@pytest.mark.parametrize("prompt", MLVU.prompts)
+def test_prompt_byte_for_byte_from_the_original(
+    prompt: str, tmp_path: Path, write_json: WriteJson
+) -> None:
+    write_original(write_json, ITEM)
+    (question,) = MLVU(tmp_path, prompt).questions()
+    assert (question.prompt, question.reply_start, question.system) == WORDINGS[prompt]
+
+
+def test_the_test_split_has_no_request_in_lmms_eval(
+    tmp_path: Path, write_parquet: WriteRows
+) -> None:
+    write_parquet(TABLE, [ROW])
+    (question,) = MLVU(tmp_path, split="test").questions()
+    assert question.prompt == ROW["question"]
+    with pytest.raises(ValueError, match="split must be 'dev' or 'test', got 'val'"):
+        MLVU(tmp_path, split="val")
+
+
+def test_a_parquet_row_becomes_a_question(
+    tmp_path: Path, write_parquet: WriteRows, touch: Touch
+) -> None:
+    write_parquet(TABLE, [ROW, {**ROW, "question_id": None}])
+    touch("movie101_66.mp4")
+    first, second = MLVU(tmp_path).questions()
+    assert (first.id, first.video, first.answer) == ("PQA_1", "movie101_66.mp4", "B")
+    assert second.id == "0001"
+    assert first.path == tmp_path / "movie101_66.mp4"
+    assert first.groups == {"task": "plotQA"}
+
+
+def test_original_answers_are_texts_and_tasks_are_files(
+    tmp_path: Path, write_json: WriteJson, touch: Touch
+) -> None:
+    for number, file in enumerate(TASK_FILES):
+        item = {**ITEM, "answer": ITEM["candidates"][number % 4], "question_type": "findNeedle"}
+        write_json(f"json/{file}.json", [item])
+    touch("video/2_needle/movie101_66.mp4")
+    questions = MLVU(tmp_path).questions()
+    assert [question.answer for question in questions] == list("ABCDABC")
+    assert [question.groups["task"] for question in questions] == [
+        "plotQA", "needle", "ego", "count", "order", "anomaly_reco", "topic_reasoning",
+    ]  # fmt: skip
+    assert [question.id for question in questions[:2]] == ["plotQA-0", "needle-0"]
+    # A file name stands for other videos in other tasks.
+    assert len({question.video for question in questions}) == 7
+    assert [question.path is not None for question in questions].index(True) == 1
+
+
+@pytest.mark.parametrize("folder", ["json", "MLVU/json", "data"])
+def test_original_files_are_found_where_they_unpack(
+    folder: str, tmp_path: Path, write_json: WriteJson
+) -> None:
+    write_original(write_json, ITEM, folder)
+    assert len(MLVU(tmp_path).questions()) == 1
+
+
+def test_the_parquet_goes_before_the_original(
+    tmp_path: Path, write_json: WriteJson, write_parquet: WriteRows
+) -> None:
+    write_original(write_json, ITEM)
+    write_parquet(TABLE, [ROW])
+    assert MLVU(tmp_path).questions()[0].id == "PQA_1"
+
+
+def test_of_an_answer_that_stands_twice_the_last_counts(
+    tmp_path: Path, write_json: WriteJson
+) -> None:
+    write_original(write_json, {**ITEM, "candidates": ["Six", "Red", "Red", "Eight"]})
+    assert MLVU(tmp_path).questions()[0].answer == "C"
+
+
+def test_the_known_answer_among_no_candidates_is_never_right(
+    tmp_path: Path, write_json: WriteJson
+) -> None:
+    write_original(write_json, {**ITEM, "answer": "Catching a flying drone quadcopter"})
+    benchmark = MLVU(tmp_path)
+    (question,) = benchmark.questions()
+    assert question.answer == "@"
+    assert not any(benchmark.correct(question, reply) for reply in ["A", "B", "C", "D", "@", ""])
+
+
+def test_any_other_answer_among_no_candidates_is_told(
+    tmp_path: Path, write_json: WriteJson
+) -> None:
+    write_original(write_json, {**ITEM, "answer": "Purple"})
+    with pytest.raises(ValueError, match=r"1_plotQA.json, item 0: field 'answer' is 'Purple'"):
+        MLVU(tmp_path).questions()
+
+
+def test_a_missing_task_file_is_told(tmp_path: Path, write_json: WriteJson) -> None:
+    write_json("json/1_plotQA.json", [ITEM])
+    with pytest.raises(ValueError, match=r"holds none of json/2_needle\.json"):
+        MLVU(tmp_path).questions()
+
+
+def test_a_parquet_without_options_in_its_questions_is_told(
+    tmp_path: Path, write_parquet: WriteRows
+) -> None:
+    write_parquet(TABLE, [{**ROW, "question": "What colour is it?"}])
+    with pytest.raises(ValueError, match=r"does not list its candidates .*prompt='lmms-eval'"):
+        MLVU(tmp_path, "official").questions()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "reply", "letter"),
+    [
+        ("lmms-eval", "B) Red", "B"),
+        ("lmms-eval", "The answer is C", "C"),
+        ("official", "B) Red", "B"),
+        ("official", "Best Option: (B) Red", "B"),  # as the engine hands it over
+        ("official", "Best Option: (B", "B"),
+        ("official", "B. Red", None),  # its own rule wants "B)" or the bare letter
+        ("rekv", "Best option: (C) Green", "C"),
+        ("rekv", "Best option: (", None),
+    ],
+)
+def test_replies(
+    prompt: str, reply: str, letter: str | None, tmp_path: Path, write_parquet: WriteRows
+) -> None:
+    write_parquet(TABLE, [ROW])
+    benchmark = MLVU(tmp_path, prompt)
+    assert benchmark.parse(benchmark.questions()[0], reply) == letter
+
+
+def test_six_options_of_the_test_split_are_all_read(
+    tmp_path: Path, write_parquet: WriteRows
+) -> None:
+    candidates = ["Yellow", "Red", "Green", "Blue", "Black", "White"]
+    write_parquet(TABLE, [{**ROW, "candidates": candidates, "answer": "F"}])
+    benchmark = MLVU(tmp_path, split="test")
+    assert benchmark.correct(benchmark.questions()[0], "F")
+
+
+def test_length_of_replies(tmp_path: Path) -> None:
+    assert [MLVU(tmp_path, prompt).max_new_tokens for prompt in MLVU.prompts] == [16, 1024, 16]
+
+
+def test_headline_is_macro_and_micro_stands_beside_it(tmp_path: Path) -> None:
+    rows = [
+        {"correct": correct, "groups": {"task": task}}
+        for task, answers in {"plotQA": (1, 1, 1, 0), "count": (0,), "ego": (1, 0)}.items()
+        for correct in answers
+    ]
+    scores = MLVU(tmp_path).score(rows)
+    assert list(scores)[:2] == ["m_avg", "accuracy"]
+    assert scores["m_avg"] == pytest.approx((75 + 0 + 50) / 3)
+    assert scores["accuracy"] == pytest.approx(100 * 4 / 7)
+    assert scores["task/plotQA"] == 75.0

@@ -1,0 +1,134 @@
+"""What all benchmarks share."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crossframe.experiments.benchmarks import BENCHMARKS, EgoSchema, LongVideoBench, OVOBench
+
+Built = Callable[[str], Path]
+EVERY = pytest.mark.parametrize("name", BENCHMARKS)
+
+
+@EVERY
+def test_fixture_is_read_and_all_right_answers_score_100(name: str, built: Built) -> None:
+    benchmark = BENCHMARKS[name](built(name))
+    questions = benchmark.questions()
+    assert benchmark.name == name
+    assert len({question.video for question in questions}) == 2
+    assert len({question.id for question in questions}) == len(questions) >= 4
+    for question in questions:
+        assert question.path is not None and question.path.is_file()
+        assert benchmark.parse(question, question.answer) == question.answer
+        assert benchmark.parse(question, question.reply_start + question.answer) == question.answer
+        assert benchmark.correct(question, question.answer)
+        assert not benchmark.correct(question, "")
+        assert benchmark.parse(question, "I see nothing of the kind") is None
+    rows = [{"id": q.id, "correct": True, "groups": q.groups} for q in questions]
+    scores = benchmark.score(rows)
+    assert set(scores.values()) == {100.0}
+    none = benchmark.score([{**row, "correct": False} for row in rows])
+    assert list(none) == list(scores)
+    assert set(none.values()) == {0.0}
+
+
+@EVERY
+def test_reading_twice_gives_the_same(name: str, built: Built) -> None:
+    benchmark = BENCHMARKS[name](built(name))
+    assert benchmark.questions() == benchmark.questions()
+
+
+@EVERY
+def test_text_follows_the_video_and_names_no_place_for_it(name: str, built: Built) -> None:
+    for prompt in BENCHMARKS[name].prompts:
+        for question in BENCHMARKS[name](built(name), prompt=prompt).questions():
+            assert "<image>" not in question.prompt
+            assert "<video>" not in question.prompt
+
+
+@EVERY
+def test_a_missing_video_has_no_path_and_stops_nothing(
+    name: str, built: Built, tmp_path: Path
+) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(built(name), root)
+    first = BENCHMARKS[name](root).questions()[0]
+    assert first.path is not None
+    first.path.unlink()
+    questions = BENCHMARKS[name](root).questions()
+    assert all((q.path is None) == (q.video == first.video) for q in questions)
+
+
+@EVERY
+def test_videos_may_lie_elsewhere(name: str, built: Built, tmp_path: Path) -> None:
+    benchmark = BENCHMARKS[name](built(name), videos=tmp_path)
+    assert {question.path for question in benchmark.questions()} == {None}
+    first = BENCHMARKS[name](built(name)).questions()[0]
+    assert first.path is not None
+    copied = tmp_path / first.path.name
+    if name == "ovobench":
+        copied = tmp_path / first.video
+    copied.parent.mkdir(exist_ok=True)
+    shutil.copy(first.path, copied)
+    assert benchmark.questions()[0].path == copied
+
+
+@EVERY
+def test_an_empty_folder_is_told(name: str, tmp_path: Path) -> None:
+    benchmark = BENCHMARKS[name](tmp_path)  # nothing is read yet
+    with pytest.raises(ValueError, match=f"{name}: .* holds none of .*root must be the folder"):
+        benchmark.questions()
+    with pytest.raises(ValueError, match="no rows"):
+        benchmark.score([])
+
+
+@EVERY
+def test_unknown_prompt_and_parser_are_told(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"{name}: unknown prompt 'mine'; known are '"):
+        BENCHMARKS[name](tmp_path, prompt="mine")
+    with pytest.raises(ValueError, match=f"{name}: unknown parser 'mine'; known are 'lmms-eval'"):
+        BENCHMARKS[name](tmp_path, parser="mine")
+
+
+@EVERY
+def test_rows_of_another_benchmark_are_refused(name: str, tmp_path: Path) -> None:
+    if name == "egoschema":
+        return  # it has no groups
+    with pytest.raises(ValueError, match="has no group"):
+        BENCHMARKS[name](tmp_path).score([{"correct": True, "groups": {"part": "realtime"}}])
+
+
+def test_a_parser_may_be_chosen_apart_from_the_prompt(built: Built) -> None:
+    chosen = EgoSchema(built("egoschema"), parser="first-character")
+    question = chosen.questions()[0]
+    assert EgoSchema(built("egoschema")).parse(question, "The (B)") == "B"
+    assert chosen.parse(question, "The (B)") is None
+
+
+def test_ids_that_come_twice_are_told(built: Built, tmp_path: Path) -> None:
+    items: list[Any] = json.loads((built("longvideobench") / "lvb_val.json").read_text("utf-8"))
+    (tmp_path / "lvb_val.json").write_text(json.dumps([*items, *items[:2]]), "utf-8")
+    with pytest.raises(ValueError, match=r"longvideobench: 2 ids .* come twice, 'clip1_first'"):
+        LongVideoBench(tmp_path).questions()
+
+
+def test_files_without_questions_are_told(tmp_path: Path) -> None:
+    (tmp_path / "ovo_bench_new.json").write_text("[]", "utf-8")
+    with pytest.raises(ValueError, match=r"ovobench: the files under .* hold no question"):
+        OVOBench(tmp_path).questions()
+
+
+def test_importing_the_benchmarks_reads_no_file_and_loads_no_reader() -> None:
+    program = (
+        "import sys, crossframe.experiments.benchmarks\n"
+        "print(sorted({'av', 'pyarrow', 'pandas', 'lightning'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", program]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"

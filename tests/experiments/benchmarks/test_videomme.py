@@ -1,0 +1,182 @@
+"""Video-MME: its prompts byte for byte, its files, its parsers of two years."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crossframe.experiments.benchmarks import VideoMME
+
+WriteRows = Callable[[str, Sequence[Mapping[str, Any]]], Path]
+TABLE = "videomme/test-00000-of-00001.parquet"
+ROW = {
+    "video_id": "001",
+    "duration": "short",
+    "domain": "Knowledge",
+    "sub_category": "Humanity & History",
+    "url": "https://www.youtube.com/watch?v=fFjv93ACGo8",
+    "videoID": "fFjv93ACGo8",
+    "question_id": "001-1",
+    "task_type": "Counting Problem",
+    "question": "What colour is the tree?",
+    "options": ["A. Red.", "B. Green.", "C. Blue.", "D. White."],
+    "answer": "C",
+}
+
+LMMS_EVAL = """\
+Select the best answer to the following multiple-choice question based on the video and the \
+subtitles. Respond with only the letter (A, B, C, or D) of the correct option.
+What colour is the tree?
+A. Red.
+B. Green.
+C. Blue.
+D. White.
+
+Answer with the option's letter from the given choices directly."""
+PAPER = """\
+Select the best answer to the following multiple-choice question based on the video and the \
+subtitles. Respond with only the letter (A, B, C, or D) of the correct option.
+What colour is the tree?
+A. Red.
+B. Green.
+C. Blue.
+D. White."""
+OFFICIAL = """\
+Select the best answer to the following multiple-choice question based on the video. Respond with \
+only the letter (A, B, C, or D) of the correct option.
+What colour is the tree?
+A. Red.
+B. Green.
+C. Blue.
+D. White.
+The best answer is:"""
+QWEN3_VL = """\
+Question: What colour is the tree?
+Options:
+A. Red.
+B. Green.
+C. Blue.
+D. White.
+Answer with the option letter only."""
+PROMPTS = {"lmms-eval": LMMS_EVAL, "paper": PAPER, "official": OFFICIAL, "qwen3-vl": QWEN3_VL}
+SPOKEN = "This video's subtitles are listed below:"
+WITH_SUBTITLES = {
+    "lmms-eval": f"{SPOKEN} \n{{}}\n{PAPER}\nThe best answer is:",
+    "official": f"{SPOKEN}\n{{}}\n{OFFICIAL}",
+    "qwen3-vl": f"{SPOKEN} \n{{}}\n{QWEN3_VL}",
+}
+
+
+@pytest.mark.parametrize("prompt", VideoMME.prompts)
+def test_prompt_byte_for_byte(prompt: str, tmp_path: Path, write_parquet: WriteRows) -> None:
+    write_parquet(TABLE, [ROW])
+    (question,) = VideoMME(tmp_path, prompt).questions()
+    assert question.prompt == PROMPTS[prompt]
+    assert (question.reply_start, question.system) == ("", None)
+
+
+@pytest.mark.parametrize("prompt", WITH_SUBTITLES)
+def test_prompt_with_subtitles_byte_for_byte(
+    prompt: str, built: Callable[[str], Path], tmp_path: Path, write_parquet: WriteRows
+) -> None:
+    write_parquet(TABLE, [{**ROW, "videoID": "clip1"}])
+    for folder in ("data", "subtitle"):
+        shutil.copytree(built("videomme") / folder, tmp_path / folder)
+    (question,) = VideoMME(tmp_path, prompt, subtitles=True).questions()
+    expected = WITH_SUBTITLES[prompt].format("This is red.\nAnd this is blue.")
+    assert question.prompt == expected
+    # One moment is the first frame's.
+    (question,) = VideoMME(tmp_path, prompt, subtitles=True, subtitle_frames=1).questions()
+    assert question.prompt == WITH_SUBTITLES[prompt].format("This is red.")
+    shutil.rmtree(tmp_path / "subtitle")
+    (question,) = VideoMME(tmp_path, prompt, subtitles=True).questions()
+    assert question.prompt == WITH_SUBTITLES[prompt].format("No subtitles available")
+
+
+def test_the_wording_speaks_of_subtitles_where_there_are_none(tmp_path: Path) -> None:
+    assert "and the subtitles" in LMMS_EVAL
+    assert "subtitles" not in OFFICIAL
+    with pytest.raises(ValueError, match="paper used no subtitles"):
+        VideoMME(tmp_path, "paper", subtitles=True)
+    with pytest.raises(ValueError, match="subtitle_frames must be at least 1, got 0"):
+        VideoMME(tmp_path, subtitles=True, subtitle_frames=0)
+
+
+def test_length_of_replies_belongs_to_the_wording(tmp_path: Path) -> None:
+    lengths = {prompt: VideoMME(tmp_path, prompt).max_new_tokens for prompt in VideoMME.prompts}
+    assert lengths == {"lmms-eval": 16, "paper": 1024, "official": 16, "qwen3-vl": 16}
+
+
+def test_parser_belongs_to_the_wording(tmp_path: Path, write_parquet: WriteRows) -> None:
+    write_parquet(TABLE, [ROW])
+    (question,) = VideoMME(tmp_path).questions()
+    reply = "Best option: C"
+    assert VideoMME(tmp_path).parse(question, reply) == "C"
+    assert VideoMME(tmp_path, "paper").parse(question, reply) == "B"
+    assert not VideoMME(tmp_path, "paper").correct(question, reply)
+    assert VideoMME(tmp_path, "paper", parser="lmms-eval").correct(question, reply)
+
+
+def test_a_row_becomes_a_question(tmp_path: Path, write_parquet: WriteRows) -> None:
+    write_parquet(TABLE, [ROW])
+    (question,) = VideoMME(tmp_path).questions()
+    assert (question.id, question.video, question.path) == ("001-1", "fFjv93ACGo8", None)
+    assert (question.answer, question.start, question.end) == ("C", 0.0, None)
+    assert question.groups == {
+        "duration": "short",
+        "domain": "Knowledge",
+        "sub_category": "Humanity & History",
+        "task_type": "Counting Problem",
+    }
+    assert list(question.choices) == ["A", "B", "C", "D"]
+
+
+@pytest.mark.parametrize(
+    "file", ["data/fFjv93ACGo8.mp4", "data/fFjv93ACGo8.MP4", "data/fFjv93ACGo8.mkv"]
+)
+def test_videos_in_the_published_folders(
+    file: str, tmp_path: Path, write_parquet: WriteRows, touch: Callable[..., None]
+) -> None:
+    write_parquet(TABLE, [ROW])
+    touch(file)
+    assert VideoMME(tmp_path).questions()[0].path == tmp_path / file
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"answer": "E"}, r"row 0: field 'answer' is 'E', but the options are A, B, C, D"),
+        ({"answer": None}, r"row 0: field 'answer' is None, not text"),
+        ({"options": None}, r"field 'options' is None"),
+    ],
+)
+def test_a_bad_row_is_told(
+    change: dict[str, Any], message: str, tmp_path: Path, write_parquet: WriteRows
+) -> None:
+    write_parquet(TABLE, [{**ROW, **change}])
+    with pytest.raises(ValueError, match=message):
+        VideoMME(tmp_path).questions()
+
+
+def test_a_missing_column_is_told(tmp_path: Path, write_parquet: WriteRows) -> None:
+    write_parquet(TABLE, [{name: value for name, value in ROW.items() if name != "options"}])
+    with pytest.raises(ValueError, match=r"parquet, row 0: field 'options' is missing"):
+        VideoMME(tmp_path).questions()
+
+
+def test_score_is_micro_with_breakdowns(tmp_path: Path) -> None:
+    def row(correct: bool, duration: str) -> dict[str, Any]:
+        groups = {"duration": duration, "domain": "D", "sub_category": "S", "task_type": "T"}
+        return {"id": "q", "correct": correct, "groups": groups}
+
+    rows = [row(True, "short"), row(True, "short"), row(True, "short"), row(False, "long")]
+    assert VideoMME(tmp_path).score(rows) == {
+        "accuracy": 75.0,
+        "duration/short": 100.0,
+        "duration/long": 0.0,
+        "domain/D": 75.0,
+        "sub_category/S": 75.0,
+        "task_type/T": 75.0,
+    }

@@ -1,0 +1,51 @@
+"""Rows survive what a kill leaves behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from crossframe.experiments.evaluation.rows import RowFile, read_rows
+
+
+def _row(question: str, cell: str = "full") -> dict[str, str]:
+    return {"cell": cell, "question": question}
+
+
+def test_rows_of_all_processes_are_read_once_each(tmp_path: Path) -> None:
+    for rank, names in enumerate((("1", "2"), ("2", "3"))):
+        file = RowFile(tmp_path, rank)
+        file.append(map(_row, names))
+        file.close()
+    assert [row["question"] for row in read_rows(tmp_path)] == ["1", "2", "3"]
+
+
+def test_half_a_line_is_passed_over_and_removed_by_its_owner(tmp_path: Path) -> None:
+    path = tmp_path / "rows-0.jsonl"
+    path.write_text('{"cell": "full", "question": "1"}\n{"cell": "full", "que')
+    assert [row["question"] for row in read_rows(tmp_path)] == ["1"]
+    file = RowFile(tmp_path)
+    file.append([_row("2")])
+    file.close()
+    assert path.read_text().splitlines() == [
+        '{"cell": "full", "question": "1"}',
+        '{"cell": "full", "question": "2"}',
+    ]
+
+
+def test_a_broken_line_in_the_middle_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "rows-0.jsonl").write_text('{"cell": "a", "question": "1"}\nrubbish\n{}\n')
+    with pytest.raises(ValueError, match=r"rows-0.jsonl, line 2 is no result row .*delete that"):
+        read_rows(tmp_path)
+
+
+def test_a_line_without_question_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "rows-0.jsonl").write_text("{}\n")
+    with pytest.raises(ValueError, match="line 1 names no cell and question"):
+        read_rows(tmp_path)
+
+
+def test_numbers_that_json_does_not_know_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        RowFile(tmp_path).append([{**_row("1"), "kl": float("nan")}])
