@@ -111,7 +111,7 @@ class VideoMME(MultipleChoice):
         asked = self._asked(record.text("question"), "\n".join(record.texts("options")))
         if subtitles is None:
             return asked
-        blank = " "
+        blank = "" if self.prompt == "official" else " "
         return f"This video's subtitles are listed below:{blank}\n{subtitles}\n{asked}"
 
     def _asked(self, question: str, options: str) -> str:
