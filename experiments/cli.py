@@ -120,8 +120,10 @@ def _evaluate(values: Values) -> None:
     from .evaluation.report import print_summary
     from .evaluation.run import evaluate
 
-    options = options_from(EvaluateOptions, values)
-    print_summary(evaluate(options), options.output, Console())
+    options, console = options_from(EvaluateOptions, values), Console()
+    found = evaluate(options, interactive=console.is_terminal)
+    if found is not None:  # of several processes, the first one tells
+        print_summary(found, options.output, console)
 
 
 def _tell(comparison: Comparison, model: VideoModel, values: Values, note: str = "") -> None:

@@ -59,11 +59,14 @@ class VideoModel(ABC):
         frames_per_patch: raw frames that make one `FrameTokens`.
         sized_by_length: a frame's tokens depend on how many frames its stream will have, see
             `for_stream`.
+        scaled_by_length: the RoPE scaling depends on the planned length in tokens of a session,
+            beyond `trained_tokens`.
     """
 
     position_axes: int = 1
     frames_per_patch: int = 1
     sized_by_length: bool = False
+    scaled_by_length: bool = False
 
     @property
     @abstractmethod
@@ -123,10 +126,19 @@ class VideoModel(ABC):
             f"{type(self).__name__} has no tokenizer: cannot begin the reply with {text!r}"
         )
 
-    def for_stream(self, frames: int) -> VideoModel:
-        """The same weights set up for a stream of so many raw frames; itself where that changes
-        nothing."""
+    def for_stream(self, frames: int, system: str | None = None) -> VideoModel:
+        """The same weights set up for one stream; itself where that changes nothing.
+
+        Args:
+            frames: raw frames that the stream will have.
+            system: the system turn of its prompt; None is the model's own.
+
+        Raises:
+            ValueError: if the model's prompt has no place for a system turn.
+        """
         del frames
+        if system is not None:
+            raise ValueError(f"{type(self).__name__} has no place for the system turn {system!r}")
         return self
 
     def text(self, token_ids: Tensor) -> str:

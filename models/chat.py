@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
+import torch
+from jinja2 import TemplateError
 from torch import Tensor
+
+from .hf import HFDecoder
 
 
 class ChatPrompt:
@@ -13,10 +18,40 @@ class ChatPrompt:
     Args:
         processor: of the checkpoint.
         family: names the checkpoint's family in messages.
+
+    Attributes:
+        system: the system turn, None for the template's own.
+        prefix: the text before the video.
+        prefix_ids: its ids.
     """
 
     def __init__(self, processor: Any, family: str) -> None:
         self.processor, self.family = processor, family
+        self.system: str | None = None
+        self.read_template()
+
+    def with_system(self, system: str) -> Self:
+        """The same prompt with a system turn.
+
+        Raises:
+            ValueError: if the chat template leaves it out, or if it holds a token that stands for
+                pictures.
+        """
+        self.refuse_pictures(system, "system turn")
+        twin = copy(self)
+        twin.system = system
+        twin.read_template()
+        if system.strip() not in twin.prefix:
+            raise ValueError(
+                f"the chat template of this {self.family} checkpoint leaves out the system turn "
+                f"{system!r}: take a wording without one"
+            )
+        return twin
+
+    def read_template(self) -> None:
+        """Set what does not depend on the question."""
+        self.prefix, _ = self.around_video("")
+        self.prefix_ids = self.tokenize(self.prefix)
 
     def around_video(self, question: str) -> tuple[str, str]:
         """The prompt's text before and after the video token.
@@ -42,20 +77,29 @@ class ChatPrompt:
         self.refuse_pictures(question)
         return self.tokenize(self.around_video(question)[1])
 
-    def refuse_pictures(self, question: str) -> None:
+    def refuse_pictures(self, text: str, what: str = "question") -> None:
         for token in (self.processor.image_token, self.processor.video_token):
-            if token in question:
+            if token in text:
                 raise ValueError(
-                    f"the question contains {token}, which stands for pictures: take it out, "
-                    "frames are pushed and not written into the question"
+                    f"the {what} contains {token}, which stands for pictures: take it out, "
+                    f"frames are pushed and not written into the {what}"
                 )
 
     def render(self, content: list[dict[str, str]]) -> str:
         """One user turn and the beginning of the answer's, as the chat template writes them."""
         messages = [{"role": "user", "content": content}]
-        return self.processor.apply_chat_template(
-            messages, add_generation_prompt=True, tokenize=False
-        )
+        if self.system is not None:
+            turn = {"role": "system", "content": [{"type": "text", "text": self.system}]}
+            messages = [turn, *messages]
+        try:
+            return self.processor.apply_chat_template(
+                messages, add_generation_prompt=True, tokenize=False
+            )
+        except TemplateError as error:
+            raise ValueError(
+                f"the chat template of this {self.family} checkpoint refuses "
+                f"{[message['role'] for message in messages]} turns: {error}"
+            ) from error
 
     def tokenize(self, text: str) -> list[int]:
         return self.processor.tokenizer.encode(text, add_special_tokens=False)
@@ -63,6 +107,23 @@ class ChatPrompt:
     def decode(self, token_ids: Tensor) -> str:
         """The text of an answer, [tokens], without special tokens."""
         return self.processor.tokenizer.decode(token_ids.tolist(), skip_special_tokens=True)
+
+
+class ChatDecoder(HFDecoder):
+    """An adapter whose prompt is its processor's chat template around one video."""
+
+    prompt: ChatPrompt
+
+    def reply_ids(self, text: str) -> Tensor:
+        return torch.tensor([self.prompt.tokenize(text)])
+
+    def for_stream(self, frames: int, system: str | None = None) -> Self:
+        del frames
+        if system is None:
+            return self
+        twin = copy(self)
+        twin.prompt = self.prompt.with_system(system)
+        return twin
 
 
 def require_class(adapter: str, given: object, *families: type) -> None:

@@ -35,6 +35,11 @@ class DecoderModel(HFDecoder):
             return super().question_ids(question)
         return torch.tensor([self.tokenizer.encode(question)])
 
+    def reply_ids(self, text: str) -> Tensor:
+        if self.tokenizer is None:
+            return super().reply_ids(text)
+        return torch.tensor([self.tokenizer.encode(text, add_special_tokens=False)])
+
     def text(self, token_ids: Tensor) -> str:
         if self.tokenizer is None:
             return ""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -78,6 +79,17 @@ class Eagle2_5(HFDecoder):
 
     def question_ids(self, question: str) -> Tensor:
         return torch.tensor([self.processor.tokenize(self.processor.after_video(question))])
+
+    def reply_ids(self, text: str) -> Tensor:
+        return torch.tensor([self.processor.tokenize(text)])
+
+    def for_stream(self, frames: int, system: str | None = None) -> Self:
+        del frames
+        if system is None:
+            return self
+        twin = copy(self)
+        twin.processor = self.processor.with_system(system)
+        return twin
 
     def text(self, token_ids: Tensor) -> str:
         return str(self.processor.tokenizer.decode(token_ids.tolist(), skip_special_tokens=True))

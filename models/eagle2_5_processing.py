@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 
 import torch
@@ -67,6 +68,17 @@ class Eagle2_5Processor:
         sizes = {"image_size": config.force_image_size, "tokens_per_frame": config.tokens_per_frame}
         return cls(tokenizer, system=system, **sizes)
 
+    def with_system(self, system: str) -> Eagle2_5Processor:
+        """The same processor with another system turn.
+
+        Raises:
+            ValueError: if it holds what stands for pictures.
+        """
+        self._refuse_pictures(system, "system turn")
+        twin = copy(self)
+        twin.system = system
+        return twin
+
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the tokenizer files; the sizes stand in the model's config.json."""
         self.tokenizer.save_pretrained(folder)
@@ -125,13 +137,15 @@ class Eagle2_5Processor:
         Raises:
             ValueError: if the question holds what stands for pictures.
         """
-        found = PICTURES.search(question)
-        if found:
-            raise ValueError(
-                f"the question contains {found[0]}, which stands for pictures: take it out, "
-                "frames are pushed and not written into the question"
-            )
+        self._refuse_pictures(question, "question")
         return f"{question}<|im_end|>\n<|im_start|>assistant\n"
 
     def tokenize(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False)
+
+    def _refuse_pictures(self, text: str, what: str) -> None:
+        if found := PICTURES.search(text):
+            raise ValueError(
+                f"the {what} contains {found[0]}, which stands for pictures: take it out, "
+                f"frames are pushed and not written into the {what}"
+            )

@@ -40,6 +40,7 @@ class HFDecoder(VideoModel):
         _require_supported(self.config, decoder)
         AttentionInterface.register(NAME, _attention)
         self._spec = spec_of(self.config)
+        self.scaled_by_length = self.decoder.rotary_emb.rope_type == "dynamic"
         self._frequencies: dict[int, tuple[Tensor, float]] = {}
 
     @property

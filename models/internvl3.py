@@ -11,14 +11,13 @@ from torch import Tensor
 from transformers import InternVLForConditionalGeneration, InternVLProcessor
 
 from ..framework import Cursor, FrameTokens
-from .chat import ChatPrompt, require_class, require_same_id
-from .hf import HFDecoder
+from .chat import ChatDecoder, ChatPrompt, require_class, require_same_id
 from .prompt import stable_prefix, surround, text_tokens
 
 LAYOUTS = ("chat", "video_first")
 
 
-class InternVL3(HFDecoder):
+class InternVL3(ChatDecoder):
     """Adapter for InternVL3 checkpoints in transformers' own format (`...-hf`).
 
     Every frame is resized to one tile by the checkpoint's video processor and becomes
@@ -54,7 +53,6 @@ class InternVL3(HFDecoder):
         token_id = self.processor.image_token_id
         require_same_id(self.processor.image_token, token_id, self.vlm.config.image_token_id)
         self.prompt = ChatPrompt(processor, "InternVL3")
-        self._prefix, _ = self.prompt.around_video("")
 
     def encode(
         self, frames: Tensor, timestamps: Sequence[float | None], cursor: Cursor
@@ -106,4 +104,4 @@ class InternVL3(HFDecoder):
         """The chat prefix, as far as its tokens do not depend on what follows, and what follows."""
         if self.layout == "video_first":
             return [], []
-        return stable_prefix(self.prompt.tokenize, self._prefix, "Frame1: ")
+        return stable_prefix(self.prompt.tokenize, self.prompt.prefix, "Frame1: ")

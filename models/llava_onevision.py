@@ -12,12 +12,11 @@ from transformers import LlavaOnevisionForConditionalGeneration, LlavaOnevisionP
 
 from ..framework import Cursor, FrameTokens
 from ..framework.model import Generated, Reading
-from .chat import ChatPrompt, require_class, require_same_id
-from .hf import HFDecoder
+from .chat import ChatDecoder, ChatPrompt, require_class, require_same_id
 from .prompt import surround, text_tokens
 
 
-class LlavaOnevision(HFDecoder):
+class LlavaOnevision(ChatDecoder):
     """Adapter for LLaVA-OneVision checkpoints in transformers' own format (`...-hf`).
 
     Every frame becomes one square picture, whose features pooled two by two are its visual tokens
@@ -47,7 +46,6 @@ class LlavaOnevision(HFDecoder):
         side = vision.image_size // vision.patch_size
         self.tokens_per_frame = ((side + 1) // 2) ** 2
         self.prompt = ChatPrompt(processor, "LLaVA-OneVision")
-        self._prologue_ids = self.prompt.tokenize(self.prompt.around_video("")[0])
 
     def encode(
         self, frames: Tensor, timestamps: Sequence[float | None], cursor: Cursor
@@ -61,7 +59,7 @@ class LlavaOnevision(HFDecoder):
         return side, side
 
     def prologue(self, cursor: Cursor) -> FrameTokens | None:
-        return text_tokens(self, self._prologue_ids, cursor)
+        return text_tokens(self, self.prompt.prefix_ids, cursor)
 
     def question_ids(self, question: str) -> Tensor:
         """[1, tokens]: the video token, for the newline behind all frames, then the text.

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 
 from ..framework import Cursor, FrameTokens
-from .chat import ChatPrompt, require_class, require_same_id
-from .hf import HFDecoder
+from .chat import ChatDecoder, ChatPrompt, require_class, require_same_id
 from .prompt import surround, text_tokens
 from .qwen3_vl_pixels import Qwen3VLPixels
 
 VIDEO = 2  # how `get_rope_index` marks the visual tokens of videos
 
 
-class Qwen2_5VL(HFDecoder):
+class Qwen2_5VL(ChatDecoder):
     """Adapter for Qwen2.5-VL checkpoints.
 
     Two frames make one temporal patch; a frame left over is repeated, as the processor does. One
@@ -65,7 +65,7 @@ class Qwen2_5VL(HFDecoder):
         token, token_id = self.processor.video_token, self.processor.video_token_id
         require_same_id(token, token_id, self.hf_model.config.video_token_id)
         self.prompt = ChatPrompt(processor, "Qwen2.5-VL")
-        self._prologue_ids = self.prompt.tokenize(self.prompt.around_video("")[0])
+        self.sized_by_length = self.pixels.sized_by_length
 
     def encode(
         self, frames: Tensor, timestamps: Sequence[float | None], cursor: Cursor
@@ -79,7 +79,7 @@ class Qwen2_5VL(HFDecoder):
         pixels, grid = self.pixels(frames.permute(0, 3, 1, 2).to(tower.device))
         found = tower(pixels.to(tower.dtype), grid_thw=grid.to(tower.device), return_dict=True)
         patch = surround(self, [], found.pooler_output[None], [], cursor, timestamps[0])
-        start, kinds = len(self._prologue_ids), torch.full((1, patch.num_tokens), VIDEO)
+        start, kinds = len(self.prompt.prefix_ids), torch.full((1, patch.num_tokens), VIDEO)
         positions = self._positions(kinds, grid) + start
         behind = int(positions.max()) + 1
         seen = start + cursor.frames * patch.num_tokens
@@ -96,10 +96,18 @@ class Qwen2_5VL(HFDecoder):
         return self.pixels.token_grid(height, width)
 
     def prologue(self, cursor: Cursor) -> FrameTokens | None:
-        return text_tokens(self, self._prologue_ids, cursor)
+        return text_tokens(self, self.prompt.prefix_ids, cursor)
 
     def question_ids(self, question: str) -> Tensor:
         return torch.tensor([self.prompt.question_ids(question)])
+
+    def for_stream(self, frames: int, system: str | None = None) -> Self:
+        """Sized for a video of so many frames, unless `planned_frames` was given."""
+        twin = super().for_stream(frames, system)
+        if self.sized_by_length:
+            twin = copy(twin)
+            twin.pixels = self.pixels.for_frames(frames)
+        return twin
 
     def text(self, token_ids: Tensor) -> str:
         return self.prompt.decode(token_ids)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -15,8 +16,7 @@ from transformers import (
 )
 
 from ..framework import Cursor, FrameTokens
-from .chat import require_class
-from .hf import HFDecoder
+from .chat import ChatDecoder, require_class
 from .prompt import surround, text_tokens
 from .qwen3_vl_pixels import Qwen3VLPixels
 from .qwen3_vl_prompt import Qwen3VLPrompt
@@ -25,7 +25,7 @@ DEEPSTACK = "deepstack"
 VIDEO = 2  # how `get_rope_index` marks the visual tokens of videos
 
 
-class Qwen3VL(HFDecoder):
+class Qwen3VL(ChatDecoder):
     """Adapter for Qwen3-VL checkpoints, dense or mixture of experts.
 
     Two frames make one temporal patch; a frame left over is repeated, as the processor does.
@@ -69,9 +69,10 @@ class Qwen3VL(HFDecoder):
             passed = self.config.num_experts_per_tok * self.config.moe_intermediate_size
             self._spec = replace(self._spec, intermediate=passed)
         self.vlm: Any = model.model
-        self.prompt = Qwen3VLPrompt(processor, layout, model.config)
+        self.prompt: Qwen3VLPrompt = Qwen3VLPrompt(processor, layout, model.config)
         self.pixels = Qwen3VLPixels(processor, planned_frames)
         self.frames_per_patch = self.pixels.frames_per_patch
+        self.sized_by_length = self.pixels.sized_by_length
 
     def encode(
         self, frames: Tensor, timestamps: Sequence[float | None], cursor: Cursor
@@ -105,6 +106,14 @@ class Qwen3VL(HFDecoder):
 
     def question_ids(self, question: str) -> Tensor:
         return torch.tensor([self.prompt.question_ids(question)])
+
+    def for_stream(self, frames: int, system: str | None = None) -> Self:
+        """Sized for a video of so many frames, unless `planned_frames` was given."""
+        twin = super().for_stream(frames, system)
+        if self.sized_by_length:
+            twin = copy(twin)
+            twin.pixels = self.pixels.for_frames(frames)
+        return twin
 
     def text(self, token_ids: Tensor) -> str:
         return self.prompt.decode(token_ids)

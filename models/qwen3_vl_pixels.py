@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import torch
@@ -19,6 +20,9 @@ class Qwen3VLPixels:
         planned_frames: frames of the whole video, over which its budget of pixels is shared out;
             None for the processor's `max_frames`.
 
+    Attributes:
+        sized_by_length: planned_frames was left open and makes a difference.
+
     Raises:
         ValueError: for fewer planned frames than make one temporal patch.
     """
@@ -33,6 +37,13 @@ class Qwen3VLPixels:
                 "a single frame is repeated to fill a temporal patch"
             )
         self._sizes: dict[tuple[int, int], tuple[int, int]] = {}
+        self.sized_by_length = planned_frames is None and self._depends_on_number()
+
+    def for_frames(self, count: int) -> Qwen3VLPixels:
+        """The same for a video of so many frames."""
+        twin = copy(self)
+        twin.planned_frames, twin._sizes = max(count, self.frames_per_patch), {}
+        return twin
 
     def __call__(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Frames [2 or 1, 3, height, width] as flat patches [patches, numbers], and their grid
@@ -50,12 +61,7 @@ class Qwen3VLPixels:
             ValueError: for frames more than 200 times as long as wide.
         """
         if (height, width) not in self._sizes:
-            # Without any pixels: only the shapes are asked for.
-            shape = (self.planned_frames, 3, height, width)
-            video = torch.empty(shape, dtype=torch.uint8, device="meta")
-            grid = self.video(videos=[video], do_sample_frames=False)["video_grid_thw"][0]
-            patch = self.video.patch_size
-            self._sizes[height, width] = int(grid[1]) * patch, int(grid[2]) * patch
+            self._sizes[height, width] = self._resized(self.planned_frames, height, width)
         return self._sizes[height, width]
 
     def token_grid(self, height: int, width: int) -> tuple[int, int]:
@@ -84,3 +90,16 @@ class Qwen3VLPixels:
                 "for every frame of a stream or for none"
             )
         return (known[0] + known[-1]) / 2
+
+    def _resized(self, count: int, height: int, width: int) -> tuple[int, int]:
+        # Without any pixels: only the shapes are asked for.
+        video = torch.empty((count, 3, height, width), dtype=torch.uint8, device="meta")
+        grid = self.video(videos=[video], do_sample_frames=False)["video_grid_thw"][0]
+        patch = self.video.patch_size
+        return int(grid[1]) * patch, int(grid[2]) * patch
+
+    def _depends_on_number(self) -> bool:
+        """Whether large frames of a video beyond any length are made smaller than those of one
+        patch."""
+        few, many = (self._resized(count, 4096, 4096) for count in (self.frames_per_patch, 10**6))
+        return few != many

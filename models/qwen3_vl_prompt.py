@@ -33,19 +33,21 @@ class Qwen3VLPrompt(ChatPrompt):
     def __init__(self, processor: Any, layout: str, config: Any) -> None:
         if layout not in LAYOUTS:
             raise ValueError(f"layout must be one of {LAYOUTS}, got {layout!r}")
-        super().__init__(processor, "Qwen3-VL")
         _require_ids(processor, config)
         self.start, self.end = processor.vision_start_token, processor.vision_end_token
         self.outer = layout == "installed" and keeps_outer_markers(processor)
-        self._prefix, _ = self.around_video("")
+        super().__init__(processor, "Qwen3-VL")
+
+    def read_template(self) -> None:
+        super().read_template()
         # Any seconds will do: only what they are merged with counts.
-        self.prologue_ids, _ = stable_prefix(self.tokenize, self._prefix, marker(0.0))
+        self.prologue_ids, _ = stable_prefix(self.tokenize, self.prefix, marker(0.0))
 
     def before_ids(self, seconds: float, first: bool) -> list[int]:
         """Ids between the last patch, or the prologue, and a patch's visual tokens."""
         text = marker(seconds) + self.start
         if first:  # it continues the prologue: tokenised together, then cut
-            return self.tokenize(self._prefix + text)[len(self.prologue_ids) :]
+            return self.tokenize(self.prefix + text)[len(self.prologue_ids) :]
         return self.tokenize(text)
 
     def after_ids(self) -> list[int]:

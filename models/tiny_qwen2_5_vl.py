@@ -15,10 +15,11 @@ import transformers
 from .tiny import TextOptions, random_model, save_parts, special_tokenizer, text_fields
 from .tiny_qwen3_vl import VISION_TOKENS
 
-# Qwen2.5-VL's layout: a default system turn; vision markers around a picture or a video.
+# Qwen2.5-VL's layout: a system turn by default; vision markers around a picture or a video.
 CHAT_TEMPLATE = """\
 {%- set pad = {'video': '<|video_pad|>', 'image': '<|image_pad|>'} -%}
-{{- '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' -}}
+{%- if messages[0].role != 'system' -%}
+{{- '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' -}}{%- endif -%}
 {%- for message in messages -%}{{- '<|im_start|>' + message.role + '\\n' -}}
 {%- for item in message.content -%}
 {%- if item.type in pad -%}{{- '<|vision_start|>' + pad[item.type] + '<|vision_end|>' -}}

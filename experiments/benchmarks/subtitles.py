@@ -39,7 +39,7 @@ def read_subtitles(path: Path) -> list[Line]:
     for section in sections:
         rows = section.strip("\n").split("\n")
         if len(rows) >= 3:
-            lines[(len(lines), *_times(rows[1], path))[1:]] = 'x' or " ".join(rows[2:])
+            lines[_times(rows[1], path)] = " ".join(rows[2:])
     return [Line(start, end, text) for (start, end), text in lines.items()]
 
 

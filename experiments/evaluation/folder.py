@@ -17,7 +17,7 @@ Config = Mapping[str, Any]
 
 def config_hash(config: Config) -> str:
     """Twelve hexadecimal digits that name a configuration."""
-    return hashlib.sha256(_text(config).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def run_folder(folder: Path, config: Config, rank: int = 0, world: int = 1) -> I
         require_same_config(folder, config)
         if rank == 0:
             _require_no_stragglers(folder, world)
-            _write_config(folder / "config.json", config)
+            write_json(folder / "config.json", config)
         yield
 
 
@@ -73,6 +73,13 @@ def wait_for_others(folder: Path, world: int) -> None:
             pass
 
 
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a file whole or, if killed, not at all."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(_text(content) + "\n", "utf-8")
+    os.replace(partial, path)
+
+
 @contextmanager
 def _held(folder: Path, rank: int) -> Iterator[None]:
     lock = FileLock(_lock_path(folder, rank))
@@ -102,12 +109,6 @@ def _lock_path(folder: Path, rank: int) -> Path:
     return folder / f"rank-{rank}.lock"
 
 
-def _write_config(path: Path, config: Config) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(_text(config) + "\n", "utf-8")
-    os.replace(partial, path)
-
-
 def _differences(before: Any, now: Any, where: str = "") -> list[str]:
     if isinstance(before, dict) and isinstance(now, dict):
         names = sorted(before.keys() | now.keys())
@@ -119,5 +120,5 @@ def _differences(before: Any, now: Any, where: str = "") -> list[str]:
     return [] if before == now else [f"{where} was {before!r}, is {now!r}"]
 
 
-def _text(config: Config) -> str:
-    return json.dumps(config, sort_keys=True, indent=2, default=str)
+def _text(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=2)

@@ -8,7 +8,6 @@ from typing import Any
 import lightning
 from torch.utils.data import DataLoader
 
-from ...framework import VideoModel
 from .passes import PassRunner
 from .plan import Work
 from .rows import Row
@@ -63,12 +62,8 @@ class Evaluation(lightning.LightningModule):
         self._runner: PassRunner | None = None
 
     @property
-    def model(self) -> VideoModel:
-        """The model on this process's device, loaded on first use."""
-        return self.runner.model
-
-    @property
     def runner(self) -> PassRunner:
+        """This process's, with the model on its device; made on first use."""
         if self._runner is None:
             self._runner = self.make_runner(str(self.trainer.strategy.root_device))
         return self._runner

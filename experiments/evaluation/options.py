@@ -15,7 +15,7 @@ from .cells import Cell
 from .sampling import FrameSampling
 
 # They decide where rows go and what works on them, not what they say.
-BESIDE_THE_POINT = ("output", "trainer", "strict", "cells_at_once")
+BESIDE_THE_POINT = ("output", "trainer", "strict", "retry", "cells_at_once")
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class EvaluateOptions:
         seed: of every reply, for sampling; a reply does not depend on what was asked before.
         limit: ask only the first so many questions.
         strict: stop at a missing or unreadable video instead of counting it.
+        retry: look again for videos that were missing or unreadable before.
         trainer: options of Lightning's Trainer: accelerator, devices, strategy, num_nodes, logger
             and callbacks (each as class_path and init_args), ...
     """
@@ -55,6 +56,7 @@ class EvaluateOptions:
     seed: int = 0
     limit: int | None = None
     strict: bool = False
+    retry: bool = False
     trainer: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ from ...framework.metrics import answer_agreement, kl_to_full
 from ...framework.storage import ArchiveStorage
 from ...framework.video import VideoError, frames_at
 from ..benchmarks.question import Question
+from ..environment import machine
 from .lengths import Stretch, question_ids, stretches
 from .options import EvaluateOptions
 from .plan import Work
@@ -35,6 +36,8 @@ class PassRunner:
 
     def __init__(self, model: VideoModel, options: EvaluateOptions) -> None:
         self.model, self.options = model, options
+        dtype = str(model.dtype).removeprefix("torch.")
+        self.environment = {**machine(model.device), "dtype": dtype}
 
     def rows(self, work: Work) -> list[Row]:
         """The rows that a pass owes. Where the video turns out damaged, questions about frames
@@ -57,7 +60,8 @@ class PassRunner:
         questions = {stop.question.id: stop.question for stop in work.video.stops}
         for cell, name in sorted(work.owed - found.keys()):
             found[cell, name] = unanswered(cell, questions[name], "unreadable", why)
-        return [{**row, "pass": work.video.name} for key, row in found.items() if key in work.owed]
+        stamp = {"pass": work.video.name, "environment": self.environment}
+        return [{**row, **stamp} for key, row in found.items() if key in work.owed]
 
     def _together(self, work: Work) -> Iterator[list[str]]:
         """Cells that owe rows, a few at a time; the reference comes first."""

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 Row = dict[str, Any]
+REFUSED = ("missing", "unreadable")  # a status that a later row may replace
 Key = tuple[str, str]  # cell, question
 
 
@@ -70,7 +71,7 @@ class RowFile:
 
 
 def read_rows(folder: Path, config: str | None = None) -> list[Row]:
-    """All rows of a run, of whichever process; each (cell, question) once.
+    """All rows of a run, of whichever process; each (cell, question) once, an asked one first.
 
     Args:
         config: the hash that all rows must have.
@@ -83,7 +84,9 @@ def read_rows(folder: Path, config: str | None = None) -> list[Row]:
     for path in sorted(folder.glob("rows-*.jsonl")):
         for number, line in enumerate(_lines(path), 1):
             row = _row(f"{path}, line {number}", line, config)
-            rows.setdefault(key_of(row), row)
+            key = key_of(row)
+            if key not in rows or rows[key].get("status") in REFUSED:
+                rows[key] = row
     return list(rows.values())
 
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import lightning
 
 from ...framework.video import probe_video
 from ..benchmarks.question import Question
 from ..environment import commit
-from .folder import config_hash, run_folder, wait_for_others
+from .folder import config_hash, run_folder, wait_for_others, write_json
 from .module import Evaluation, PassData
 from .options import EvaluateOptions
 from .passes import PassRunner, unanswered
@@ -41,56 +38,59 @@ def evaluate(options: EvaluateOptions, *, interactive: bool = False) -> Outcome 
             that is missing or cannot be read.
     """
     questions = list(options.benchmark.questions())[: options.limit]
+    folder = options.output
     with quiet():
-        writer = RowWriter(options.output, list(options.cells))
-        trainer = make_trainer(options.trainer, options.output, writer, interactive=interactive)
-        place = trainer.global_rank, trainer.world_size
-        with run_folder(options.output, options.identity, *place):
+        writer = RowWriter(folder, options.cells)
+        trainer = make_trainer(options.trainer, folder, writer, interactive=interactive)
+        rank, world = trainer.global_rank, trainer.world_size
+        with run_folder(folder, options.identity, rank, world):
             run = _Run(options, questions)
             writer.count(run.rows())
-            run.ask(trainer)
-            if not trainer.is_global_zero:
+            run.go_on(trainer)
+            if rank > 0:
                 return None
-            wait_for_others(options.output, trainer.world_size)
+            wait_for_others(folder, world)
             found = outcome(run.rows(), options, len(questions))
-            _write(options.output / "summary.json", found)
+            write_json(folder / "summary.json", found)
             return found
 
 
 class _Run:
-    """What is done and what is left to do in the run's folder."""
+    """What is done and what is left to do in a run's folder."""
 
     def __init__(self, options: EvaluateOptions, questions: Sequence[Question]) -> None:
         self.options, self.questions = options, questions
-        name = config_hash(options.identity)
-        self.stamp = {"benchmark": options.benchmark.name, "config": name, "commit": commit()}
+        self.config = config_hash(options.identity)
+        self.stamp = {
+            "benchmark": options.benchmark.name,
+            "config": self.config,
+            "commit": commit(),
+        }
 
     def rows(self) -> list[Row]:
-        return read_rows(self.options.output, self.stamp["config"])
+        return read_rows(self.options.output, self.config)
 
-    def ask(self, trainer: lightning.Trainer) -> None:
+    def go_on(self, trainer: lightning.Trainer) -> None:
         """Write the rows that are left to write."""
         sampled, refused = self._look()
         if trainer.is_global_zero:
-            self._write_refused(refused)
-        if not sampled:
+            self._write(refused)
+        if not self._owed(one.question for one in sampled):
             return
         module = Evaluation(self._runner, self.stamp)
-        data = PassData(lambda: self._work(sampled, module.model.sized_by_length))
+        data = PassData(lambda: self._work(sampled, module.runner.model.sized_by_length))
         with _ended_together(trainer):
             trainer.predict(module, data, return_predictions=False)
 
     def _look(self) -> tuple[list[Sampled], list[Refused]]:
-        """Questions about videos that still owe rows, and those that cannot be asked."""
-        done = self._done()
-        owing = [
-            question
-            for question in self.questions
-            if any((cell, question.id) not in done for cell in self.options.cells)
-        ]
-        paths = {question.path for question in owing}
-        asked = [one for one in self.questions if one.path in paths and (one.path or one in owing)]
-        sampled, refused = sample_videos(asked, self.options.sampling, _seconds)
+        """Questions by whether they can be asked; videos that owe nothing are not looked at.
+
+        All questions about a video, so that which of them share a pass does not depend on what is
+        done.
+        """
+        paths = {question.path for question in self._owed(self.questions)}
+        about = [question for question in self.questions if question.path in paths]
+        sampled, refused = sample_videos(about, self.options.sampling, _seconds)
         if self.options.strict and refused:
             first = refused[0]
             raise ValueError(
@@ -98,3 +98,46 @@ class _Run:
                 f"{first.question.video}: {first.why}; add the videos or run without strict"
             )
         return sampled, refused
+
+    def _runner(self, device: str) -> PassRunner:
+        return PassRunner(replace(self.options.model, device=device).load(), self.options)
+
+    def _work(self, sampled: Sequence[Sampled], sized_by_length: bool) -> list[Work]:
+        passes = plan_passes(sampled, share_prefixes=not sized_by_length)
+        return owing(passes, self.options.cells, self._done())
+
+    def _owed(self, questions: Iterable[Question]) -> list[Question]:
+        done, cells = self._done(), self.options.cells
+        return [one for one in questions if any((cell, one.id) not in done for cell in cells)]
+
+    def _done(self) -> set[Key]:
+        again = self.options.retry or self.options.strict
+        return {key_of(row) for row in self.rows() if not (again and row["status"] in REFUSED)}
+
+    def _write(self, refused: Sequence[Refused]) -> None:
+        written = {key_of(row) for row in self.rows()}
+        rows = [
+            {**unanswered(cell, one.question, one.status, one.why), **self.stamp}
+            for one in refused
+            for cell in self.options.cells
+            if (cell, one.question.id) not in written
+        ]
+        with closing(RowFile(self.options.output)) as file:
+            file.append(rows)
+
+
+@contextmanager
+def _ended_together(trainer: lightning.Trainer) -> Iterator[None]:
+    """Processes that Lightning launched do not outlive an error in the first one."""
+    try:
+        yield
+    except SystemExit as error:  # what Lightning makes of Ctrl-C
+        raise KeyboardInterrupt from error
+    except BaseException:
+        if trainer.strategy.launcher is not None:
+            trainer.strategy.launcher.kill(signal.SIGKILL)  # written rows are safe
+        raise
+
+
+def _seconds(path: Path) -> float:
+    return probe_video(path).duration

@@ -11,6 +11,8 @@ from typing import Any
 from ..benchmarks.question import Benchmark
 from ..benchmarks.scores import AND
 from .accuracy import GroupedAccuracy
+from .folder import config_hash
+from .options import EvaluateOptions
 from .paired import paired_difference
 from .rows import Row
 
@@ -22,6 +24,31 @@ COSTS = (
 CLOSENESS = ("agreement", "kl_to_full")
 
 Summary = dict[str, dict[str, Any]]
+Outcome = dict[str, Any]
+
+
+def outcome(rows: Sequence[Row], options: EvaluateOptions, questions: int) -> Outcome:
+    """What `summary.json` holds.
+
+    Besides `cells` (see `summarise`): `questions` of the benchmark, `owed` rows that are not there
+    yet, `passes` over videos and questions answered by one that another needs anyway (`shared`),
+    names of `missing` videos and the reason for each `unreadable` one, the `commits` rows come
+    from.
+    """
+    streams = {row["question"]: row["pass"] for row in rows if "pass" in row}
+    passes = len(set(streams.values()))
+    return {
+        "benchmark": options.benchmark.name,
+        "config": config_hash(options.identity),
+        "commits": sorted({str(row["commit"]) for row in rows}),
+        "questions": questions,
+        "owed": questions * len(options.cells) - len(rows),
+        "passes": passes,
+        "shared": len(streams) - passes,
+        "missing": sorted({row["video"] for row in rows if row["status"] == "missing"}),
+        "unreadable": {row["video"]: row["why"] for row in rows if row["status"] == "unreadable"},
+        "cells": summarise(rows, options.benchmark, list(options.cells), options.reference),
+    }
 
 
 def summarise(
@@ -76,9 +103,7 @@ def accuracies(rows: Iterable[Row], group: str) -> dict[str, float]:
     return {name: round(float(share), 4) for name, share in metric.compute().items()}
 
 
-def _over(
-    rows: Iterable[Row], name: str, average: Callable[[list[float]], float]
-) -> float | None:
+def _over(rows: Iterable[Row], name: str, average: Callable[[list[float]], float]) -> float | None:
     values = [row[name] for row in rows if row.get(name) is not None]
     return float(average(values)) if values else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +17,24 @@ from .rows import Row, RowFile
 class RowWriter(Callback):
     """Appends the rows of each pass to this process's file.
 
-    Running accuracy per cell is logged by the first process, over the rows from before and its own
-    share of this run's; the step is their number.
+    Running accuracy per cell is logged by the first process, over its own share of this run and
+    what was counted before; the step is the number of rows.
 
     Args:
         folder: of the run.
         cells: names of all.
-        before: rows from earlier.
     """
 
-    def __init__(self, folder: Path, cells: Sequence[str], before: Sequence[Row]) -> None:
+    def __init__(self, folder: Path, cells: Collection[str]) -> None:
         self.folder, self.cells = folder, list(cells)
         self.rows = 0
-        self.accuracy = GroupedAccuracy(cells, sync_on_compute=False)
-        self._count(before)
+        self.accuracy = GroupedAccuracy(self.cells, sync_on_compute=False)
+
+    def count(self, rows: Iterable[Row]) -> None:
+        """Let rows enter the running accuracy."""
+        for row in rows:
+            self.rows += 1
+            self.accuracy.update([row["correct"]], [row["cell"]])
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         del pl_module
@@ -51,7 +55,7 @@ class RowWriter(Callback):
     ) -> None:
         del pl_module, batch, batch_idx, dataloader_idx
         self.file.append(outputs)
-        self._count(outputs)
+        self.count(outputs)
         found = self.accuracy.compute()
         running = {f"accuracy/{cell}": float(found[cell]) for cell in self.cells if cell in found}
         for logger in trainer.loggers:
@@ -60,7 +64,3 @@ class RowWriter(Callback):
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         del trainer, pl_module
         self.file.close()
-
-    def _count(self, rows: Sequence[Row]) -> None:
-        self.rows += len(rows)
-        self.accuracy.update((row["correct"] for row in rows), (row["cell"] for row in rows))

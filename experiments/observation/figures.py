@@ -16,16 +16,19 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 SHARE = "share of attention mass"
+MEAN: dict[str, Any] = {"color": "black", "linewidth": 2, "linestyle": "--", "marker": "o", "markersize": 4}
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A finished figure: `name` of its files, heading and caption of the page."""
+    """A finished figure: `name` of its files, heading and caption of the page; `level` of the mass
+    it shows, None where it is drawn once."""
 
     name: str
     heading: str
     caption: str
     figure: Figure
+    level: str | None = None
 
 
 def figures_of(tables: Tables) -> list[Drawn]:
@@ -38,7 +41,7 @@ def figures_of(tables: Tables) -> list[Drawn]:
             rows = tables.rows[tables.rows["level"] == level]
             recency = tables.recency[tables.recency["level"] == level]
             drawn += [
-                Drawn(f"{name}_{level}", heading + words, caption, draw(table))
+                Drawn(f"{name}_{level}", heading + words, caption, draw(table), level)
                 for name, heading, caption, draw, table in _leveled(rows, recency)
                 if len(table)
             ]
@@ -161,7 +164,7 @@ def _over_time(rows: DataFrame) -> Figure:
         for colour, capacity in zip(_ramp(len(capacities)), capacities, strict=True):
             own = mean[mean["capacity"] == capacity]
             axes.plot(own["frame"] + 1, own[column], color=colour, label=f"B = {capacity:,}")
-        axes.set_xlabel("frame")
+        axes.set_xlabel("frames seen")
         axes.set_title(title)
     return _with_legend(figure)
 
@@ -184,13 +187,13 @@ def _recency(recency: DataFrame) -> Figure:
         _over_capacity(axes, mean["recent_frames"], "recent frames R")
     shares.set_title("mean over layers")
     figure.legend(*shares.get_legend_handles_labels(), loc="outside upper left", ncols=3, frameon=False)
-    return _with_depth(figure, recency)
+    return _with_depth(figure, recency, gap)
 
 
 def _where_mass_goes(tables: Tables) -> Drawn:
     from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     figure = Figure(figsize=(9.6, 4.4), layout="constrained")
     bars, heat = figure.subplots(1, 2, sharey=True, width_ratios=(1, 1.35))
@@ -204,10 +207,10 @@ def _where_mass_goes(tables: Tables) -> Drawn:
         bars.barh(layers, table[part], left=left, height=0.85, color=colour, label=part)
         left = left + table[part]
     bars.set_xlim(0, 1)
-    bars.set_xlabel(f"{SHARE} (all of it = 1)")
+    bars.set_xlabel(SHARE)
     bars.set_ylabel("layer")
     bars.yaxis.set_major_locator(MaxNLocator(integer=True))
-    bars.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=5, frameon=False, fontsize=8.5)
+    figure.legend(loc="outside upper left", ncols=5, frameon=False)
     distance = means(tables.distances, ["layer", "distance"])
     image = distance.pivot(index="layer", columns="distance", values="share")
     positive = distance["share"][distance["share"] > 0]
@@ -223,7 +226,11 @@ def _where_mass_goes(tables: Tables) -> Drawn:
     heat.set_xlabel("distance of the frame looked at (0: itself)")
     heat.xaxis.set_major_locator(MaxNLocator(integer=True))
     heat.set_title("by distance, without the first frame")
-    figure.colorbar(shown, ax=heat, label=SHARE, pad=0.02)
+    bars.set_title("by part of the stream")
+    colours = figure.colorbar(shown, ax=heat, label=SHARE, pad=0.02)
+    for axis in (colours.ax.yaxis, bars.xaxis):
+        axis.set_major_formatter(PercentFormatter(1.0, decimals=None))
+    colours.ax.yaxis.set_minor_formatter(PercentFormatter(1.0, decimals=None))
     return Drawn(
         "where_mass_goes",
         "Where the mass goes",
@@ -258,7 +265,7 @@ def _by_depth(
         own = per_layer[per_layer["layer"] == layer]
         axes.plot(own[over], own[column], color=colour, linewidth=1.2)
     mean = means(table, [over])
-    axes.plot(mean[over], mean[column], color="black", linewidth=2.4, linestyle="--", marker="o")
+    axes.plot(mean[over], mean[column], **MEAN)
     axes.set_title(title)
     _over_capacity(axes, mean[over])
 
@@ -281,8 +288,8 @@ def _ramp(count: int) -> list[Any]:
     return [colormaps["viridis"](0.9 * place / max(count - 1, 1)) for place in range(count)]
 
 
-def _with_depth(figure: Figure, table: DataFrame) -> Figure:
-    """The scale of depth, and the mean, beside all panels."""
+def _with_depth(figure: Figure, table: DataFrame, explained: Axes | None = None) -> Figure:
+    """The scale of depth beside all panels, and the mean explained in one, by default the first."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LinearSegmentedColormap, Normalize
     from matplotlib.lines import Line2D
@@ -294,8 +301,8 @@ def _with_depth(figure: Figure, table: DataFrame) -> Figure:
     bar = figure.colorbar(scale, ax=figure.axes, label="layer (0: next to the input)", pad=0.02)
     bar.locator = MaxNLocator(integer=True)
     bar.update_ticks()
-    mean = Line2D([], [], color="black", linewidth=2.4, linestyle="--", marker="o")
-    figure.axes[0].legend([mean], ["mean over layers"], loc="best", frameon=False)
+    mean = Line2D([], [], **MEAN)
+    (explained or figure.axes[0]).legend([mean], ["mean over layers"], loc="best", frameon=False)
     return figure
 
 

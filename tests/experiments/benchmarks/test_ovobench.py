@@ -175,7 +175,13 @@ def test_parquet_configs_hold_the_same_questions(
     rows = [{name: item.get(name) for name in names} for item in items[3:]]
     for row in rows:
         row["test_info"] = [
-            {"count": None, "step": None, "type": None, **probe, "realtime": float(probe["realtime"])}
+            {
+                "count": None,
+                "step": None,
+                "type": None,
+                **probe,
+                "realtime": float(probe["realtime"]),
+            }
             for probe in row["test_info"]
         ]
     write_parquet("forward/test-00000-of-00001.parquet", rows)

@@ -1,0 +1,118 @@
+"""The page of patches still held: pictures of the frames, a slider over time, a timeline."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .held import NEVER_ENTERED, FramePatches
+from .page import definitions
+
+MOST_FRAMES = 64
+MOST_STEPS = 250  # so that a byte tells the last of them, and two more things
+MOST_BYTES = 8 << 20  # of a page's table of tokens; frames are thinned to fit
+NEVER_ENTERED_BYTE = 255
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """At most `most` numbers below `count`, evenly spaced, with the first and the last."""
+    if count <= most:
+        return list(range(count))
+    if most == 1:
+        return [count - 1]
+    return [round(place * (count - 1) / (most - 1)) for place in range(most)]
+
+
+def held_page(
+    name: str, memory: str, frames: Sequence[FramePatches], per_patch: int, settings: Mapping[str, Any]
+) -> str:
+    """The page, with nothing to load from elsewhere.
+
+    Args:
+        name: of the video.
+        memory: as people write it.
+        frames: all of the video.
+        per_patch: raw frames that share a picture and its tokens.
+        settings: shown at the end.
+    """
+    shown, steps = shown_frames(frames), evenly(len(frames), MOST_STEPS)
+    content = json.dumps(page_data(frames, shown, steps), separators=(",", ":"))
+    template = Template((Path(__file__).parent / "held.html").read_text("utf-8"))
+    return template.substitute(
+        title=escape(f"Patches still held: {name}"),
+        memory=escape(memory),
+        notes=escape(_notes(frames, shown, steps, per_patch)),
+        settings=definitions(settings),
+        data=content.replace("</", "<\\/"),
+    )
+
+
+def shown_frames(frames: Sequence[FramePatches]) -> list[int]:
+    """Which frames a page has room for."""
+    layers, heads, largest = max((frame.last.shape for frame in frames), key=lambda s: s[-1])
+    room = MOST_BYTES // max(1, layers * heads * largest)
+    return evenly(len(frames), max(1, min(MOST_FRAMES, room)))
+
+
+def page_data(
+    frames: Sequence[FramePatches], shown: Sequence[int], steps: Sequence[int]
+) -> dict[str, Any]:
+    """What the page's script reads; numbers of frames and steps count from 0."""
+    chosen = [frames[number] for number in shown]
+    counts = [frame.rows * frame.columns for frame in chosen]
+    layers, heads = chosen[0].last.shape[:2]
+    table = as_bytes(torch.cat([frame.last for frame in chosen], -1), steps)
+    return {
+        "layers": layers,
+        "heads": heads,
+        "tokens": sum(counts),
+        "passed": len(frames),
+        "steps": [{"step": step, "seconds": frames[step].picture.seconds} for step in steps],
+        "frames": [
+            {
+                "number": number + 1,
+                "step": number,
+                "seconds": frame.picture.seconds,
+                "rows": frame.rows,
+                "columns": frame.columns,
+                "start": sum(counts[:place]),
+                "width": frame.picture.pixels.shape[1],
+                "height": frame.picture.pixels.shape[0],
+                "picture": frame.picture.data_url,
+            }
+            for place, (number, frame) in enumerate(zip(shown, chosen, strict=True))
+        ],
+        "last": b64encode(table.contiguous().numpy().tobytes()).decode("ascii"),
+    }
+
+
+def as_bytes(last: Tensor, steps: Sequence[int]) -> Tensor:
+    """uint8: after how many of the steps a token was held for the last time, counted from 1.
+
+    Args:
+        last: `FramePatches.last`.
+        steps: those of the slider, ascending.
+    """
+    places = torch.searchsorted(torch.tensor(steps), last.long(), right=True)
+    return places.masked_fill(last == NEVER_ENTERED, NEVER_ENTERED_BYTE).to(torch.uint8)
+
+
+def _notes(
+    frames: Sequence[FramePatches], shown: Sequence[int], steps: Sequence[int], per_patch: int
+) -> str:
+    notes = []
+    if per_patch > 1:
+        notes.append(f"Each picture is the first of {per_patch} frames that share their tokens.")
+    if len(shown) < len(frames):
+        notes.append(f"{len(shown)} of {len(frames)} are shown, evenly over the video.")
+    if len(steps) < len(frames):
+        notes.append(f"The slider stops at {len(steps)} of {len(frames)} steps.")
+    return " ".join(notes)

@@ -1,0 +1,164 @@
+"""The page of evidence: tables, figures, settings; one file that loads nothing."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+from ..ask import printable
+from .figures import Drawn
+from .tables import Tables, means, when_full
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+Groups = Mapping[str, Mapping[str, str]]  # heads of groups of columns; columns and their heads
+
+STATES = {"": "oracle", "_past": "oracle, past", "_rolled": "rolled", "_rolled_past": "rolled, past"}
+MEASURES = ("weighted_recall", "recall", "retention", "churn")
+
+
+def evidence_page(
+    title: str,
+    tables: Tables,
+    figures: Sequence[Drawn],
+    links: Mapping[str, str],
+    settings: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    note: str = "",
+) -> str:
+    """The whole page.
+
+    Args:
+        links: page of held patches by video.
+        note: a warning for readers, shown on top.
+    """
+    template = Template((Path(__file__).parent / "observe.html").read_text("utf-8"))
+    return template.substitute(
+        title=escape(title),
+        note=f'<p class="note">{escape(note)}</p>' if note else "",
+        videos=_videos(tables, links),
+        layer=_level(tables, figures, "layer"),
+        shared="\n".join(_figure(drawn) for drawn in figures if drawn.level is None),
+        head=_level(tables, figures, "head"),
+        settings=definitions(settings),
+        environment=definitions(environment),
+    )
+
+
+def definitions(values: Mapping[str, Any]) -> str:
+    """Names and values as a list of definitions."""
+    shown = ((escape(str(name)), escape(printable(str(value)))) for name, value in values.items())
+    return "<dl>" + "\n".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in shown) + "</dl>"
+
+
+def svg(drawn: Drawn) -> str:
+    """The figure as SVG that can stand in a page beside others, always the same."""
+    from matplotlib import rc_context
+
+    text = io.StringIO()
+    with rc_context({"svg.hashsalt": drawn.name}):
+        drawn.figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()
+
+
+def _level(tables: Tables, figures: Sequence[Drawn], level: str) -> str:
+    rows = tables.rows[tables.rows["level"] == level]
+    recency = tables.recency[tables.recency["level"] == level]
+    parts = [
+        "<h3>All frames</h3>",
+        _capacities(rows, f"all-{level}"),
+        "<h3>Frames with more history than the capacity</h3>",
+        _capacities(when_full(rows), f"full-{level}"),
+        "<h3>Beside the last R frames</h3>",
+        _recency(recency, f"recency-{level}"),
+        *(_figure(drawn) for drawn in figures if drawn.level == level),
+    ]
+    return "\n".join(parts)
+
+
+def _capacities(rows: DataFrame, name: str) -> str:
+    if not len(rows):
+        return '<p class="small">There are none.</p>'
+    states = {
+        measure.replace("_", " "): {measure + suffix: head for suffix, head in STATES.items()}
+        for measure in MEASURES
+    }
+    captured = {"captured": "best", "captured_rolled": "rolled"}
+    groups = {"": {"capacity": "B"}, "captured mass": captured, **states}
+    return _table(means(rows, ["capacity"]), groups, name)
+
+
+def _recency(recency: DataFrame, name: str) -> str:
+    if not len(recency):
+        return '<p class="small">There are none.</p>'
+    captured = {
+        "captured_recent": "last R frames",
+        "captured_recent_sinks": "and first 4 tokens",
+        "captured_best": "as many best tokens",
+        "gap": "best minus last",
+    }
+    groups = {"": {"recent_frames": "R"}, "captured mass": captured}
+    return _table(means(recency, ["recent_frames"]), groups, name)
+
+
+def _table(rows: DataFrame, groups: Groups, name: str) -> str:
+    top = [
+        f'<th colspan="{len(columns)}" class="group">{escape(head)}</th>'
+        for head, columns in groups.items()
+    ]
+    heads, cells = [], {}
+    for columns in groups.values():
+        for place, (column, head) in enumerate(columns.items()):
+            kind = ' class="first"' if place == 0 else ""
+            heads.append(f"<th{kind}>{escape(head)}</th>")
+            cells[column] = kind
+    lines = [
+        "".join(f"<td{kind}>{_number(row[column])}</td>" for column, kind in cells.items())
+        for row in rows.to_dict("records")
+    ]
+    body = "\n".join(f"<tr>{line}</tr>" for line in lines)
+    return (
+        f'<div class="scroll"><table id="{name}">\n<thead><tr>{"".join(top)}</tr>'
+        f"<tr>{''.join(heads)}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>"
+    )
+
+
+def _number(value: float) -> str:
+    if isinstance(value, int) or value.is_integer() and value > 1:
+        return f"{value:,.0f}"
+    return "–" if math.isnan(value) else f"{value:.2f}"
+
+
+def _videos(tables: Tables, links: Mapping[str, str]) -> str:
+    lines = []
+    for video in tables.videos.to_dict("records"):
+        name = str(video["video"])
+        left_out = tables.left_out.get(name, [])
+        dropped = ", ".join(f"{capacity:,}" for capacity in left_out) or "none"
+        lines.append(
+            f'<tr><td class="text">{escape(name)}</td><td>{video["frames"]:,}</td>'
+            f"<td>{video['steps']:,}</td><td>{video['tokens']:,}</td><td>{dropped}</td>"
+            f'<td class="text"><a href="{escape(links[name], quote=True)}">patches held</a></td></tr>'
+        )
+    heads = ("frames", "steps", "tokens", "capacities left out: they hold it all", "")
+    head = '<th class="text">video</th>' + "".join(f"<th>{text}</th>" for text in heads)
+    return (
+        f'<div class="scroll"><table id="videos"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
+def _figure(drawn: Drawn) -> str:
+    label, picture = escape(drawn.heading, quote=True), svg(drawn)
+    picture = picture[picture.index("<svg") :]
+    return (
+        f'<h2>{label}</h2>\n<figure id="{drawn.name}"><div role="img" aria-label="{label}">'
+        f"{picture}</div>\n<figcaption>{escape(drawn.caption)}</figcaption></figure>"
+    )

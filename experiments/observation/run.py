@@ -1,0 +1,136 @@
+"""`crossframe observe`: evidence on some videos, and what a memory holds of them, into a folder."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from ...framework import CrossFrameMemory, VideoModel
+from ..environment import environment
+from ..frames import VideoFrames
+from ..options import StreamOptions
+from .contact_sheet import contact_sheet
+from .figures import Drawn, figures_of
+from .held_page import held_page
+from .options import ObserveOptions
+from .page import evidence_page, svg
+from .stream import Observed, observe_video
+from .tables import Tables, means, tables_of, when_full
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+DOTS_PER_INCH = 160
+
+
+def open_videos(options: ObserveOptions) -> list[VideoFrames]:
+    """The frames of every video, still to be decoded.
+
+    Raises:
+        VideoError: for a file that is missing or no video.
+    """
+    stream = StreamOptions(fps=None, max_frames=options.frames)
+    return [VideoFrames(video, stream) for video in options.videos]
+
+
+def observe(
+    model: VideoModel,
+    videos: Sequence[VideoFrames],
+    memory: CrossFrameMemory,
+    options: ObserveOptions,
+    settings: Mapping[str, Any],
+    console: Console,
+    note: str = "",
+) -> Path:
+    """Measure, draw and write everything; the path of the page of evidence.
+
+    Args:
+        memory: the one whose patches are pictured; evidence is always that of full attention.
+        settings: everything the run was asked to do, as shown on the pages.
+        note: a warning for readers.
+
+    Raises:
+        ValueError: for a video too short, or capacities that all hold the whole video.
+    """
+    observed = [observe_video(model, frames, memory, options, console) for frames in videos]
+    tables, folder = tables_of(observed), Path(options.output)
+    for name, left_out in tables.left_out.items():
+        numbers = ", ".join(f"{capacity:,}" for capacity in left_out)
+        say = f"{name}: capacities {numbers} hold the whole video and are left out"
+        console.print(say, markup=False, highlight=False, soft_wrap=True)
+    _write_tables(folder, tables)
+    links = {video.name: _write_held(folder, video, model, memory, settings) for video in observed}
+    figures = figures_of(tables)
+    _write_figures(folder / "figures", figures)
+    stamp = environment(model)
+    _write_summary(folder / "summary.json", tables, settings, stamp, note)
+    title = "Evidence of " + ", ".join(video.name for video in observed[:3])
+    title += f" and {len(observed) - 3} more" if len(observed) > 3 else ""
+    page = folder / "observe.html"
+    page.write_text(
+        evidence_page(title, tables, figures, links, settings, stamp, note), "utf-8"
+    )
+    return page
+
+
+def _write_tables(folder: Path, tables: Tables) -> None:
+    for name in ("rows", "recency", "parts", "distances"):
+        getattr(tables, name).to_parquet(folder / f"{name}.parquet", index=False)
+    means(tables.rows, ["level", "capacity"]).to_csv(folder / "means.csv", index=False)
+
+
+def _write_held(
+    folder: Path,
+    video: Observed,
+    model: VideoModel,
+    memory: CrossFrameMemory,
+    settings: Mapping[str, Any],
+) -> str:
+    """Page and contact sheet of one video; the page's name."""
+    page, spec = f"held-{video.name}.html", repr(memory)
+    text = held_page(video.name, spec, video.held, model.frames_per_patch, settings)
+    (folder / page).write_text(text, "utf-8")
+    sheet = contact_sheet(video.held, f"{video.name}: patches that {spec} still holds")
+    sheet.savefig(folder / f"held-{video.name}.png", dpi=DOTS_PER_INCH)
+    return page
+
+
+def _write_figures(folder: Path, figures: Sequence[Drawn]) -> None:
+    folder.mkdir(exist_ok=True)
+    for drawn in figures:
+        (folder / f"{drawn.name}.svg").write_text(svg(drawn), "utf-8")
+        drawn.figure.savefig(folder / f"{drawn.name}.png", dpi=DOTS_PER_INCH)
+
+
+def _write_summary(
+    path: Path, tables: Tables, settings: Mapping[str, Any], stamp: Mapping[str, Any], note: str
+) -> None:
+    """Means as the paper's tables have them; what is not a finite number becomes null."""
+    content = {
+        "note": note,
+        "settings": dict(settings),
+        "environment": dict(stamp),
+        "videos": _records(tables.videos),
+        "capacities_left_out": tables.left_out,
+        "means": _records(means(tables.rows, ["level", "capacity"])),
+        "means_when_full": _records(means(when_full(tables.rows), ["level", "capacity"])),
+        "recency": _records(means(tables.recency, ["level", "recent_frames"])),
+        "parts": _records(means(tables.parts, ["part"])),
+    }
+    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", "utf-8")
+
+
+def _records(table: DataFrame) -> list[dict[str, Any]]:
+    return [
+        {str(name): _finite(value) for name, value in row.items()}
+        for row in table.to_dict("records")
+    ]
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
