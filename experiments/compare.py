@@ -56,6 +56,16 @@ class Choices:
     archives: Mapping[str, Archive] = field(default_factory=lambda: {"plain": PlainArchive()})
     last_frames: int | None = None
 
+    def session(
+        self, stream: StreamOptions, model: VideoModel, memory: str, archive: str
+    ) -> VideoSession:
+        """A session for one pair; readers that cannot work with the archive show here."""
+        made = [
+            stream.session(model, self.memories[memory], self.archives[archive], reader)
+            for reader in self.readers.values()
+        ]
+        return made[0]
+
 
 @dataclass(frozen=True, eq=False)
 class Run:
@@ -264,8 +274,10 @@ def archive_error(session: VideoSession, full: VideoSession) -> float:
     """How far archived keys and values are from full attention's: relative Frobenius error.
 
     Mean over layers and over keys and values, of the tokens that entered the decoder. The first
-    layer's are always equal, since nothing was attended to before it.
+    layer's are always equal, since nothing was attended to before it. Nan without an archive.
     """
+    if not session.archive.codec.keeps:
+        return nan
     errors = []
     for layer in range(session.model.spec.num_layers):
         ours = LayerArchive(session.archive, layer).slots()

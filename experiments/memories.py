@@ -89,6 +89,7 @@ def known_archives() -> dict[str, type[Archive]]:
         "disk": framework.DiskArchive,
         "int8": framework.Int8Archive,
         "int4": framework.Int4Archive,
+        "none": framework.NoArchive,
     }
 
 

@@ -26,7 +26,7 @@ SECTIONS = {
     "Cost per question": "Cost per question",
     "Bytes held": "Bytes held",
 }
-ARCHIVES = ("PlainArchive", "CPUArchive", "DiskArchive", "Int8Archive", "Int4Archive")
+ARCHIVES = ("PlainArchive", "CPUArchive", "DiskArchive", "Int8Archive", "Int4Archive", "NoArchive")
 _HEADING = re.compile(r"^([A-Z][A-Za-z0-9' ]{2,48}):(?:\s|$)")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..framework import Archive, CrossFrameMemory, VideoModel, VideoSession
+from ..framework import Archive, CrossFrameMemory, Reader, VideoModel, VideoSession
 from ..models import load_model
 
 
@@ -62,13 +62,18 @@ class StreamOptions:
     max_new_tokens: int = 256
 
     def session(
-        self, model: VideoModel, memory: CrossFrameMemory, archive: Archive | None = None
+        self,
+        model: VideoModel,
+        memory: CrossFrameMemory,
+        archive: Archive | None = None,
+        reader: Reader | None = None,
     ) -> VideoSession:
         """A new session with these options."""
         return VideoSession(
             model,
             memory,
             archive=archive,
+            reader=reader,
             frames_per_step=self.frames_per_step,
             max_tokens=self.max_tokens,
             attention=self.attention,

@@ -2,6 +2,7 @@
 
 from .answer import Answer as Answer
 from .archive import Archive as Archive
+from .archive import NoArchive as NoArchive
 from .archive import PlainArchive as PlainArchive
 from .archive import WrappedArchive as WrappedArchive
 from .cost import DecoderSpec as DecoderSpec

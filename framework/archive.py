@@ -19,9 +19,11 @@ class Archive(ABC):
 
     Attributes:
         lossy: unpacking does not give back exactly what was packed.
+        keeps: False if nothing is stored at all.
     """
 
     lossy: bool = False
+    keeps: bool = True
 
     @abstractmethod
     def pack(self, keys: Tensor, values: Tensor) -> Mapping[str, Tensor]:
@@ -90,3 +92,23 @@ class WrappedArchive(Archive):
 
     def room(self, example: Tensor, shape: Sequence[int]) -> Tensor:
         return self.inner.room(example, shape)
+
+
+@dataclass(frozen=True)
+class NoArchive(Archive):
+    """Nothing is kept: with `ReadCarried`, a stream of constant memory from end to end.
+
+    What the memory evicts is gone, and a question can read only what it carries.
+
+    Bytes held: none.
+    """
+
+    keeps = False
+
+    def pack(self, keys: Tensor, values: Tensor) -> Mapping[str, Tensor]:
+        del keys, values
+        return {}
+
+    def unpack(self, packed: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        del packed
+        raise ValueError("NoArchive keeps nothing that could be unpacked")

@@ -15,7 +15,12 @@ class Reader(ABC):
     """A rule for what an answer attends to: a frozen dataclass of settings, without tensors.
 
     `framework.testing.check_reader` holds one to its laws.
+
+    Attributes:
+        needs_archive: False for a reader of nothing but what the memory carries.
     """
+
+    needs_archive: bool = True
 
     @abstractmethod
     def read(self, queries: Tensor, archive: LayerArchive, carried: Slots) -> Slots:

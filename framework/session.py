@@ -60,7 +60,7 @@ class VideoSession:
         max_tokens: int | None = None,
         attention: str = "auto",
     ) -> None:
-        verify.check_settings(in_frame, frames_per_step, max_tokens)
+        verify.check_settings(in_frame, frames_per_step, max_tokens, archive, reader)
         self.model, self.memory, self.reader = model, memory, reader or ReadAll()
         self.in_frame, self.frames_per_step = in_frame, frames_per_step
         self.max_tokens = max_tokens or model.trained_tokens
@@ -213,8 +213,7 @@ class VideoSession:
 
     @property
     def _batch(self) -> int:
-        first = self._archive.columns.get("index")
-        return 1 if first is None else first.view().shape[0]
+        return self._state.batch or 1
 
     def _pass_pending(self, least: int) -> None:
         """Let waiting images pass while at least `least` of them are left."""
@@ -232,7 +231,7 @@ class VideoSession:
     def _step(self, frames: Sequence[FrameTokens], encode: Timer | None = None) -> None:
         """The one decoder step: some frames through all layers, then the memory's update."""
         timer = Timer(self.model.device)
-        batch = self._batch if self._archive.columns else frames[0].batch
+        batch = self._state.batch or frames[0].batch
         verify.check_frames(frames, self.cursor, batch, self.model, self._checks)
         self._state, entering = admit_frames(frames, self.memory, self._state)
         joined = entering.tokens

@@ -43,6 +43,14 @@ class StreamState:
     pending: tuple[PendingFrame, ...] = ()
     largest_frame: int = 0
 
+    @property
+    def batch(self) -> int | None:
+        """Videos of the stream; None before the first push."""
+        if not self.layers:
+            return None
+        first = self.layers[0]
+        return (first.valid if isinstance(first, PackedSlots) else first.keys).shape[0]
+
     def carried(self, model: VideoModel, batch: int) -> list[Slots]:
         """The carried slots of every layer; empty ones before the first push."""
         if self.layers:

@@ -42,6 +42,8 @@ class ArchiveStorage:
 
     def append_columns(self, columns: Mapping[str, Tensor], stats: Mapping[str, Tensor]) -> None:
         """Append one step's columns; a stat not seen before is 0 for earlier tokens."""
+        if not self.codec.keeps:
+            return
         before = self.num_tokens
         new = {**columns, **{_STAT + name: value for name, value in stats.items()}}
         like = columns["index"]
@@ -120,6 +122,7 @@ class LayerArchive:
     @property
     def frames(self) -> Tensor:
         """[tokens] int64, the frame number of every archived token; -1 is the prompt."""
+        self._require_kept()
         return self._storage.columns["frame"].view()[0]
 
     def slots(
@@ -139,8 +142,10 @@ class LayerArchive:
                 numbers [n].
 
         Raises:
-            ValueError: for both at once, or for a range that leaves the archive or has a step.
+            ValueError: for both at once, for a range that leaves the archive or has a step, or if
+                the session keeps no archive.
         """
+        self._require_kept()
         rows = self._rows(frames, tokens)
 
         def pick(value: Tensor, dim: int) -> Tensor:
@@ -152,6 +157,13 @@ class LayerArchive:
         packed = {n: pick(g.view(), 2) for n, g in storage.layers[self.layer].items()}
         columns = {n: pick(g.view(), -1) for n, g in storage.columns.items()}
         return self._assemble(packed, columns)
+
+    def _require_kept(self) -> None:
+        if not self._storage.codec.keeps:
+            raise ValueError(
+                f"{type(self._storage.codec).__name__} keeps nothing of the frames: read what the "
+                "memory carries (ReadCarried), or open the session with another archive"
+            )
 
     def _rows(
         self, frames: Collection[int] | Tensor | None, tokens: range | Tensor | None

@@ -7,17 +7,24 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from .archive import Archive
 from .checks import DeferredChecks
 from .frame_tokens import Cursor, FrameTokens, advance
 from .memory import CrossFrameMemory, require_count
 from .model import VideoModel
 from .placement import span
-from .reader import Reader
+from .reader import ReadAll, Reader
 from .slots import Slots
 from .state import StreamState
 
 
-def check_settings(in_frame: str, frames_per_step: int, max_tokens: int | None) -> None:
+def check_settings(
+    in_frame: str,
+    frames_per_step: int,
+    max_tokens: int | None,
+    archive: Archive | None,
+    reader: Reader | None,
+) -> None:
     """Refuse session settings that cannot work.
 
     Raises:
@@ -27,6 +34,12 @@ def check_settings(in_frame: str, frames_per_step: int, max_tokens: int | None) 
         raise ValueError(f'in_frame must be "causal" or "bidirectional", got {in_frame!r}')
     require_count("VideoSession", "frames_per_step", frames_per_step, least=1, unbounded=False)
     require_count("VideoSession", "max_tokens", max_tokens, least=1)
+    reader = reader or ReadAll()
+    if archive is not None and not archive.keeps and reader.needs_archive:
+        raise ValueError(
+            f"{type(archive).__name__} keeps nothing that {type(reader).__name__} could read: give "
+            "a reader of what the memory carries (ReadCarried)"
+        )
 
 
 def check_frames(

@@ -197,9 +197,9 @@ def share_out(total: int, points: tuple[float, ...], count: int) -> tuple[int, .
 
 
 def _along(points: Sequence[float], count: int) -> list[float]:
-    """`count` numbers evenly along the line through the points; a lone one is in the middle."""
+    """`count` numbers evenly along the line through the points, from its first to its last."""
     last = len(points) - 1
-    places = [n * last / (count - 1) for n in range(count)] if count > 1 else [last / 2]
+    places = [n * last / max(count - 1, 1) for n in range(count)]
 
     def at(place: float) -> float:
         before = int(place)

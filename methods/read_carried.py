@@ -23,8 +23,11 @@ class ReadCarried(Reader):
         ValueError: at a question, if the memory carries nothing.
 
     Cost per question: attention over the carried slots; constant under a bounded memory.
-    Bytes read: those of the memory. The session still archives every frame, unread.
+    Bytes read: those of the memory. The session still archives every frame, unread, unless it is
+    opened with `NoArchive`.
     """
+
+    needs_archive = False
 
     def read(self, queries: Tensor, archive: LayerArchive, carried: Slots) -> Slots:
         del queries, archive

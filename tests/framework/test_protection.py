@@ -117,6 +117,22 @@ def test_around_any_other_memory_protection_comes_on_top() -> None:
     assert session.slots(0).state["steps"] == 3
 
 
+def test_on_top_of_a_near_window_protected_slots_stand_far() -> None:
+    @dataclass(frozen=True)
+    class Near(EveryThird):
+        def reach(self, frame_tokens: int) -> int | None:
+            return 2 * frame_tokens
+
+    assert First(Near(), tokens=2).reach(3) is None
+
+    @dataclass(frozen=True)
+    class Placed(Newest):
+        def reach(self, frame_tokens: int) -> int | None:
+            return self.capacity
+
+    assert First(Placed(4), tokens=2).reach(3) == 4
+
+
 def test_memories_that_look_at_all_layers_are_asked_for_all_layers() -> None:
     session = run(First(LastLayerOnly(), tokens=2), 3, 3)
     assert held(session, 0) == [0, 1]
@@ -159,6 +175,13 @@ def test_more_frames_than_a_budget_are_refused_by_the_push_that_brings_them() ->
     with pytest.raises(ValueError, match=r"5 protected slots do not .* of 4 in layer 0 of 2"):
         session.push(frames(3)[0])
     assert held(session) == [0, 1]
+
+
+def test_padding_of_ragged_heads_takes_no_room() -> None:
+    slots = run(FullMemory(), 3, 3).slots(0)
+    ragged = slots.keep(torch.tensor([[True] * 6, [*[False] * 5, True]]))
+    kept = First(Newest(4), tokens=1, frames=1).update(ragged)
+    assert kept.index[0].clamp(min=-1).tolist() == [[0, 1, 2, 5], [-1, -1, -1, 5]]
 
 
 def test_slots_protected_inside_count_too() -> None:
