@@ -9,12 +9,11 @@ import argparse
 import inspect
 import re
 from collections.abc import Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 
 from .. import framework, methods
 from ..framework import Archive, CrossFrameMemory, Reader, WrappedMemory
-from .pages import markdown_table
 
 SECTIONS = {
     "Rule": "Rule",
@@ -25,16 +24,23 @@ SECTIONS = {
     "Cost per frame": "Cost per frame",
     "Cost per question": "Cost per question",
     "Bytes held": "Bytes held",
+    "Bytes read": "Bytes read",
 }
 ARCHIVES = ("PlainArchive", "CPUArchive", "DiskArchive", "Int8Archive", "Int4Archive", "NoArchive")
 _HEADING = re.compile(r"^([A-Z][A-Za-z0-9' ]{2,48}):(?:\s|$)")
 
+_OPEN_HEADINGS = ("Differences from ", "Cost per ")
+# A second heading in one paragraph gets a line of its own.
+_INLINE = re.compile(r"(?<=[.;])\s+(Bytes held|Bytes read|Cost per question):")
+
 
 def pages() -> dict[str, str]:
-    """Every page by its file name, the index among them."""
-    kinds = documented()
-    found = {f"{_file_name(kind)}.md": page(kind) for kind in kinds}
-    return {"README.md": index(kinds), **found}
+    """Every page by its file name, the index among them; a source file has one page."""
+    by_file: dict[str, list[type]] = {}
+    for kind in documented():
+        by_file.setdefault(_file_name(kind), []).append(kind)
+    found = {name: page(*kinds) for name, kinds in by_file.items()}
+    return {"README.md": index(documented()), **found}
 
 
 def documented() -> list[type]:
@@ -47,21 +53,24 @@ def index(kinds: Sequence[type]) -> str:
     """A table per kind of rule."""
     parts = ["# Every rule, from its docstring", "Generated; edit the docstrings instead."]
     for title, chosen in _grouped(kinds).items():
-        rows = [[f"[`{kind.__name__}`]({_file_name(kind)}.md)", _summary(kind)] for kind in chosen]
-        parts += [f"## {title}", markdown_table(["class", "idea"], rows)]
+        rows = [[f"[`{kind.__name__}`]({_file_name(kind)})", _summary(kind)] for kind in chosen]
+        parts += [f"## {title}", _two_columns(rows)]
     return "\n\n".join(parts) + "\n"
 
 
-def page(kind: type) -> str:
-    """One class: its idea, settings and the sections of its docstring."""
+def page(*kinds: type) -> str:
+    """The classes of one source file: idea, settings and the sections of the docstring."""
+    parts = [part for kind in kinds for part in _about(kind)]
+    source = Path(inspect.getfile(kinds[0]))
+    where = f"{source.parent.name}/{source.name}"
+    return "\n\n".join([*parts, f"Source: [`{where}`](../../{where})"]) + "\n"
+
+
+def _about(kind: type) -> list[str]:
     parts = [f"# {kind.__name__}", f"```text\n{_call(kind)}\n```"]
     for heading, text in _parts(inspect.cleandoc(kind.__doc__ or "")):
         parts.append(f"**{SECTIONS.get(heading, heading)}.**{text}" if heading else text)
-    source = Path(inspect.getfile(kind))
-    parts.append(
-        f"Source: [`{source.parent.name}/{source.name}`](../../{source.parent.name}/{source.name})"
-    )
-    return "\n\n".join(parts) + "\n"
+    return parts
 
 
 def _grouped(kinds: Sequence[type]) -> dict[str, list[type]]:
@@ -71,6 +80,11 @@ def _grouped(kinds: Sequence[type]) -> dict[str, list[type]]:
     for kind in kinds:
         groups[_group(kind)].append(kind)
     return {title: chosen for title, chosen in groups.items() if chosen}
+
+
+def _two_columns(rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| class | idea |", "| --- | --- |", *(f"| {name} | {idea} |" for name, idea in rows)]
+    return "\n".join(lines)
 
 
 def _group(kind: type) -> str:
@@ -85,16 +99,19 @@ def _group(kind: type) -> str:
 
 def _call(kind: type) -> str:
     """The constructor with its defaults."""
-    shown = []
-    for setting in fields(kind):
-        default = setting.default
-        if default is not MISSING:
-            shown.append(f"{setting.name}={default!r}")
-        elif setting.default_factory is not MISSING:
-            shown.append(f"{setting.name}={setting.default_factory()!r}")
-        else:
-            shown.append(setting.name)
+    shown = [_setting(kind, setting) for setting in inspect.signature(kind).parameters.values()]
     return f"{kind.__module__.rsplit('.', 1)[0]}.{kind.__name__}({', '.join(shown)})"
+
+
+def _setting(kind: type, setting: inspect.Parameter) -> str:
+    if setting.default is inspect.Parameter.empty:
+        return setting.name
+    default = setting.default
+    if is_dataclass(kind):
+        # The signature shows a factory, not what it makes.
+        made = next(f.default_factory for f in fields(kind) if f.name == setting.name)
+        default = default if made is MISSING else made()
+    return f"{setting.name}={default!r}"
 
 
 def _summary(kind: type) -> str:
@@ -105,14 +122,17 @@ def _summary(kind: type) -> str:
 def _parts(text: str) -> list[tuple[str, str]]:
     """(heading, Markdown) of a docstring; prose before the first heading has none."""
     found: list[tuple[str, list[str]]] = [("", [])]
-    for line in text.splitlines():
+    blank = False
+    for line in _INLINE.sub(r"\n\1:", text).splitlines():
         match = _HEADING.match(line)
-        if match and (match[1] in SECTIONS or match[1].startswith("Differences from ")):
+        listing = found[-1][0] in ("Args", "Raises")
+        if match and (match[1] in SECTIONS or match[1].startswith(_OPEN_HEADINGS)):
             found.append((match[1], [line[match.end() :]]))
-        elif not line and found[-1][1][-1:] == [""]:
-            continue
+        elif blank and listing and line[:1].strip():
+            found.append(("", [line]))  # prose again, behind a list
         else:
             found[-1][1].append(line)
+        blank = not line
     return [(heading, _body(heading, lines)) for heading, lines in found if any(lines)]
 
 
@@ -137,7 +157,7 @@ def _entries(text: str) -> str:
 
 
 def _file_name(kind: type) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", kind.__name__).lower()
+    return f"{Path(inspect.getfile(kind)).stem}.md"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -52,7 +52,13 @@ class Reader(ABC):
 
 @dataclass(frozen=True)
 class ReadAll(Reader):
-    """The whole archive, as in the StateKV paper; without a copy if the archive is plain."""
+    """Read the whole archive, as in the StateKV paper.
+
+    Rule: every archived token, at its position in the stream.
+
+    Cost per question: attention over all tokens of the stream; no copy if the archive is plain.
+    Bytes read: the whole archive, of other archives unpacked for as long as the answer takes.
+    """
 
     def read(self, queries: Tensor, archive: LayerArchive, carried: Slots) -> Slots:
         del queries, carried

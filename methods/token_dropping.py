@@ -39,7 +39,10 @@ class TokenDroppingMemory(WrappedMemory):
             at a push, batch rows that would drop different counts.
 
     Differences from DTD: its relative mode drops over a whole video, this one per frame.
-    Cost per frame falls with the share dropped; the archive holds only tokens that entered.
+
+    Cost per frame: falls with the share dropped.
+    Bytes held: the inner memory's and the previous frame; the archive holds only tokens that
+    entered.
     """
 
     inner: CrossFrameMemory = field(default_factory=FullMemory)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from crossframe import methods
 from crossframe.experiments.method_pages import documented, index, main, page, pages
+from crossframe.framework import CrossFrameMemory, Reader
 from crossframe.methods import StateKVMemory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,9 +44,19 @@ def test_a_page_has_settings_rule_and_cost() -> None:
 
 @pytest.mark.parametrize("kind", documented(), ids=lambda kind: kind.__name__)
 def test_every_rule_tells_what_it_costs(kind: type) -> None:
-    text = kind.__doc__ or ""
-    assert "Cost per" in text
-    assert "Bytes held" in text or "bytes" in text.lower()
+    text = " ".join((kind.__doc__ or "").split())
+    if issubclass(kind, CrossFrameMemory):
+        assert "Cost per frame" in text
+    if issubclass(kind, Reader):
+        assert "Cost per question: " in text
+    else:
+        assert "ytes held" in text
+
+
+def test_links_of_the_index_lead_to_pages() -> None:
+    links = re.findall(r"\]\(([^)]+)\)", index(documented()))
+    assert len(links) == len(documented())
+    assert set(links) <= set(pages())
 
 
 def test_pages_of_removed_classes_are_removed(tmp_path: Path) -> None:
