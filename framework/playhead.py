@@ -6,6 +6,7 @@ from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .key_frames import key_frames_of
 from .video_file import VideoError, packet_end, video_stream
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ class DamageError(Exception):
 class Playhead:
     """The frame on display in an open video, and the one after it. Internal times are in ticks.
 
-    `show` and `remaining` raise `DamageError` instead of the first frame that may be wrong.
+    `show` and `remaining` raise `DamageError` instead of the first frame that may be wrong. Whoever
+    made it closes it, and then the container.
     """
 
     def __init__(self, container: "InputContainer", path: Path) -> None:
@@ -36,6 +38,7 @@ class Playhead:
         self.stream.thread_type = "AUTO"
         if "matroska" in container.format.name:  # reads its index of key frames at the first seek
             container.seek(self.stream.start_time or 0, stream=self.stream)
+        self._key_frames = key_frames_of(container, self.stream, path)
         self._tick = float(self.stream.time_base or 1)
         self._reached, self._good_until = 0.0, math.inf
         self._frames = self._decode()
@@ -44,6 +47,10 @@ class Playhead:
             raise VideoError(f"{path}: holds no frame that can be decoded; copy the file anew")
         self._start, self.shown = self._pts(first), first
         self._next = next(self._frames, None)
+
+    def close(self) -> None:
+        """Close what it opened itself."""
+        self._key_frames.close()
 
     def seconds(self, frame: "VideoFrame") -> float:
         """The frame's presentation time, counted from the first frame."""
@@ -72,28 +79,31 @@ class Playhead:
         self.shown, self._next = following, next(self._frames, None)
 
     def _damage(self) -> DamageError:
-        seconds = (max(self._good_until, self._start) - self._start) * self._tick
+        end = self._good_until if self._good_until < math.inf else self._pts(self.shown)
+        seconds = (max(end, self._start) - self._start) * self._tick
         return DamageError(f"the data are cut off or damaged {seconds:.2f} s after the first frame")
 
     def _jump(self, limit: float) -> None:
         """Seek to the last key frame shown by `limit` if that spares enough decoding."""
-        index, target = self.stream.index_entries, int(limit)
-        where = index.search_timestamp(target)
         frame_ticks = 1 / float(self.stream.average_rate or 25) / self._tick
-        here = self._pts(self._next or self.shown)
-        if where < 0 or index[where].timestamp - here < _SEEK_PAYS_FROM * frame_ticks:
+        enough = self._pts(self._next or self.shown) + _SEEK_PAYS_FROM * frame_ticks
+        if limit < enough:
             return
-        while where >= 0:
+        target = int(limit)
+        key = self._key_frames.last_until(target)
+        if key is None or key < enough:
+            return
+        while key is not None:
             self._container.seek(target, stream=self.stream)
             self._frames = self._decode(from_key=True)
             landed = next(self._frames, None)
             if landed is not None and self._pts(landed) <= limit:
                 self._step(landed)
                 return
-            # The index may hold decoding times: the key frame may come on display after `limit`,
-            # or lie where the data are missing. Then the key frame before it has to do.
-            target = index[where].timestamp - 1
-            where = index.search_timestamp(target)
+            # Key frames may go by decoding times: this one may come on display after `limit`, or
+            # lie where the data are missing. Then the key frame before it has to do.
+            target = key - 1
+            key = self._key_frames.last_until(target)
         raise self._damage()
 
     def _decode(self, *, from_key: bool = False) -> "Iterator[VideoFrame]":
@@ -163,9 +173,9 @@ class Playhead:
 
     def _ends_early(self) -> bool:
         """Whether the file's index, or else its declared duration, promises more data."""
-        index, container = self.stream.index_entries, self._container
-        if len(index) and index[-1].size:
-            return index[-1].pos + index[-1].size > self._path.stat().st_size
+        container = self._container
+        if promised := self._key_frames.promised_bytes():
+            return promised > self._path.stat().st_size
         if "matroska" not in container.format.name:  # others measure their duration by the data
             return False
         return (container.duration or 0) / 1e6 - self._reached > _EARLY_END

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from numbers import Real
@@ -43,8 +44,7 @@ def probe_video(path: str | PathLike[str]) -> VideoInfo:
     A file which does not tell its duration is read through once, without decoding, to measure it.
     """
     path = Path(path)
-    with open_video(path) as container:
-        head = Playhead(container, path)
+    with open_video(path) as container, closing(Playhead(container, path)) as head:
         height, width = _pixels(head.shown).shape[:2]
         rate = head.stream.average_rate or head.stream.guessed_rate
         duration, frames = declared_duration(container, head.stream), head.stream.frames or None
@@ -134,8 +134,7 @@ def _samples(
     path: Path, times: Iterator[float] | None, max_frames: int | None
 ) -> Generator[tuple[Tensor, float], None, None]:
     yielded = 0
-    with open_video(path) as container:
-        head = Playhead(container, path)
+    with open_video(path) as container, closing(Playhead(container, path)) as head:
         # The count of a container is a claim, max_frames a promise: hence the islice.
         frames = head.remaining() if times is None else map(head.show, times)
         try:

@@ -67,12 +67,11 @@ class AdaptiveHeadBudgets(WrappedRankingMemory):
         budget = self.budget(slots.layer, slots.num_layers)
         if budget is None or slots.num_slots <= budget:
             return slots
-        real = real_slots(slots)
-        score = ranked_last(score, ~real)
-        # 0.29 x 100 is 28.999999999999996.
+        score = ranked_last(score, ~real_slots(slots))
+        # 0.58 x 50 is 28.999999999999996.
         own = ranks(score) < int(self.floor * budget + 1e-9)
         total = budget * score.shape[1]
-        return slots.keep(_highest(ranked_first(score, own), slots.index, total) & real)
+        return slots.keep(_highest(ranked_first(score, own), slots.index, total))
 
     @property
     def keeps_highest(self) -> bool:

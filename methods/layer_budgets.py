@@ -28,7 +28,8 @@ class DepthBudgets(WrappedRankingMemory):
     proportions.
 
     The inner memory is asked as if it had been made with that capacity, so that rules which look at
-    their own capacity, and wrappers inside, follow.
+    their own capacity, and wrappers inside, follow. It promises no reach: for streams beyond a
+    session's plan put `ContiguousPositions` outside.
 
     Raises:
         ValueError: if there is no capacity inside to share out, or it is shared out already; at the

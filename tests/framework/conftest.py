@@ -1,5 +1,6 @@
 """Real video files, encoded once a run: `write_video` makes one, `library` keeps the kinds."""
 
+import math
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -34,15 +35,26 @@ def write(
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
-        if rotation:
-            stream.set_display_rotation(rotation)
         for step, tick in enumerate(range(frames) if ticks is None else ticks):
             picture = np.roll(noise, step, axis=1) // 2 + np.uint8(step % 2 * 64)
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts, frame.time_base = tick, Fraction(1, fps)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+    if rotation:
+        turn(path, rotation)
     return path
+
+
+def turn(path: Path, degrees: int) -> None:
+    """Write a rotation into an mp4's track header, which PyAV below 17.1 cannot."""
+    data = bytearray(path.read_bytes())
+    matrix = data.index(b"tkhd") + 44
+    cos, sin = round(math.cos(math.radians(degrees))), round(math.sin(math.radians(degrees)))
+    for place, value in zip((0, 1, 3, 4), (cos, -sin, sin, cos), strict=True):
+        begin = matrix + 4 * place
+        data[begin : begin + 4] = (value * 0x10000).to_bytes(4, signed=True)
+    path.write_bytes(data)
 
 
 def irregular_ticks() -> list[int]:

@@ -87,7 +87,8 @@ def test_the_cover_of_a_song_is_no_video(tmp_path: Path) -> None:
     with av.open(path, "w") as container:
         cover = container.add_stream("mjpeg", rate=1)
         cover.width, cover.height, cover.pix_fmt = 16, 16, "yuvj420p"
-        cover.disposition = Disposition.attached_pic
+        flag: Any = Disposition.attached_pic
+        cover.disposition = flag.value  # PyAV 15 takes no more than the number
         picture = av.VideoFrame(16, 16, "yuvj420p")
         picture.pts = 0
         container.mux(cover.encode(picture))

@@ -13,6 +13,7 @@ from crossframe.framework.costs import held_bytes
 from crossframe.framework.state import slot_tensors
 from crossframe.methods import (
     AdaptiveHeadBudgets,
+    KnormMemory,
     ProtectedSinks,
     RecencyMemory,
     SinksAndRecentMemory,
@@ -20,14 +21,27 @@ from crossframe.methods import (
 )
 
 
-@pytest.mark.parametrize("floor", [0.0, 0.2, 0.5, 0.7, 1.0])
-def test_kept_slots_equal_the_oracle(equals_loops, best, floor) -> None:
+def mass(head) -> list[float]:
+    places = range(len(head.slots))
+    return [sum(row[place] for group in head.weights for row in group) for place in places]
+
+
+def minus_norm(head) -> list[float]:
+    return [-(sum(x * x for x in slot.key) ** 0.5) for slot in head.slots]
+
+
+# Norms are negative scores, below those of zeros: padding must not win by its.
+@pytest.mark.parametrize(
+    ("inner", "floor", "score_of"),
+    [
+        *((StateKVMemory(10), floor, mass) for floor in (0.0, 0.2, 0.5, 0.7, 1.0)),
+        *((KnormMemory(10), floor, minus_norm) for floor in (0.0, 0.5)),
+    ],
+)
+def test_kept_slots_equal_the_oracle(equals_loops, best, inner, floor, score_of) -> None:
     def rule(heads):
         own = {0.0: 0, 0.2: 2, 0.5: 5, 0.7: 7, 1.0: 10}[floor]
-        scores = [
-            [sum(row[p] for group in head.weights for row in group) for p in range(len(head.slots))]
-            for head in heads
-        ]
+        scores = [score_of(head) for head in heads]
         kept = [set(best(score, own)) for score in scores]
         rest = [
             (score, heads[h].slots[place].number, -h, place)
@@ -40,7 +54,7 @@ def test_kept_slots_equal_the_oracle(equals_loops, best, floor) -> None:
             kept[-minus_head].add(place)
         return kept
 
-    equals_loops(AdaptiveHeadBudgets(StateKVMemory(10), floor), rule, ragged=True)
+    equals_loops(AdaptiveHeadBudgets(inner, floor), rule, ragged=True)
 
 
 def test_heads_of_a_floor_of_one_are_all_alike(frames, open_session) -> None:
@@ -53,11 +67,19 @@ def test_heads_of_a_floor_of_one_are_all_alike(frames, open_session) -> None:
     assert even.slots(1).valid is None
 
 
+@dataclass(frozen=True)
+class AllAlike(ScoringMemory):
+    def score(self, slots: Slots) -> Tensor:
+        return torch.zeros_like(slots.index)
+
+
 def test_ties_go_to_the_newer_slot_whatever_head_it_is_in(frames, open_session) -> None:
-    # Token numbers are the same in all heads: the newest of both, and of the last pair the first.
-    session = open_session(AdaptiveHeadBudgets(RecencyMemory(3), floor=0.0))
+    session = open_session(AdaptiveHeadBudgets(AllAlike(3), floor=0.0))
     session.push(frames(4, 4))
     assert session.slots(0).index[0].tolist() == [[5, 6, 7]] * 2
+
+
+def test_protected_slots_are_the_highest_of_all_heads(frames, open_session) -> None:
     three = open_session(AdaptiveHeadBudgets(ProtectedSinks(RecencyMemory(3), tokens=2), floor=0.0))
     three.push(frames(4, 4))
     assert three.slots(0).index[0].tolist() == [[0, 1, 7]] * 2
@@ -83,6 +105,12 @@ def test_memory_is_really_freed(frames, open_session) -> None:
         held, places = held_bytes(slot_tensors(stored)), 2 * 2 * 28
         assert held == 2 * 32 * (2 * 8 * 8 + 3 * 8 + 1) + places
         assert held < 0.6 * held_bytes(slot_tensors(slots))
+
+
+def test_a_share_is_rounded_down_from_what_it_is_in_decimals(frames, open_session) -> None:
+    session = open_session(AdaptiveHeadBudgets(FirstHeadWins(50), floor=0.58))
+    session.push(frames(*[20] * 5))
+    assert (session.slots(0).index >= 0).sum(-1).tolist() == [[71, 29]]
 
 
 def test_nothing_is_dropped_before_the_layer_is_full(frames, open_session) -> None:

@@ -34,8 +34,6 @@ def test_budgets_sum_to_the_capacity_and_follow_the_shares(capacity, shares, num
     exact = []
     for layer in range(num_layers):
         depth = Fraction(layer * (len(shares) - 1), max(num_layers - 1, 1))
-        if num_layers == 1:
-            depth = Fraction(len(shares) - 1, 2)
         below = int(depth)
         above = min(below + 1, len(shares) - 1)
         exact.append(
