@@ -10,6 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from crossframe.framework import CrossFrameMemory, FullMemory
 from crossframe.framework.testing import LAWS, check_law
 from crossframe.methods import (
+    AdaptiveHeadBudgets,
+    ContiguousPositions,
     RecencyMemory,
     SlidingWindowMemory,
     StateKVMemory,
@@ -37,6 +39,11 @@ MEMORIES: list[tuple[CrossFrameMemory, CrossFrameMemory]] = [
     (RecencyMemory(6), RecencyMemory(None)),
     (SlidingWindowMemory(2), SlidingWindowMemory(None)),
     (TokenDroppingMemory(ratio=0.5), TokenDroppingMemory(ratio=0.0)),
+    # Moved positions and ragged heads at once, with each model's own rotation.
+    (
+        ContiguousPositions(AdaptiveHeadBudgets(StateKVMemory(5)), max_reach=64),
+        ContiguousPositions(AdaptiveHeadBudgets(StateKVMemory(None)), max_reach=64),
+    ),
 ]
 ADAPTERS = {
     "internvl3": lambda: InternVL3(
