@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from . import demo
 from .memories import SYNTAX, MemoryDefaults, known_archives, known_memories, known_readers
@@ -39,6 +39,12 @@ def options_from(kind: type[T], values: Mapping[str, Any]) -> T:
 
 def _commands() -> list[tuple[str, str, Callable[[ArgumentParser], None]]]:
     return [
+        (
+            "ablate",
+            "Compare memories over sizes, wrappers, readers and models at equal budgets, into one "
+            "page; run again to go on after a stop.",
+            _add_ablate,
+        ),
         ("ask", "Answer one question about a video, word by word.", _add_ask),
         (
             "compare",
@@ -57,7 +63,21 @@ def _commands() -> list[tuple[str, str, Callable[[ArgumentParser], None]]]:
             "Score memories, readers and archives on a benchmark; run again to go on after a stop.",
             _add_evaluate,
         ),
+        (
+            "observe",
+            "Measure where full attention's mass goes, as the StateKV paper's appendix does, and "
+            "picture which patches a memory still holds.",
+            _add_observe,
+        ),
     ]
+
+
+def _add_ablate(parser: ArgumentParser) -> None:
+    from .ablation.options import AblateOptions
+
+    parser.usage = "crossframe ablate --config FILE [--option VALUE ...]"
+    parser.add_argument("--config", action="config", help="YAML file with any of these options")
+    parser.add_class_arguments(AblateOptions)
 
 
 def _add_ask(parser: ArgumentParser) -> None:
@@ -94,8 +114,19 @@ def _add_demo(parser: ArgumentParser) -> None:
 def _add_evaluate(parser: ArgumentParser) -> None:
     from .evaluation.options import EvaluateOptions
 
+    parser.usage = "crossframe evaluate --config FILE [--option VALUE ...]"
     parser.add_argument("--config", action="config", help="YAML file with any of these options")
     parser.add_class_arguments(EvaluateOptions)
+
+
+def _add_observe(parser: ArgumentParser) -> None:
+    from .observation.options import ObserveOptions
+
+    parser.add_argument("videos", type=str, nargs="+", help="video files, each counted once")
+    pictured = f"whose patches are pictured: {_memory_help()}"
+    parser.add_argument("--memory", type=str, default="statekv", help=pictured)
+    for kind in (ModelOptions, MemoryDefaults, ObserveOptions):
+        _add_options(parser, kind)
 
 
 def _add_video_and_question(parser: ArgumentParser) -> None:
@@ -124,10 +155,15 @@ def _add_options(parser: ArgumentParser, kind: type) -> None:
     for field in fields(kind):
         needed = field.default is MISSING
         default: dict[str, Any] = {"required": True} if needed else {"default": field.default}
+        kind_of_value, several = types[field.name], {}
+        if get_origin(kind_of_value) is Sequence:
+            kind_of_value, several = get_args(kind_of_value)[0], {"nargs": "+"}
+            default = {"default": [*default["default"]]}
         group.add_argument(
             "--" + field.name.replace("_", "-"),
-            type=types[field.name],
+            type=kind_of_value,
             help=help_texts[field.name],
+            **several,
             **default,
         )
 

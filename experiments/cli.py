@@ -17,6 +17,7 @@ from . import demo
 from .arguments import command_parser, options_from
 from .ask import ask
 from .compare import Choices, Comparison, compare
+from .config_files import require_distinct_keys
 from .environment import environment
 from .frames import VideoFrames
 from .memories import (
@@ -40,10 +41,12 @@ Values = Mapping[str, Any]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0, or 2 after an error of the user's, which is told in one line."""
     commands: dict[str, Callable[[Values], None]] = {
+        "ablate": _ablate,
         "ask": _ask,
         "compare": _compare,
         "demo": _demo,
         "evaluate": _evaluate,
+        "observe": _observe,
     }
     with _own_classes_importable():
         parser = command_parser(__doc__ or "")
@@ -69,6 +72,19 @@ def _run(name: str, command: Callable[[], None], debug: bool) -> int:
         print(f"crossframe {name}: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def _ablate(values: Values) -> None:
+    from .ablation.options import AblateOptions
+    from .ablation.report import PAGE
+    from .ablation.run import ablate
+
+    require_distinct_keys(values["config"] or [])
+    options, console = options_from(AblateOptions, values), _messages()
+    study = ablate(options, interactive=console.is_terminal, say=console.print)
+    if study is not None:  # of several processes, the first one tells
+        page = options.output / PAGE
+        Console().print(f"Report: {page}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _ask(values: Values) -> None:
@@ -124,6 +140,20 @@ def _evaluate(values: Values) -> None:
     found = evaluate(options, interactive=console.is_terminal)
     if found is not None:  # of several processes, the first one tells
         print_summary(found, options.output, console)
+
+
+def _observe(values: Values) -> None:
+    from .observation.options import ObserveOptions
+    from .observation.run import observe, open_videos
+
+    options, defaults = options_from(ObserveOptions, values), options_from(MemoryDefaults, values)
+    memory = memory_from(values["memory"], defaults)
+    videos = open_videos(values["videos"], options)
+    report_folder(options.output, "--output")
+    model = _load(options_from(ModelOptions, values))
+    settings = {name: value for name, value in values.items() if name not in ("debug", "output")}
+    page = observe(model, videos, memory, options, settings, _messages())
+    Console().print(f"Report: {page}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _tell(comparison: Comparison, model: VideoModel, values: Values, note: str = "") -> None:

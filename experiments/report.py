@@ -125,8 +125,11 @@ class Report:
         )
 
 
-def report_folder(folder: str | Path | None) -> None:
+def report_folder(folder: str | Path | None, option: str = "--report") -> None:
     """Make the folder before the run, so that a wrong one costs no time.
+
+    Args:
+        option: that names it.
 
     Raises:
         ValueError: if it cannot be made.
@@ -136,7 +139,7 @@ def report_folder(folder: str | Path | None) -> None:
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"--report {folder}: {error.strerror}; give another folder") from error
+        raise ValueError(f"{option} {folder}: {error.strerror}; give another folder") from error
 
 
 def _finite(value: Any) -> Any:

@@ -37,4 +37,3 @@ class ByMass:
 def grown(members: Tensor, tokens: int) -> Tensor:
     """A set over the stream as it was, [..., fewer tokens], over the stream as it is now."""
     return pad(members, (0, tokens - members.shape[-1]))
-

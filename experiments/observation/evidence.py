@@ -1,4 +1,4 @@
-"""Attention mass of full attention, frame by frame, turned into the paper's measures of evidence."""
+"""Mass of full attention, frame by frame, turned into the paper's measures of evidence."""
 
 from __future__ import annotations
 
@@ -62,6 +62,7 @@ class Evidence:
     Attributes:
         rows: per layer, level, frame and capacity; `docs/observe.md` lists the columns.
         recency: per layer, level, frame and number of recent frames.
+        carried: the last frame's sets by layer and level.
 
     Args:
         capacities: slots B.
@@ -79,7 +80,7 @@ class Evidence:
         self.recent_frames = sorted(set(recent_frames))
         self.rows: list[Row] = []
         self.recency: list[Row] = []
-        self._carried: dict[tuple[int, str], Carried] = {}
+        self.carried: dict[tuple[int, str], Carried] = {}
 
     def __call__(self, slots: Slots) -> None:
         """One layer of one step of full attention, batch 1."""
@@ -93,10 +94,10 @@ class Evidence:
         """frame: [tokens], the frame number of each."""
         number, before = int(frame[-1]), len(frame) - num_new
         about = {"layer": layer, "level": level, "frame": number, "history": before}
-        last = self._carried.get((layer, level))
+        last = self.carried.get((layer, level))
         budgets = torch.tensor(self.capacities, device=frame.device)[:, None, None]
         now, found = _one_step(mass, last, budgets, before)
-        self._carried[layer, level] = now
+        self.carried[layer, level] = now
         if number < 1:
             return
         for place, capacity in enumerate(self.capacities):

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ...framework import FrameTokens, VideoSession
+from ...framework import (
+    CrossFrameMemory,
+    FrameTokens,
+    NoArchive,
+    VideoModel,
+    VideoSession,
+    WrappedMemory,
+)
+from ...methods import ReadCarried
 from .pictures import Picture
 
 NEVER_ENTERED = -2  # left out by the memory's `admit`
@@ -47,17 +55,51 @@ class FramePatches:
         return (self.last[0, 0] != NEVER_ENTERED).view(self.rows, self.columns)
 
 
+@dataclass(frozen=True)
+class WatchedAdmission(WrappedMemory):
+    """A memory that tells somebody which tokens of a frame it lets into the decoder.
+
+    Args:
+        tell: called with the frame as it enters.
+    """
+
+    tell: Callable[[FrameTokens], None]
+
+    def admit(
+        self, frame: FrameTokens, previous: FrameTokens | None, state: dict[str, Tensor]
+    ) -> FrameTokens:
+        entering = self.inner.admit(frame, previous, state)
+        self.tell(entering)
+        return entering
+
+
 class HeldTokens:
-    """Follows one session: call `push` for every frame instead of the session's own.
+    """Follows a memory through a video; nothing is archived.
+
+    Args:
+        max_tokens: planned length of the stream.
 
     Attributes:
+        session: read it, but push through `push` alone.
         steps: video steps so far; step 0 is the one of the first frame.
     """
 
-    def __init__(self, session: VideoSession) -> None:
-        self.session = session
+    def __init__(
+        self, model: VideoModel, memory: CrossFrameMemory, max_tokens: int | None = None
+    ) -> None:
+        # A list, not a method of this object: a cycle would hold the session until it is collected.
+        self._entered: list[Tensor] = []
+        entered = self._entered
+        watched = WatchedAdmission(memory, lambda f: entered.append(f.token_offsets()[0].cpu()))
+        self.session = VideoSession(
+            model,
+            watched,
+            archive=NoArchive(),
+            reader=ReadCarried(),
+            max_tokens=max_tokens,
+        )
         self.steps = 0
-        spec = session.model.spec
+        spec = model.spec
         self._last = torch.empty(spec.num_layers, spec.num_kv_heads, 0, dtype=torch.int16)
         self._visual: list[Tensor] = []
 
@@ -65,7 +107,9 @@ class HeldTokens:
         """One temporal patch, or the prompt before the video, as a step of its own."""
         start, visual = self.session.cursor.tokens, frame.visual_mask()[0].cpu()
         self.session.push(frame)
-        room = torch.full((*self._last.shape[:2], len(visual)), NEVER_HELD, dtype=torch.int16)
+        room = torch.full((*self._last.shape[:2], len(visual)), NEVER_ENTERED, dtype=torch.int16)
+        entered = self._entered.pop() if self._entered else slice(None)  # all of the prompt
+        room[..., entered] = NEVER_HELD
         self._last = torch.cat([self._last, room], -1)
         if bool(visual.any()):
             self._visual.append(start + visual.nonzero()[:, 0])
@@ -78,13 +122,9 @@ class HeldTokens:
         Args:
             pictures: one per temporal patch.
         """
-        archived = self.session.archive.columns["index"].view()[0].cpu()
-        entered = torch.zeros(self._last.shape[-1], dtype=torch.bool)
-        entered[archived] = True
-        last = self._last.masked_fill(~entered, NEVER_ENTERED)
         grid = self.session.model.patch_grid
         return [
-            FramePatches(picture, *grid(*picture.size), last[..., tokens])
+            FramePatches(picture, *grid(*picture.size), self._last[..., tokens])
             for picture, tokens in zip(pictures, self._visual, strict=True)
         ]
 

@@ -32,7 +32,11 @@ def evenly(count: int, most: int) -> list[int]:
 
 
 def held_page(
-    name: str, memory: str, frames: Sequence[FramePatches], per_patch: int, settings: Mapping[str, Any]
+    name: str,
+    memory: str,
+    frames: Sequence[FramePatches],
+    per_patch: int,
+    settings: Mapping[str, Any],
 ) -> str:
     """The page, with nothing to load from elsewhere.
 
@@ -110,9 +114,12 @@ def _notes(
 ) -> str:
     notes = []
     if per_patch > 1:
-        notes.append(f"Each picture is the first of {per_patch} frames that share their tokens.")
+        notes.append(
+            f"{per_patch} frames at a time share their tokens: they count as one here, and the "
+            "first of them is shown."
+        )
     if len(shown) < len(frames):
-        notes.append(f"{len(shown)} of {len(frames)} are shown, evenly over the video.")
+        notes.append(f"{len(shown)} of {len(frames)} frames are shown, evenly over the video.")
     if len(steps) < len(frames):
         notes.append(f"The slider stops at {len(steps)} of {len(frames)} steps.")
     return " ".join(notes)

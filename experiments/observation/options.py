@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ...framework import require_count
 
@@ -16,7 +16,6 @@ class ObserveOptions:
     """What to observe.
 
     Args:
-        videos: video files; means count each of them once.
         output: folder for rows, figures and pages.
         frames: frames taken from every video, evenly over all of it.
         capacities: slots whose evidence is measured; those that hold a whole video are left out.
@@ -25,27 +24,20 @@ class ObserveOptions:
             model was trained for.
 
     Raises:
-        ValueError: for numbers that cannot be, no video, or two videos of one name.
+        ValueError: for numbers that cannot be.
     """
 
-    videos: tuple[str, ...]
     output: str = "runs/observe"
     frames: int = 128
-    capacities: tuple[int, ...] = CAPACITIES
-    recent_frames: tuple[int, ...] = RECENT_FRAMES
+    capacities: Sequence[int] = CAPACITIES
+    recent_frames: Sequence[int] = RECENT_FRAMES
     max_tokens: int | None = None
 
     def __post_init__(self) -> None:
         require_count("observe", "frames", self.frames, least=2, unbounded=False)
         for name in ("capacities", "recent_frames"):
-            for count in getattr(self, name):
+            counts = getattr(self, name)
+            if not counts:
+                raise ValueError(f"observe: {name} must name at least one number")
+            for count in counts:
                 require_count("observe", name, count, least=1, unbounded=False)
-        if not self.videos or not self.capacities:
-            raise ValueError("observe: give at least one video and one capacity")
-        names = [Path(video).stem for video in self.videos]
-        twins = sorted({name for name in names if names.count(name) > 1})
-        if twins:
-            raise ValueError(
-                f"observe: more than one video is called {', '.join(twins)}, but rows and pages go "
-                "by that name: rename or link them"
-            )

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from urllib.parse import quote
 
 from ..ask import printable
-from .figures import Drawn
-from .tables import Tables, means, when_full
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-    from pandas import DataFrame
+from .figures import Figure
+from .tables import Table, Tables, means, when_full
 
 Groups = Mapping[str, Mapping[str, str]]  # heads of groups of columns; columns and their heads
 
-STATES = {"": "oracle", "_past": "oracle, past", "_rolled": "rolled", "_rolled_past": "rolled, past"}
+STATES = {
+    "": "oracle",
+    "_past": "oracle, past",
+    "_rolled": "rolled",
+    "_rolled_past": "rolled, past",
+}
 MEASURES = ("weighted_recall", "recall", "retention", "churn")
 
 
 def evidence_page(
     title: str,
     tables: Tables,
-    figures: Sequence[Drawn],
+    figures: Sequence[Figure],
     links: Mapping[str, str],
     settings: Mapping[str, Any],
     environment: Mapping[str, Any],
@@ -45,7 +46,7 @@ def evidence_page(
         note=f'<p class="note">{escape(note)}</p>' if note else "",
         videos=_videos(tables, links),
         layer=_level(tables, figures, "layer"),
-        shared="\n".join(_figure(drawn) for drawn in figures if drawn.level is None),
+        shared="\n".join(_figure(each) for each in figures if each.level is None),
         head=_level(tables, figures, "head"),
         settings=definitions(settings),
         environment=definitions(environment),
@@ -58,17 +59,7 @@ def definitions(values: Mapping[str, Any]) -> str:
     return "<dl>" + "\n".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in shown) + "</dl>"
 
 
-def svg(drawn: Drawn) -> str:
-    """The figure as SVG that can stand in a page beside others, always the same."""
-    from matplotlib import rc_context
-
-    text = io.StringIO()
-    with rc_context({"svg.hashsalt": drawn.name}):
-        drawn.figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()
-
-
-def _level(tables: Tables, figures: Sequence[Drawn], level: str) -> str:
+def _level(tables: Tables, figures: Sequence[Figure], level: str) -> str:
     rows = tables.rows[tables.rows["level"] == level]
     recency = tables.recency[tables.recency["level"] == level]
     parts = [
@@ -78,12 +69,12 @@ def _level(tables: Tables, figures: Sequence[Drawn], level: str) -> str:
         _capacities(when_full(rows), f"full-{level}"),
         "<h3>Beside the last R frames</h3>",
         _recency(recency, f"recency-{level}"),
-        *(_figure(drawn) for drawn in figures if drawn.level == level),
+        *(_figure(each) for each in figures if each.level == level),
     ]
     return "\n".join(parts)
 
 
-def _capacities(rows: DataFrame, name: str) -> str:
+def _capacities(rows: Table, name: str) -> str:
     if not len(rows):
         return '<p class="small">There are none.</p>'
     states = {
@@ -95,7 +86,7 @@ def _capacities(rows: DataFrame, name: str) -> str:
     return _table(means(rows, ["capacity"]), groups, name)
 
 
-def _recency(recency: DataFrame, name: str) -> str:
+def _recency(recency: Table, name: str) -> str:
     if not len(recency):
         return '<p class="small">There are none.</p>'
     captured = {
@@ -108,7 +99,7 @@ def _recency(recency: DataFrame, name: str) -> str:
     return _table(means(recency, ["recent_frames"]), groups, name)
 
 
-def _table(rows: DataFrame, groups: Groups, name: str) -> str:
+def _table(rows: Table, groups: Groups, name: str) -> str:
     top = [
         f'<th colspan="{len(columns)}" class="group">{escape(head)}</th>'
         for head, columns in groups.items()
@@ -131,7 +122,7 @@ def _table(rows: DataFrame, groups: Groups, name: str) -> str:
 
 
 def _number(value: float) -> str:
-    if isinstance(value, int) or value.is_integer() and value > 1:
+    if isinstance(value, int):
         return f"{value:,.0f}"
     return "–" if math.isnan(value) else f"{value:.2f}"
 
@@ -140,14 +131,13 @@ def _videos(tables: Tables, links: Mapping[str, str]) -> str:
     lines = []
     for video in tables.videos.to_dict("records"):
         name = str(video["video"])
-        left_out = tables.left_out.get(name, [])
-        dropped = ", ".join(f"{capacity:,}" for capacity in left_out) or "none"
+        left_out = ", ".join(tables.left_out[name]) or "none"
         lines.append(
             f'<tr><td class="text">{escape(name)}</td><td>{video["frames"]:,}</td>'
-            f"<td>{video['steps']:,}</td><td>{video['tokens']:,}</td><td>{dropped}</td>"
-            f'<td class="text"><a href="{escape(links[name], quote=True)}">patches held</a></td></tr>'
+            f"<td>{video['steps']:,}</td><td>{video['tokens']:,}</td><td>{left_out}</td>"
+            f'<td class="text"><a href="{quote(links[name])}">patches held</a></td></tr>'
         )
-    heads = ("frames", "steps", "tokens", "capacities left out: they hold it all", "")
+    heads = ("frames", "steps", "tokens", "left out, for holding all of it", "")
     head = '<th class="text">video</th>' + "".join(f"<th>{text}</th>" for text in heads)
     return (
         f'<div class="scroll"><table id="videos"><thead><tr>{head}</tr></thead>'
@@ -155,10 +145,9 @@ def _videos(tables: Tables, links: Mapping[str, str]) -> str:
     )
 
 
-def _figure(drawn: Drawn) -> str:
-    label, picture = escape(drawn.heading, quote=True), svg(drawn)
-    picture = picture[picture.index("<svg") :]
+def _figure(figure: Figure) -> str:
+    label, picture = escape(figure.heading, quote=True), figure.svg[figure.svg.index("<svg") :]
     return (
-        f'<h2>{label}</h2>\n<figure id="{drawn.name}"><div role="img" aria-label="{label}">'
-        f"{picture}</div>\n<figcaption>{escape(drawn.caption)}</figcaption></figure>"
+        f'<h2>{label}</h2>\n<figure id="{figure.name}"><div role="img" aria-label="{label}">'
+        f"{picture}</div>\n<figcaption>{escape(figure.caption)}</figcaption></figure>"
     )

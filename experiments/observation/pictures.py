@@ -49,7 +49,7 @@ class PictureTaker:
         self.passed = 0
 
     def watch(self, frames: Iterable[tuple[Tensor, float]]) -> Iterator[tuple[Tensor, float]]:
-        """The same frames, uint8 [height, width, 3] with their seconds, while pictures are taken."""
+        """The same frames, uint8 [height, width, 3] with seconds, while pictures are taken."""
         for image, seconds in frames:
             if self.passed % self.frames_per_patch == 0:
                 self.pictures.append(_small(image, seconds))

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
@@ -15,27 +15,30 @@ from ..environment import environment
 from ..frames import VideoFrames
 from ..options import StreamOptions
 from .contact_sheet import contact_sheet
-from .figures import Drawn, figures_of
+from .figures import DOTS_PER_INCH, figures_of
 from .held_page import held_page
 from .options import ObserveOptions
-from .page import evidence_page, svg
-from .stream import Observed, observe_video
-from .tables import Tables, means, tables_of, when_full
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
-DOTS_PER_INCH = 160
+from .page import evidence_page
+from .stream import Observed, all_held, observe_video
+from .tables import Table, Tables, means, tables_of, when_full
 
 
-def open_videos(options: ObserveOptions) -> list[VideoFrames]:
+def open_videos(paths: Sequence[str], options: ObserveOptions) -> list[VideoFrames]:
     """The frames of every video, still to be decoded.
 
     Raises:
         VideoError: for a file that is missing or no video.
+        ValueError: for two videos of one name.
     """
+    names = [Path(path).stem for path in paths]
+    twins = sorted({name for name in names if names.count(name) > 1})
+    if twins:
+        raise ValueError(
+            f"observe: more than one video is called {', '.join(twins)}, but rows and pages go by "
+            "that name: rename or link them"
+        )
     stream = StreamOptions(fps=None, max_frames=options.frames)
-    return [VideoFrames(video, stream) for video in options.videos]
+    return [VideoFrames(path, stream) for path in paths]
 
 
 def observe(
@@ -59,22 +62,24 @@ def observe(
     """
     observed = [observe_video(model, frames, memory, options, console) for frames in videos]
     tables, folder = tables_of(observed), Path(options.output)
+    if not len(tables.rows):
+        raise ValueError(all_held(options))
     for name, left_out in tables.left_out.items():
-        numbers = ", ".join(f"{capacity:,}" for capacity in left_out)
-        say = f"{name}: capacities {numbers} hold the whole video and are left out"
-        console.print(say, markup=False, highlight=False, soft_wrap=True)
+        if left_out:
+            say = f"{name}: left out for holding all of the video: {', '.join(left_out)}"
+            console.print(say, markup=False, highlight=False, soft_wrap=True)
     _write_tables(folder, tables)
     links = {video.name: _write_held(folder, video, model, memory, settings) for video in observed}
-    figures = figures_of(tables)
-    _write_figures(folder / "figures", figures)
+    figures = list(figures_of(tables))
+    (folder / "figures").mkdir(exist_ok=True)
+    for figure in figures:
+        figure.write(folder / "figures")
     stamp = environment(model)
     _write_summary(folder / "summary.json", tables, settings, stamp, note)
     title = "Evidence of " + ", ".join(video.name for video in observed[:3])
     title += f" and {len(observed) - 3} more" if len(observed) > 3 else ""
     page = folder / "observe.html"
-    page.write_text(
-        evidence_page(title, tables, figures, links, settings, stamp, note), "utf-8"
-    )
+    page.write_text(evidence_page(title, tables, figures, links, settings, stamp, note), "utf-8")
     return page
 
 
@@ -100,13 +105,6 @@ def _write_held(
     return page
 
 
-def _write_figures(folder: Path, figures: Sequence[Drawn]) -> None:
-    folder.mkdir(exist_ok=True)
-    for drawn in figures:
-        (folder / f"{drawn.name}.svg").write_text(svg(drawn), "utf-8")
-        drawn.figure.savefig(folder / f"{drawn.name}.png", dpi=DOTS_PER_INCH)
-
-
 def _write_summary(
     path: Path, tables: Tables, settings: Mapping[str, Any], stamp: Mapping[str, Any], note: str
 ) -> None:
@@ -116,7 +114,7 @@ def _write_summary(
         "settings": dict(settings),
         "environment": dict(stamp),
         "videos": _records(tables.videos),
-        "capacities_left_out": tables.left_out,
+        "left_out": tables.left_out,
         "means": _records(means(tables.rows, ["level", "capacity"])),
         "means_when_full": _records(means(when_full(tables.rows), ["level", "capacity"])),
         "recency": _records(means(tables.recency, ["level", "recent_frames"])),
@@ -125,7 +123,7 @@ def _write_summary(
     path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", "utf-8")
 
 
-def _records(table: DataFrame) -> list[dict[str, Any]]:
+def _records(table: Table) -> list[dict[str, Any]]:
     return [
         {str(name): _finite(value) for name, value in row.items()}
         for row in table.to_dict("records")

@@ -1,4 +1,4 @@
-"""One video through full attention, measured step by step, and through the memory to be pictured."""
+"""One video through full attention, measured step by step, and through a pictured memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from itertools import chain
 
 from rich.console import Console
 
-from ...framework import CrossFrameMemory, Slots, VideoModel, VideoSession
+from ...framework import CrossFrameMemory, NoArchive, Slots, VideoModel, VideoSession
+from ...methods import ReadCarried
 from ..frames import VideoFrames, progress_bar
 from ..sharing import Encoded, encode_frames
 from .by_frame import MassByFrame
@@ -16,6 +17,7 @@ from .evidence import Evidence, WatchedMemory
 from .held import FramePatches, HeldTokens
 from .options import ObserveOptions
 from .pictures import PictureTaker
+from .tables import Table, table_of
 
 # Room per temporal patch: the numbers and times written between frames grow longer.
 LONGER_TEXT = 8
@@ -27,17 +29,21 @@ class Observed:
 
     Attributes:
         name: of the file, without its ending.
-        patches: temporal patches that passed; `frames` raw ones.
+        steps: temporal patches that passed; `frames` raw ones.
         tokens: of the stream, prompt included.
+        rows, recency: as `Evidence`.
+        parts, distances: as `MassByFrame`.
         held: what the memory held of every frame.
     """
 
     name: str
     frames: int
-    patches: int
+    steps: int
     tokens: int
-    evidence: Evidence
-    by_frame: MassByFrame
+    rows: Table
+    recency: Table
+    parts: Table
+    distances: Table
     held: list[FramePatches]
 
 
@@ -53,7 +59,7 @@ def observe_video(
     Raises:
         ValueError: for a video of a single temporal patch: it has no past to measure.
     """
-    name, model = frames.path.stem, model.for_stream(frames.expected)
+    model = model.for_stream(frames.expected)
     require_past(frames, frames.expected, model)
     evidence = Evidence(options.capacities, options.recent_frames)
     by_frame = MassByFrame()
@@ -64,22 +70,36 @@ def observe_video(
 
     camera = PictureTaker(model.frames_per_patch)
     with progress_bar(console) as bar:
-        tracked = bar.track(frames, total=frames.expected, description=name)
+        tracked = bar.track(frames, total=frames.expected, description=frames.path.stem)
         encoded = encode_frames(model, camera.watch(tracked))
         opening = _opening(encoded)
         patches = -(-frames.expected // model.frames_per_patch)
+        _require_room(options, opening, patches)
         planned = options.max_tokens or _planned_tokens(model, opening, patches)
-        _require_filled(options, opening, patches)
-        full = VideoSession(model, WatchedMemory(show), max_tokens=planned)
-        held = HeldTokens(VideoSession(model, memory, max_tokens=planned))
+        full = VideoSession(
+            model,
+            WatchedMemory(show),
+            archive=NoArchive(),
+            reader=ReadCarried(),
+            max_tokens=planned,
+        )
+        held = HeldTokens(model, memory, planned)
         for part in chain(opening, encoded):
             full.push(part.tokens)
             held.push(part.tokens)
     frames.warn(console)
     require_past(frames, frames.taken, model)
-    seen = full.cursor
-    pictured = held.frames(camera.pictures)
-    return Observed(name, frames.taken, seen.frames, seen.tokens, evidence, by_frame, pictured)
+    return Observed(
+        name=frames.path.stem,
+        frames=frames.taken,
+        steps=full.cursor.frames,
+        tokens=full.cursor.tokens,
+        rows=table_of(evidence.rows),
+        recency=table_of(evidence.recency),
+        parts=table_of(by_frame.parts()),
+        distances=table_of(by_frame.distances()),
+        held=held.frames(camera.pictures),
+    )
 
 
 def require_past(frames: VideoFrames, count: int, model: VideoModel) -> None:
@@ -106,15 +126,25 @@ def _opening(encoded: Iterator[Encoded]) -> list[Encoded]:
     return opening
 
 
-def _require_filled(options: ObserveOptions, opening: list[Encoded], patches: int) -> None:
-    """Refuse capacities that all hold the whole video, before any of it has passed."""
+def _require_room(options: ObserveOptions, opening: list[Encoded], patches: int) -> None:
+    """Refuse, before any of the video has passed, what is sure to be wrong in the end."""
     *prompt, first = (part.tokens.num_tokens for part in opening)
-    history = sum(prompt) + (patches - 1) * (first + LONGER_TEXT)
-    if min(options.capacities) >= history:
+    least, most = (sum(prompt) + patches * (first + room) for room in (0, LONGER_TEXT))
+    if min(options.capacities) >= most:
+        raise ValueError(all_held(options))
+    if options.max_tokens is not None and options.max_tokens < least:
         raise ValueError(
-            f"every capacity of {list(options.capacities)} holds the whole video (about {history} "
-            "tokens before the last frame), so nothing would be evicted: give smaller --capacities"
+            f"the video takes at least {least} tokens, more than max_tokens={options.max_tokens}: "
+            "leave --max-tokens out, or take fewer --frames"
         )
+
+
+def all_held(options: ObserveOptions) -> str:
+    """What is wrong with capacities that evict nothing."""
+    return (
+        f"every capacity of {list(options.capacities)} holds the whole video, so nothing would be "
+        "evicted: give smaller --capacities or take more --frames"
+    )
 
 
 def _planned_tokens(model: VideoModel, opening: list[Encoded], patches: int) -> int:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .stream import Observed
-
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from .stream import Observed
 
+Table = Any  # a pandas DataFrame, whose own types get lost at the first selection
 ROW_KEYS = ("video", "layer", "level", "frame", "history", "capacity")
 RECENCY_KEYS = ("video", "layer", "level", "frame", "history", "recent_frames")
 
@@ -25,51 +24,56 @@ class Tables:
         parts: share of the mass per video, layer and part of the stream.
         distances: share of the mass per video, layer and distance in frames.
         videos: one line per video.
-        left_out: capacities that hold a whole video, by video.
+        left_out: capacities and windows that hold all of a video, in words, by video.
     """
 
-    rows: DataFrame
-    recency: DataFrame
-    parts: DataFrame
-    distances: DataFrame
-    videos: DataFrame
-    left_out: dict[str, list[int]]
+    rows: Table
+    recency: Table
+    parts: Table
+    distances: Table
+    videos: Table
+    left_out: dict[str, list[str]]
+
+
+def table_of(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """One line per row."""
+    from pandas import DataFrame
+
+    return DataFrame(rows)
 
 
 def tables_of(observed: Sequence[Observed]) -> Tables:
-    """The tables of all videos; capacities that a video's history never fills are left out."""
-    from pandas import DataFrame, concat
-
-    def table(rows: Sequence[tuple[str, Sequence[dict[str, Any]]]]) -> DataFrame:
-        parts = [DataFrame(found).assign(video=name) for name, found in rows]
-        whole = concat(parts, ignore_index=True)
-        return whole[["video", *(name for name in whole.columns if name != "video")]]
-
-    rows = table([(video.name, video.evidence.rows) for video in observed])
-    filled = rows["capacity"] < rows.groupby("video")["history"].transform("max")
+    """The tables of all videos; capacities and windows that hold all of a video are left out."""
+    rows = _joined({video.name: video.rows for video in observed})
+    recency = _joined({video.name: video.recency for video in observed})
+    measured = rows["capacity"] < rows.groupby("video")["history"].transform("max")
+    passed = recency["recent_frames"] < recency.groupby("video")["frame"].transform("max")
     return Tables(
-        rows[filled].reset_index(drop=True),
-        table([(video.name, video.evidence.recency) for video in observed]),
-        table([(video.name, video.by_frame.parts()) for video in observed]),
-        table([(video.name, video.by_frame.distances()) for video in observed]),
-        DataFrame([_about(video) for video in observed]),
+        rows[measured].reset_index(drop=True),
+        recency[passed].reset_index(drop=True),
+        _joined({video.name: video.parts for video in observed}),
+        _joined({video.name: video.distances for video in observed}),
+        table_of([_about(video) for video in observed]),
         {
-            str(name): sorted(map(int, found["capacity"].unique()))
-            for name, found in rows[~filled].groupby("video")
+            video.name: [
+                *_distinct(rows[~measured], video.name, "capacity", "slots"),
+                *_distinct(recency[~passed], video.name, "recent_frames", "frames"),
+            ]
+            for video in observed
         },
     )
 
 
-def means(table: DataFrame, by: Sequence[str]) -> DataFrame:
+def means(table: Table, by: Sequence[str]) -> Table:
     """Means over everything but `by`, every video counted once; `videos` says over how many."""
-    keys = {*ROW_KEYS, *RECENCY_KEYS, "slots"} - set(by)
-    measures = table.drop(columns=[name for name in keys if name in table.columns and name != "video"])
+    keys = {*ROW_KEYS, *RECENCY_KEYS, "slots"} - {"video", *by}
+    measures = table.drop(columns=sorted(keys & set(table.columns)))
     per_video = measures.groupby(["video", *by], sort=True).mean()
     grouped = per_video.groupby(level=list(by))
     return grouped.mean().assign(videos=grouped.size()).reset_index()
 
 
-def when_full(table: DataFrame) -> DataFrame:
+def when_full(table: Table) -> Table:
     """Rows of frames with more history than the capacity, or than the window, holds: before that
     nothing is evicted and every measure is 1."""
     if "capacity" in table.columns:
@@ -81,6 +85,19 @@ def _about(video: Observed) -> dict[str, Any]:
     return {
         "video": video.name,
         "frames": video.frames,
-        "steps": video.patches,
+        "steps": video.steps,
         "tokens": video.tokens,
     }
+
+
+def _joined(found: Mapping[str, Table]) -> Table:
+    """Tables of all videos with the video's name in front."""
+    from pandas import concat
+
+    whole = concat([rows.assign(video=name) for name, rows in found.items()], ignore_index=True)
+    return whole[["video", *(name for name in whole.columns if name != "video")]]
+
+
+def _distinct(table: Table, video: str, column: str, unit: str) -> list[str]:
+    numbers = sorted(map(int, table[column][table["video"] == video].unique()))
+    return [f"{number:,} {unit}" for number in numbers]

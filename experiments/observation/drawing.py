@@ -1,0 +1,234 @@
+"""How evidence is drawn with matplotlib: curves per layer coloured by depth, means, shares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..figures import COLOURS
+from .by_frame import PARTS
+from .tables import Table, means
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MARKERS = ("o", "s", "^", "D")
+PART_COLOURS = ("#0072B2", "#56B4E9", "#DDDDDD", "#E69F00", "#000000")
+MEAN: dict[str, Any] = {
+    "color": "black",
+    "linewidth": 2,
+    "linestyle": "--",
+    "marker": "o",
+    "markersize": 4,
+}
+
+
+def captured(rows: Table) -> Figure:
+    """Captured mass over capacity: in hindsight, and rolled out."""
+    figure, (best, rolled) = _panels(1, "captured historical mass")
+    _by_depth(best, rows, "captured", "best tokens in hindsight")
+    _by_depth(rolled, rows, "captured_rolled", "rolled-out state")
+    return _with_depth(figure, rows, best)
+
+
+def weighted_recall(rows: Table) -> Figure:
+    """Weighted recall over capacity: oracle and rolled out, of all tokens and of earlier ones."""
+    figure, panels = _panels(2, "weighted recall")
+    columns = {
+        "weighted_recall": "oracle's state, all tokens",
+        "weighted_recall_rolled": "rolled-out state, all tokens",
+        "weighted_recall_past": "oracle's state, earlier frames only",
+        "weighted_recall_rolled_past": "rolled-out state, earlier frames only",
+    }
+    for axes, (column, title) in zip(panels, columns.items(), strict=True):
+        _by_depth(axes, rows, column, title)
+    return _with_depth(figure, rows, panels[0])
+
+
+def turnover(rows: Table) -> Figure:
+    """Retention and churn over capacity, means over layers."""
+    figure, panels = _panels(1, "share of the state")
+    states = {
+        "": "oracle, all tokens",
+        "_past": "oracle, earlier frames only",
+        "_rolled": "rolled out, all tokens",
+        "_rolled_past": "rolled out, slots that outlived their frame",
+    }
+    mean, per_layer = means(rows, ["capacity"]), means(rows, ["layer", "capacity"])
+    for axes, measure in zip(panels, ("retention", "churn"), strict=True):
+        for _, own in per_layer.groupby("layer"):
+            axes.plot(own["capacity"], own[measure], color="0.85", linewidth=0.8, zorder=1)
+        _lines(axes, mean, "capacity", {measure + suffix: text for suffix, text in states.items()})
+        axes.set_title(measure)
+    return _with_legend(figure, panels[0])
+
+
+def over_time(rows: Table) -> Figure:
+    """Captured mass over frames, per capacity."""
+    figure, panels = _panels(1, "captured historical mass")
+    mean = means(rows, ["capacity", "frame"])
+    capacities = sorted(mean["capacity"].unique())
+    columns = {"captured": "best tokens in hindsight", "captured_rolled": "rolled-out state"}
+    for axes, (column, title) in zip(panels, columns.items(), strict=True):
+        for colour, capacity in zip(_ramp(len(capacities)), capacities, strict=True):
+            own = mean[mean["capacity"] == capacity]
+            axes.plot(own["frame"] + 1, own[column], color=colour, label=f"B = {capacity:,}")
+        axes.set_title(title)
+        _whole_numbers(axes.xaxis)
+        axes.set_xlabel("frames seen")
+    return _with_legend(figure, panels[0])
+
+
+def recency(table: Table) -> Figure:
+    """Captured mass of the last frames beside as many best tokens, and the gap."""
+    figure, (shares, gap) = _panels(1, "captured historical mass")
+    curves = {
+        "captured_best": "as many best tokens",
+        "captured_recent_sinks": "last R frames and first 4 tokens",
+        "captured_recent": "last R frames",
+    }
+    _lines(shares, means(table, ["recent_frames"]), "recent_frames", curves)
+    shares.set_title("mean over layers")
+    _by_depth(gap, table, "gap", "best tokens minus last R frames", over="recent_frames")
+    gap.set_ylabel("gap in captured mass")
+    for axes in (shares, gap):
+        axes.set_xlabel("recent frames R")
+    handles = shares.get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper left", ncols=len(curves), frameon=False)
+    return _with_depth(figure, table, gap)
+
+
+def where_mass_goes(parts: Table, distances: Table) -> Figure:
+    """Mass by part of the stream, and by distance in frames."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.6, 4.4), layout="constrained")
+    bars, heat = figure.subplots(1, 2, sharey=True, width_ratios=(1, 1.35))
+    _draw_parts(bars, means(parts, ["layer", "part"]))
+    figure.legend(loc="outside upper left", ncols=len(PARTS), frameon=False)
+    _draw_distances(heat, means(distances, ["layer", "distance"]))
+    return figure
+
+
+def _draw_parts(axes: Axes, parts: Table) -> None:
+    from matplotlib.ticker import PercentFormatter
+
+    table = parts.pivot(index="layer", columns="part", values="share")
+    left = 0 * table[PARTS[0]]
+    for part, colour in zip(PARTS, PART_COLOURS, strict=True):
+        if part == "prompt" and not table[part].any():
+            continue  # the model has no prompt before the video
+        axes.barh(table.index, table[part], left=left, height=0.85, color=colour, label=part)
+        left = left + table[part]
+    axes.set(xlim=(0, 1), xlabel="share of attention mass", ylabel="layer (0: next to the input)")
+    axes.set_title("by part of the stream")
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    _whole_numbers(axes.yaxis)
+
+
+def _draw_distances(axes: Axes, distances: Table) -> None:
+    from matplotlib.colors import LogNorm
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    table = distances.pivot(index="layer", columns="distance", values="share")
+    positive = distances["share"][distances["share"] > 0]
+    low, high = float(positive.quantile(0.01)), float(positive.max())
+    shown = axes.imshow(
+        table.to_numpy(),
+        aspect="auto",
+        origin="lower",
+        cmap="cividis",
+        norm=LogNorm(min(low, high / 1.5), high),
+        extent=(-0.5, table.shape[1] - 0.5, table.index[0] - 0.5, table.index[-1] + 0.5),
+        interpolation="nearest",
+    )
+    axes.set_xlabel("distance of the frame looked at (0: itself)")
+    axes.set_title("by distance, without the first frame")
+    _whole_numbers(axes.xaxis)
+    bar = axes.figure.colorbar(shown, ax=axes, label="share of attention mass", pad=0.02)
+    bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    bar.ax.yaxis.set_minor_locator(NullLocator())
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}%"))
+
+
+def _panels(rows: int, label: str) -> tuple[Figure, Sequence[Axes]]:
+    """Two panels a row for shares from 0 to 1."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.6, 0.6 + 3.2 * rows), layout="constrained")
+    grid = figure.subplots(rows, 2, squeeze=False, sharey=True)
+    for axes in grid.flat:
+        axes.set_ylim(-0.02, 1.02)
+        axes.grid(color="0.92")
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in grid[:, 0]:
+        axes.set_ylabel(label)
+    return figure, list(grid.flat)
+
+
+def _by_depth(axes: Axes, table: Table, column: str, title: str, over: str = "capacity") -> None:
+    """One curve per layer, dark next to the input, and their mean in black."""
+    layers = sorted(table["layer"].unique())
+    per_layer, mean = means(table, ["layer", over]), means(table, [over])
+    for colour, layer in zip(_ramp(len(layers)), layers, strict=True):
+        own = per_layer[per_layer["layer"] == layer]
+        axes.plot(own[over], own[column], color=colour, linewidth=1.2)
+    axes.plot(mean[over], mean[column], **MEAN)
+    axes.set_title(title)
+    _logarithmic(axes, mean[over])
+
+
+def _lines(axes: Axes, table: Table, over: str, curves: Mapping[str, str]) -> None:
+    """Columns of a table by their labels."""
+    for (column, label), colour, marker in zip(curves.items(), COLOURS, MARKERS, strict=False):
+        style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 4.5}
+        axes.plot(table[over], table[column], label=label, **style)
+    _logarithmic(axes, table[over])
+
+
+def _logarithmic(axes: Axes, values: Any) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_locator(FixedLocator(sorted(set(values))))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.tick_params("x", labelsize=8.5)
+    axes.set_xlabel("capacity B (slots)")
+
+
+def _whole_numbers(axis: Any) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _ramp(count: int) -> list[Any]:
+    """Colours from dark to light, told apart in grey as well; without the palest yellow."""
+    from matplotlib import colormaps
+
+    return [colormaps["viridis"](0.9 * place / max(count - 1, 1)) for place in range(count)]
+
+
+def _with_depth(figure: Figure, table: Table, explained: Axes) -> Figure:
+    """The scale of depth beside all panels, and the mean explained in one of them."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LinearSegmentedColormap, Normalize
+    from matplotlib.lines import Line2D
+
+    first, last = int(table["layer"].min()), int(table["layer"].max())
+    colours = LinearSegmentedColormap.from_list("depth", _ramp(64))
+    scale = ScalarMappable(Normalize(first, max(last, first + 1)), colours)
+    bar = figure.colorbar(scale, ax=figure.axes, label="layer (0: next to the input)", pad=0.02)
+    _whole_numbers(bar.ax.yaxis)
+    mean = Line2D([], [], **MEAN)
+    explained.legend([mean], ["mean over layers"], loc="best", frameon=False)
+    return figure
+
+
+def _with_legend(figure: Figure, axes: Axes) -> Figure:
+    handles, labels = axes.get_legend_handles_labels()
+    columns = min(len(labels), 4)
+    figure.legend(handles, labels, loc="outside upper center", ncols=columns, frameon=False)
+    return figure
