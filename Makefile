@@ -14,11 +14,12 @@ LOCKED := .venv/.locked
 INSTALLED := .venv/.installed
 LINK := .types/crossframe
 
-.PHONY: help setup demo test lint bench soak clean
+.PHONY: help setup demo ablate-demo test lint bench soak clean
 
 help:
 	@echo 'make setup   environment in .venv, exact versions from requirements.lock'
 	@echo 'make demo    set up, then the main job on the bundled video'
+	@echo 'make ablate-demo  a capacity and scoring study on a tiny untrained model'
 	@echo 'make test    set up, lint, type-check, run the tests'
 	@echo 'make lint    ruff, pyright, import contracts'
 	@echo 'make bench   time the paths that claim to be fast'
@@ -49,6 +50,9 @@ $(LINK):
 
 demo: setup
 	$(BIN)/crossframe demo
+
+ablate-demo: setup
+	$(BIN)/python -m crossframe.experiments.ablation.demo
 
 lint: setup
 	$(BIN)/ruff check .

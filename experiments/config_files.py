@@ -22,8 +22,8 @@ def require_distinct_keys(paths: Iterable[str | PathLike[str]]) -> None:
             raise ValueError(f"{path} is no YAML file: {error}") from error
         for line, key in _repeated(root):
             raise ValueError(
-                f"{path}, line {line}: {key!r} is there already, and only the last one would count; "
-                "rename one or delete it"
+                f"{path}, line {line}: {key!r} is there already, and only the last one would "
+                "count; rename one or delete it"
             )
 
 

@@ -89,15 +89,19 @@ def stream_video(
 def frames_at(
     path: str | PathLike[str], seconds: Iterable[float]
 ) -> Generator[tuple[Tensor, float], None, None]:
-    """Yield the frame on display at each of the given times, which must not fall; otherwise as
-    `stream_video`. A time behind the end shows the last frame.
+    """Yield the frame on display at each of the given times; otherwise as `stream_video`. A time
+    behind the end shows the last frame.
+
+    Args:
+        seconds: after the first frame; they may repeat but not fall.
 
     Raises:
-        VideoError: for a negative or falling time, or as `stream_video`.
+        VideoError: at the call for a negative, falling or infinite time; when frames are taken, for
+            a file that cannot be opened or is damaged.
     """
     times = list(seconds)
-    if any(b < a for a, b in pairwise([0.0, *times])):
-        raise VideoError(f"{path}: times must rise from 0, got {times[:8]}")
+    if not all(before <= time < math.inf for before, time in pairwise([0.0, *times])):
+        raise VideoError(f"{path}: times must be numbers that rise from 0, got {times[:8]}")
     return _samples(Path(path), iter(times), None)
 
 

@@ -112,7 +112,7 @@ class ChatPrompt:
 class ChatDecoder(HFDecoder):
     """An adapter whose prompt is its processor's chat template around one video."""
 
-    prompt: ChatPrompt
+    prompt: Any  # a ChatPrompt, or a family's own kind of one
 
     def reply_ids(self, text: str) -> Tensor:
         return torch.tensor([self.prompt.tokenize(text)])

@@ -69,7 +69,7 @@ class Qwen3VL(ChatDecoder):
             passed = self.config.num_experts_per_tok * self.config.moe_intermediate_size
             self._spec = replace(self._spec, intermediate=passed)
         self.vlm: Any = model.model
-        self.prompt: Qwen3VLPrompt = Qwen3VLPrompt(processor, layout, model.config)
+        self.prompt = Qwen3VLPrompt(processor, layout, model.config)
         self.pixels = Qwen3VLPixels(processor, planned_frames)
         self.frames_per_patch = self.pixels.frames_per_patch
         self.sized_by_length = self.pixels.sized_by_length

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
@@ -73,4 +74,15 @@ class LVBench(MultipleChoice):
                 "type": video.text("type"),
             },
             choices=FOUR,
+            evidence=_last_moment(record.values.get("time_reference")),
         )
+
+
+def _last_moment(reference: object) -> float | None:
+    """Seconds of the last of the moments in a text such as "01:02:38-01:02:45"; None for others."""
+    stamps = re.findall(r"\d+(?::\d\d){1,2}", reference) if isinstance(reference, str) else []
+    moments = [
+        sum(int(part) * 60**place for place, part in enumerate(reversed(stamp.split(":"))))
+        for stamp in stamps
+    ]
+    return float(max(moments)) if moments else None

@@ -155,6 +155,7 @@ class OVOBench(Benchmark):
             answer=answer,
             end=probe.number("realtime"),
             groups={"part": "forward", "task": task},
+            evidence=record.number("clue_time") if "clue_time" in record else None,
         )
 
 

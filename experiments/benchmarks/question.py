@@ -42,6 +42,7 @@ class Question:
     reply_start: str = ""
     system: str | None = None
     choices: Mapping[str, str] = field(default_factory=dict)
+    evidence: float | None = None
 
 
 @dataclass(frozen=True)

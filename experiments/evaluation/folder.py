@@ -12,6 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+CONFIG = "config.json"
 Config = Mapping[str, Any]
 
 
@@ -21,12 +22,15 @@ def config_hash(config: Config) -> str:
 
 
 @contextmanager
-def run_folder(folder: Path, config: Config, rank: int = 0, world: int = 1) -> Iterator[None]:
+def run_folder(folder: Path, config: Config, rank: int = 0, world: int = 1) -> Iterator[str]:
     """Hold one process's place in the folder; the lock ends with the process, however that ends.
 
     Args:
         config: of the run, as plain data; the first process writes it.
         rank, world: number of the process, and how many there are.
+
+    Yields:
+        The hash that names the configuration, as the first run wrote it.
 
     Raises:
         ValueError: if another run writes here, or one with another configuration has.
@@ -36,8 +40,10 @@ def run_folder(folder: Path, config: Config, rank: int = 0, world: int = 1) -> I
         require_same_config(folder, config)
         if rank == 0:
             _require_no_stragglers(folder, world)
-            write_json(folder / "config.json", config)
-        yield
+            if not (folder / CONFIG).is_file():
+                write_json(folder / CONFIG, config)
+        # 1 and 1.0 are the same setting with two hashes.
+        yield config_hash(_written(folder) or config)
 
 
 def require_same_config(folder: Path, config: Config) -> None:
@@ -46,16 +52,8 @@ def require_same_config(folder: Path, config: Config) -> None:
     Raises:
         ValueError: naming what changed.
     """
-    path = folder / "config.json"
-    if not path.is_file():
-        return
-    try:
-        before = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise ValueError(
-            f"{path} cannot be read ({error}): delete it if the rows beside it may stay"
-        ) from error
-    changed = _differences(before, json.loads(_text(config)))
+    before = _written(folder)
+    changed = _differences(before, json.loads(_text(config))) if before else []
     if changed:
         raise ValueError(
             f"{folder} holds results of another configuration ({'; '.join(changed)}): "
@@ -107,6 +105,19 @@ def _require_no_stragglers(folder: Path, world: int) -> None:
 
 def _lock_path(folder: Path, rank: int) -> Path:
     return folder / f"rank-{rank}.lock"
+
+
+def _written(folder: Path) -> Config | None:
+    """The configuration of earlier runs, if there were any."""
+    path = folder / CONFIG
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"{path} cannot be read ({error}): delete it if the rows beside it may stay"
+        ) from error
 
 
 def _differences(before: Any, now: Any, where: str = "") -> list[str]:

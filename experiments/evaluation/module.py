@@ -36,7 +36,8 @@ class PassData(lightning.LightningDataModule):
         trainer: Any = self.trainer
         # Lightning's own sampler stops at fewer passes than processes.
         share: Any = self.work[trainer.global_rank :: trainer.world_size]
-        return DataLoader(share, batch_size=None, collate_fn=_as_it_is)
+        as_it_is: Any = _as_it_is
+        return DataLoader(share, batch_size=None, collate_fn=as_it_is)
 
     def transfer_batch_to_device(self, batch: Work, device: Any, dataloader_idx: int) -> Work:
         """Plans stay where they are; the adapter moves pixels."""
@@ -70,4 +71,4 @@ class Evaluation(lightning.LightningModule):
 
     def predict_step(self, batch: Work, batch_idx: int = 0) -> list[Row]:
         del batch_idx
-        return [{**row, **self.stamp} for row in self.runner.rows(batch)]
+        return [{**self.stamp, **row} for row in self.runner.rows(batch)]

@@ -55,7 +55,7 @@ def paired_difference(
             f"{len(videos)} videos"
         )
     deltas = np.asarray(ours, dtype=float) - np.asarray(theirs, dtype=float)
-    low, high = _interval(deltas, videos, level, resamples, seed)
+    low, high = interval_by_video(100 * deltas, videos, level=level, resamples=resamples, seed=seed)
     gained, lost = int((deltas > 0).sum()), int((deltas < 0).sum())
     return Difference(
         100 * float(deltas.mean()), low, high, gained, lost, mcnemar_p_value(gained, lost)
@@ -70,14 +70,19 @@ def mcnemar_p_value(gained: int, lost: int) -> float:
     return min(1.0, 2 * tail / 2**discordant) if discordant else 1.0
 
 
-def _interval(
-    deltas: np.ndarray, videos: Sequence[str], level: float, resamples: int, seed: int
+def interval_by_video(
+    values: Sequence[float] | np.ndarray,
+    videos: Sequence[str],
+    *,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
 ) -> tuple[float, float]:
-    """Percentage points between which the share of `level` of the resampled differences lies."""
+    """Bounds between which the share of `level` of the means over resampled videos lies."""
     _, cluster = np.unique(np.asarray(videos), return_inverse=True)
-    sums, counts = np.bincount(cluster, deltas), np.bincount(cluster)
+    sums, counts = np.bincount(cluster, values), np.bincount(cluster)
     generator = np.random.default_rng(seed)
     drawn = generator.integers(len(sums), size=(resamples, len(sums)))
     means = sums[drawn].sum(1) / counts[drawn].sum(1)
-    low, high = np.quantile(100 * means, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

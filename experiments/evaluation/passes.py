@@ -54,9 +54,9 @@ class PassRunner:
                 for row in self._pass(work, cells, reference):
                     found[key_of(row)] = row
             except VideoError as error:
-                if self.options.strict:
-                    raise
                 why = str(error)
+                if self.options.strict:
+                    raise VideoError(f"{work.video.stops[0].question.video}: {why}") from error
         questions = {stop.question.id: stop.question for stop in work.video.stops}
         for cell, name in sorted(work.owed - found.keys()):
             found[cell, name] = unanswered(cell, questions[name], "unreadable", why)
@@ -106,8 +106,9 @@ class PassRunner:
                 answer, row = self._ask(session, question)
                 if name == self.options.reference:
                     reference[question.id] = answer
-                seen = {"cell": name, "frames": stream.frames, "vision_ms": vision_ms}
-                yield {**row, **seen, **_closeness(answer, reference.get(question.id))}
+                seen = {"frames": stream.frames, "vision_ms": vision_ms}
+                close = _closeness(answer, reference.get(question.id))
+                yield {"cell": name, **row, **seen, **close}
 
     def _ask(self, session: VideoSession, question: Question) -> tuple[Answer, Row]:
         options, costs = self.options, session.costs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,37 +11,42 @@ from rich.table import Table
 
 from .summary import Outcome
 
-SCORES = 4  # columns; the rest is in the file
-NAMES = 5  # videos that are named; the rest is in the rows
+NAMES = 5  # videos that are named; the rest is in the summary
 
 
 def print_summary(found: Outcome, folder: Path, console: Console) -> None:
-    """Scores, counts and the difference to the reference, a line per cell; then what is to know."""
+    """A line per cell: headline score, difference to the reference with its 95 % interval, counts,
+    median FLOPs. Then what is to know about the run."""
     if found["cells"]:
         console.print(_table(found["cells"]))
-    for line in [*_remarks(found), f"Rows and summary: {folder}"]:
+    for line in [*_remarks(found), f"Rows and all scores: {folder}"]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _table(cells: dict[str, dict[str, Any]]) -> Table:
+def _table(cells: Mapping[str, Mapping[str, Any]]) -> Table:
+    headline = next(iter(next(iter(cells.values()))["scores"]))
     table = Table(show_edge=False)
-    scores = list(next(iter(cells.values()))["scores"])[:SCORES]
-    for column in ("cell", *scores, "vs reference", "answered", "invalid", "no video"):
-        table.add_column(column, justify="left" if column == "cell" else "right")
+    names = (headline, "vs reference", "invalid", "no video", "FLOPs")
+    table.add_column("cell", overflow="fold", min_width=12)
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
     for name, cell in cells.items():
         counts = cell["counts"]
-        shown = [f"{cell['scores'][score]:.2f}" for score in scores]
-        numbers = (
-            counts["answered"], counts["invalid"], counts["missing"] + counts["unreadable"],
-        )  # fmt: skip
-        table.add_row(name, *shown, _difference(cell["difference"]), *map(str, numbers))
+        table.add_row(
+            name,
+            f"{cell['scores'][headline]:.2f}",
+            _difference(cell["difference"]),
+            str(counts["invalid"]),
+            str(counts["missing"] + counts["unreadable"]),
+            "" if cell["decoder_flops"] is None else f"{cell['decoder_flops']:.3g}",
+        )
     return table
 
 
 def _remarks(found: Outcome) -> Iterator[str]:
     yield (
         f"{found['questions']} questions, {found['passes']} passes over videos; "
-        f"{found['shared']} questions shared one that another needs anyway"
+        f"{found['shared']} questions shared another's pass"
     )
     if found["owed"]:
         yield f"UNFINISHED: {found['owed']} rows are owed; run the same command again"
@@ -51,12 +56,12 @@ def _remarks(found: Outcome) -> Iterator[str]:
         yield f"Cannot be read: {video}: {why}"
 
 
-def _some(names: list[str]) -> str:
+def _some(names: Sequence[str]) -> str:
     more = len(names) - NAMES
     return ", ".join(names[:NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
-def _difference(found: dict[str, float] | None) -> str:
+def _difference(found: Mapping[str, float] | None) -> str:
     if found is None:
         return ""
     return f"{found['points']:+.2f} [{found['low']:+.2f}, {found['high']:+.2f}]"

@@ -13,7 +13,7 @@ import lightning
 from ...framework.video import probe_video
 from ..benchmarks.question import Question
 from ..environment import commit
-from .folder import config_hash, run_folder, wait_for_others, write_json
+from .folder import run_folder, wait_for_others, write_json
 from .module import Evaluation, PassData
 from .options import EvaluateOptions
 from .passes import PassRunner, unanswered
@@ -43,14 +43,14 @@ def evaluate(options: EvaluateOptions, *, interactive: bool = False) -> Outcome 
         writer = RowWriter(folder, options.cells)
         trainer = make_trainer(options.trainer, folder, writer, interactive=interactive)
         rank, world = trainer.global_rank, trainer.world_size
-        with run_folder(folder, options.identity, rank, world):
-            run = _Run(options, questions)
+        with run_folder(folder, options.identity, rank, world) as config:
+            run = _Run(options, questions, config)
             writer.count(run.rows())
             run.go_on(trainer)
             if rank > 0:
                 return None
             wait_for_others(folder, world)
-            found = outcome(run.rows(), options, len(questions))
+            found = outcome(run.rows(), options, questions=len(questions), config=config)
             write_json(folder / "summary.json", found)
             return found
 
@@ -58,14 +58,11 @@ def evaluate(options: EvaluateOptions, *, interactive: bool = False) -> Outcome 
 class _Run:
     """What is done and what is left to do in a run's folder."""
 
-    def __init__(self, options: EvaluateOptions, questions: Sequence[Question]) -> None:
-        self.options, self.questions = options, questions
-        self.config = config_hash(options.identity)
-        self.stamp = {
-            "benchmark": options.benchmark.name,
-            "config": self.config,
-            "commit": commit(),
-        }
+    def __init__(
+        self, options: EvaluateOptions, questions: Sequence[Question], config: str
+    ) -> None:
+        self.options, self.questions, self.config = options, questions, config
+        self.stamp = {"benchmark": options.benchmark.name, "config": config, "commit": commit()}
 
     def rows(self) -> list[Row]:
         return read_rows(self.options.output, self.config)
@@ -117,7 +114,7 @@ class _Run:
     def _write(self, refused: Sequence[Refused]) -> None:
         written = {key_of(row) for row in self.rows()}
         rows = [
-            {**unanswered(cell, one.question, one.status, one.why), **self.stamp}
+            {**self.stamp, **unanswered(cell, one.question, one.status, one.why)}
             for one in refused
             for cell in self.options.cells
             if (cell, one.question.id) not in written

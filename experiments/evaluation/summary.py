@@ -11,7 +11,6 @@ from typing import Any
 from ..benchmarks.question import Benchmark
 from ..benchmarks.scores import AND
 from .accuracy import GroupedAccuracy
-from .folder import config_hash
 from .options import EvaluateOptions
 from .paired import paired_difference
 from .rows import Row
@@ -27,7 +26,9 @@ Summary = dict[str, dict[str, Any]]
 Outcome = dict[str, Any]
 
 
-def outcome(rows: Sequence[Row], options: EvaluateOptions, questions: int) -> Outcome:
+def outcome(
+    rows: Sequence[Row], options: EvaluateOptions, *, questions: int, config: str
+) -> Outcome:
     """What `summary.json` holds.
 
     Besides `cells` (see `summarise`): `questions` of the benchmark, `owed` rows that are not there
@@ -39,7 +40,7 @@ def outcome(rows: Sequence[Row], options: EvaluateOptions, questions: int) -> Ou
     passes = len(set(streams.values()))
     return {
         "benchmark": options.benchmark.name,
-        "config": config_hash(options.identity),
+        "config": config,
         "commits": sorted({str(row["commit"]) for row in rows}),
         "questions": questions,
         "owed": questions * len(options.cells) - len(rows),

@@ -21,6 +21,7 @@ EMPTY_WARNINGS = (
     ".*does not have many workers",
     ".*within local rank has zero length",
     ".*across ranks is zero, but local rank has zero",
+    r".*isinstance\(treespec, LeafSpec\)",  # of Lightning to itself
 )
 NOT_HERE = {
     "precision": "set model.dtype",
@@ -52,12 +53,16 @@ def make_trainer(
     try:
         parsed = parser.parse_object({"trainer": _defaults(folder, interactive) | dict(settings)})
         chosen = parser.instantiate(parsed).trainer.as_dict()
-        callbacks = _listed(chosen.pop("callbacks")) + [callback]
-        if interactive and not any(isinstance(one, ProgressBar) for one in callbacks):
+        callbacks = [*_listed(chosen.pop("callbacks")), callback]
+        bars = any(isinstance(one, ProgressBar) for one in callbacks)
+        if chosen["enable_progress_bar"] and not bars:
             callbacks.append(RichProgressBar())
         if chosen["logger"] is None:
             chosen["logger"] = CSVLogger(folder, name="log")
-        return lightning.Trainer(**chosen, callbacks=callbacks)
+        # Of Union[int, float] jsonargparse takes the first that fits, and typing keeps the order in
+        # which anyone wrote that union first: 1, one batch, may come back as 1.0, all batches.
+        numbers = {name: value for name, value in settings.items() if isinstance(value, int)}
+        return lightning.Trainer(**chosen | numbers, callbacks=callbacks)
     except (ArgumentError, MisconfigurationException) as error:
         raise ValueError(f"trainer: {error}") from error
 

@@ -12,13 +12,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crossframe.framework import key_frames
 from crossframe.framework.key_frames import (
     IndexedKeyFrames,
     SoughtKeyFrames,
     key_frames_of,
 )
 from crossframe.framework.playhead import Playhead
-from crossframe.framework.video import VideoError, stream_video
+from crossframe.framework.video import VideoError, frames_at, probe_video, stream_video
 
 Library = Callable[[str], Path]
 Sample = tuple[torch.Tensor, float]
@@ -82,6 +83,22 @@ def test_both_kinds_name_the_same_key_frames(library: Library, name: str) -> Non
     assert len({*expected}) >= 4
 
 
+def test_no_key_frame_is_known_before_the_first(library: Library) -> None:
+    sought = SoughtKeyFrames(library("late_start.mkv"), "matroska,webm")
+    assert sought.last_until(0) is None
+    assert sought.last_until(4000) == 3850
+    sought.close()
+
+
+def test_formats_without_an_index_are_not_sought_in(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sought = SoughtKeyFrames(library("plain.ts"), "mpegts")
+    monkeypatch.setattr(key_frames, "open_video", lambda path: pytest.fail(f"opened {path}"))
+    assert sought.last_until(10**6) is None
+    sought.close()
+
+
 # Which frames
 
 
@@ -120,6 +137,31 @@ def test_sparse_samples_are_sought_not_decoded(
     assert_same(samples, list(stream_video(path, max_frames=5)))
 
 
+@pytest.mark.parametrize("sought", [pytest.param(False, marks=needs_index), True])
+def test_a_key_frame_decoded_in_time_but_shown_too_late(library: Library, sought: bool) -> None:
+    """Stored in decoding order: at 5.95 s the key frame shown at 6 s has been read already."""
+    path = library("plain.mp4")
+    (_, (shown, time)) = list(stream_video(path, fps=None))[118:120]
+    with without_index() if sought else pytest.MonkeyPatch.context():
+        samples = list(frames_at(path, [0.0, 5.95]))
+    assert samples[1][1] == time == 5.95
+    assert torch.equal(samples[1][0], shown)
+
+
+@pytest.mark.parametrize("sought", [pytest.param(False, marks=needs_index), True])
+def test_nothing_is_decoded_twice(
+    library: Library, monkeypatch: pytest.MonkeyPatch, sought: bool
+) -> None:
+    path, decoded, count = library("one_key.mp4"), Playhead._good_frames, []
+    with without_index() if sought else pytest.MonkeyPatch.context():
+        end = probe_video(path).duration
+        monkeypatch.setattr(
+            Playhead, "_good_frames", lambda *given: count.append(None) or decoded(*given)
+        )
+        assert len(list(frames_at(path, [0.0, end / 2, end - 0.1]))) == 3
+    assert len(count) <= 161  # all frames once, and the end
+
+
 def assert_same(samples: list[Sample], expected: list[Sample]) -> None:
     assert [time for _, time in samples] == [time for _, time in expected]
     assert all(
@@ -139,6 +181,8 @@ def test_second_file_is_closed(write_video: Callable[..., Path], tmp_path: Path)
         assert opened() == 0
         next(stream)
         assert opened() == 1
+        next(stream)
+        assert opened() == 2
         next(stream)
         assert opened() == 2
         stream.close()
@@ -169,7 +213,8 @@ def test_a_cut_between_two_frames_of_an_mp4_is_noticed(library: Library, sought:
     whole = library("plain.mp4")
     with av.open(whole) as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]
-    end = packets[99].pos + packets[99].size
+    begin: Any = packets[99].pos
+    end = begin + packets[99].size
     path = whole.with_name("between.mp4")
     path.write_bytes(whole.read_bytes()[:end])
     with without_index() if sought else pytest.MonkeyPatch.context():

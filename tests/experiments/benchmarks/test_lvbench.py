@@ -57,6 +57,17 @@ def test_parquet_holds_the_same_question(
     assert question.video == "Cm73ma6Ibcs"
 
 
+@pytest.mark.parametrize(
+    ("reference", "seconds"),
+    [("00:15-00:19", 19.0), ("01:02:38-01:02:45", 3765.0), ("05:26", 326.0), ("late", None)],
+)
+def test_evidence_is_the_last_moment_referred_to(
+    reference: str, seconds: float | None, tmp_path: Path
+) -> None:
+    write_lines(tmp_path, {**LINE, "qa": [{**QA, "time_reference": reference}]})
+    assert LVBench(tmp_path).questions()[0].evidence == seconds
+
+
 @pytest.mark.parametrize("file", ["videos/Cm73ma6Ibcs.mp4", "all_videos/Cm73ma6Ibcs.mp4"])
 def test_videos_in_the_published_folders(
     file: str, tmp_path: Path, touch: Callable[..., None]

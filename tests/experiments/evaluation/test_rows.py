@@ -49,3 +49,23 @@ def test_a_line_without_question_is_an_error(tmp_path: Path) -> None:
 def test_numbers_that_json_does_not_know_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         RowFile(tmp_path).append([{**_row("1"), "kl": float("nan")}])
+
+
+def test_a_row_of_an_asked_question_replaces_one_without_a_video(tmp_path: Path) -> None:
+    gone = {**_row("1"), "status": "missing"}
+    torn = {**_row("2"), "status": "unreadable"}
+    asked = {**_row("1"), "status": "invalid"}
+    for rank, rows in enumerate(([gone, torn], [asked], [gone])):
+        file = RowFile(tmp_path, rank)
+        file.append(rows)
+        file.close()
+    assert read_rows(tmp_path) == [asked, torn]
+
+
+def test_rows_of_other_settings_are_refused(tmp_path: Path) -> None:
+    file = RowFile(tmp_path)
+    file.append([{**_row("1"), "config": "a"}, {**_row("2"), "config": "b"}])
+    file.close()
+    with pytest.raises(ValueError, match=r"rows-0.jsonl, line 2 comes from other settings"):
+        read_rows(tmp_path, "a")
+    assert len(read_rows(tmp_path)) == 2

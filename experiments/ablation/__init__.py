@@ -1,0 +1,1 @@
+"""Capacity and scoring studies: a grid of cells, budgets that match, tables, figures, a page."""

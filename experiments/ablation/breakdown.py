@@ -1,0 +1,217 @@
+"""Accuracy and KL by parts of the questions: length of the video, delay since the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from .drawing import (
+    WIDTH,
+    Drawing,
+    Style,
+    drawn,
+    error_bars,
+    families,
+    legend_below,
+    legend_height,
+    percent_axis,
+    plain_ticks,
+    styles,
+    tidy_axes,
+)
+from .tidy import Table, mean_by_video
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Column = Any  # a pandas Series
+MEASURES = (
+    ("correct", 100.0, "accuracy (%)"),
+    ("kl_to_full", 1.0, "KL to full attention (nats)"),
+)
+DELAYS = (0, 10, 30, 60, 300, 900, 1800, 3600)  # seconds, the lower ends of the parts
+MOST_PARTS = 4
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """A way to part the questions of a study.
+
+    Attributes:
+        name: of the files.
+        heading: what the parts are.
+        part: the part of every row, and None for rows of none; parts in their order.
+    """
+
+    name: str
+    heading: str
+    parts: Callable[[Table], tuple[Column, list[str]]]
+
+
+def by_length(column: str) -> Breakdown:
+    """By a group of the benchmark that is the video's length, or by the number of frames seen."""
+    if column == "frames":
+        return Breakdown("length", "by frames seen before the question", _by_frames)
+    return Breakdown("length", "by length of the video", lambda rows: _by_group(rows, column))
+
+
+def by_delay() -> Breakdown:
+    """By the time since what answers the question was last shown."""
+    return Breakdown("delay", "by delay since the evidence", _by_delay)
+
+
+def breakdown(
+    model: str, rows: Table, how: Breakdown, reference: str | None, amount: str
+) -> Drawing | None:
+    """One model's cells by the parts; None if fewer than two parts have questions.
+
+    Args:
+        amount: what the amounts are of.
+    """
+    column, names = how.parts(rows)
+    if len(names) < 2:
+        return None
+    asked = rows.assign(part=column).dropna(subset=["part"])
+    table = _measured(asked)
+    swept = table["amount"].nunique() > 1
+    marks = styles(list(rows["family"].unique()), reference)
+    draw, height = (
+        (_over_amounts(table, names, marks, reference, amount), 5.6 + legend_height(len(marks)))
+        if swept
+        else (_as_dots(table, names), 1.4 + 0.26 * table["cell"].nunique())
+    )
+    across = "over the amount" if swept else "a line per cell"
+    counts = ", ".join(f"{name}: {_count(asked, name)}" for name in names)
+    caption = (
+        f"Accuracy and KL {how.heading}, {across}, with 95 % intervals (bootstrap over videos, "
+        "none where there is one video); the dashed line is the reference, dotted ones are "
+        f"memories without an amount. Questions: {counts}."
+    )
+    heading = f"{model}: {how.heading}"
+    return drawn(f"{how.name}-{model}", heading, caption, (WIDTH, height), draw)
+
+
+def _count(asked: Table, part: str) -> int:
+    return int(asked[asked["part"] == part]["question"].nunique())
+
+
+def _measured(asked: Table) -> Table:
+    """A line per cell and part: both measures with their intervals."""
+    from pandas import DataFrame
+
+    lines = []
+    for (family, cell, part), own in asked.groupby(["family", "cell", "part"], sort=False):
+        line = {"family": family, "cell": cell, "part": part, "amount": own["amount"].iloc[0]}
+        for column, factor, _ in MEASURES:
+            known = own.dropna(subset=[column])
+            values = known[column].astype(float) * factor
+            line |= mean_by_video(column, list(values), list(known["video"]))
+        lines.append(line)
+    return DataFrame(lines)
+
+
+def _over_amounts(
+    table: Table,
+    names: Sequence[str],
+    marks: dict[str, Style],
+    reference: str | None,
+    amount: str,
+) -> Callable[[Figure], None]:
+    """A column of panels per part, the amount along the axis, a line per memory."""
+    amounts = sorted(table["amount"].dropna().unique())
+
+    def draw(figure: Figure) -> None:
+        grid = figure.subplots(len(MEASURES), len(names), sharex=True, sharey="row", squeeze=False)
+        for line, (column, _, label) in zip(grid, MEASURES, strict=True):
+            for axes, name in zip(line, names, strict=True):
+                _lines(axes, table[table["part"] == name], column, marks, reference)
+                plain_ticks(axes, amounts)
+                axes.set_xlim(amounts[0] / 1.5, amounts[-1] * 1.5)
+            line[0].set_ylabel(label)
+        percent_axis(grid[0, 0])
+        for axes, name in zip(grid[0], names, strict=True):
+            axes.set_title(name)
+        for axes in grid[-1]:
+            axes.set_xlabel(amount)
+        legend_below(figure, {name: _entry(style) for name, style in marks.items()})
+
+    return draw
+
+
+def _lines(
+    axes: Axes, table: Table, column: str, marks: dict[str, Style], reference: str | None
+) -> None:
+    known = table.dropna(subset=[column])
+    for name, own in families(known):
+        style = marks[name]
+        if own["amount"].isna().all():  # fixed memories have no place along the axis
+            if name != reference or column != "kl_to_full":
+                dashes = "--" if name == reference else ":"
+                axes.axhline(
+                    own[column].iloc[0], color=style.colour, linestyle=dashes, linewidth=1.2
+                )
+            continue
+        own = own.sort_values("amount")
+        bars = error_bars(own, column)
+        axes.errorbar(own["amount"], own[column], bars, elinewidth=0.7, capsize=2, **style.line)
+    tidy_axes(axes)
+
+
+def _as_dots(table: Table, names: Sequence[str]) -> Callable[[Figure], None]:
+    """A line per cell, a colour per part."""
+    cells = list(table["cell"].unique())
+    marks = styles(names, None)
+
+    def draw(figure: Figure) -> None:
+        panels = figure.subplots(1, len(MEASURES), sharey=True)
+        for axes, (column, _, label) in zip(panels, MEASURES, strict=True):
+            for number, name in enumerate(names):
+                own = table[table["part"] == name].dropna(subset=[column])
+                shift = 0.5 * ((number + 0.5) / len(names) - 0.5)
+                places = [cells.index(cell) + shift for cell in own["cell"]]
+                style = marks[name].line | {"linestyle": "none", "elinewidth": 0.8, "capsize": 2}
+                axes.errorbar(own[column], places, xerr=error_bars(own, column), **style)
+            axes.set_xlabel(label)
+            tidy_axes(axes)
+        panels[0].set_yticks(range(len(cells)), cells)
+        panels[0].invert_yaxis()
+        legend_below(figure, {name: _entry(style) for name, style in marks.items()})
+
+    return draw
+
+
+def _entry(style: Style) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], **style.line)
+
+
+def _by_group(rows: Table, column: str) -> tuple[Column, list[str]]:
+    """Shorter ones first, by the frames that were seen of them."""
+    order = rows.groupby(column, sort=False)["frames"].mean().sort_values(kind="stable").index
+    return rows[column].astype(str), [str(name) for name in order]
+
+
+def _by_frames(rows: Table) -> tuple[Column, list[str]]:
+    """Up to four parts with about as many questions each."""
+    from pandas import qcut
+
+    parts: Column = qcut(rows["frames"], MOST_PARTS, duplicates="drop")
+    ends = {
+        part: f"{part.left + 1:.0f} to {part.right:.0f} frames" for part in parts.cat.categories
+    }
+    return parts.map(ends), list(ends.values())
+
+
+def _by_delay(rows: Table) -> tuple[Column, list[str]]:
+    from pandas import cut
+
+    ends = [*DELAYS, float("inf")]
+    labels = [f"{low} to {high} s" for low, high in pairwise(DELAYS)]
+    labels.append(f"over {DELAYS[-1]} s")
+    parts: Column = cut(rows["delay_s"].astype(float), ends, right=False, labels=labels)
+    present = set(parts.dropna())
+    return parts.astype(object), [label for label in labels if label in present]

@@ -1,0 +1,140 @@
+"""A few frames through a memory, to see what it holds and costs once its state is full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from statistics import fmean
+
+from torch import Tensor
+
+from ...framework import CrossFrameMemory, FrameTokens, Slots, VideoModel, VideoSession
+from ...framework.costs import held_bytes
+from ...framework.state import slot_tensors
+from ..evaluation.cells import Cell
+from ..sharing import encode_frames
+
+RAGGED_STEPS = 24  # averaged over where heads trade slots and no step is like another
+MOST_STEPS = 4096  # more than any state needs to fill; a memory that never settles ends here
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a memory holds and costs at some point of a stream.
+
+    Attributes:
+        slots: per KV head, mean over heads and layers.
+        bytes: per layer, mean over layers: keys, values, columns, statistics.
+        flops: of the decoder for one temporal patch, by closed form, as sessions count it.
+    """
+
+    slots: float
+    bytes: float
+    flops: float
+
+    def __getitem__(self, match: str) -> float:
+        return {"slots": self.slots, "bytes": self.bytes, "flops": self.flops}[match]
+
+
+class DryRun:
+    """Sessions over the first frames of a video, shown again and again as the stream goes on.
+
+    Args:
+        model: loaded, set up for the stream.
+        frames: raw frames uint8 [height, width, 3] with their times in seconds, at least one.
+        frames_per_step, in_frame, attention: as in a cell.
+    """
+
+    def __init__(
+        self,
+        model: VideoModel,
+        frames: Sequence[tuple[Tensor, float]],
+        *,
+        frames_per_step: int = 1,
+        in_frame: str = "causal",
+        attention: str = "auto",
+    ) -> None:
+        self.model, self.cut = model, (frames_per_step, in_frame, attention)
+        self._source = encode_frames(model, _repeated(frames))
+        self._encoded: list[FrameTokens] = []
+        first = self._tokens(0)
+        self.prompt = None if first.visual_mask().any() else first
+        self.frame_tokens = self.frame(0).num_tokens
+
+    def frame(self, number: int) -> FrameTokens:
+        """The temporal patch of that number, from 0."""
+        return self._tokens(number + (self.prompt is not None))
+
+    def session(self, memory: CrossFrameMemory) -> VideoSession:
+        """A session that has seen the prompt before the video."""
+        step, in_frame, attention = self.cut
+        cell = Cell(memory, frames_per_step=step, in_frame=in_frame, attention=attention)
+        session = cell.session(self.model)
+        if self.prompt is not None:
+            session.push(self.prompt)
+        return session
+
+    def full(self, memory: CrossFrameMemory, slots: int) -> tuple[Held, bool]:
+        """What a bounded memory holds and costs once its state is full, and whether heads hold
+        different numbers of slots.
+
+        Args:
+            slots: that it fills at most in each layer, if it does not promise a `limit` itself.
+        """
+        session, per_step = self.session(memory), self.cut[0]
+        layers = self.model.spec.num_layers
+        limits = [memory.limit(layer, layers, self.frame_tokens) for layer in range(layers)]
+        most = max(slots if limit is None else limit for limit in limits)
+        steps = self._fill(session, most)
+        held, ragged = [held_by(session, per_step)], session.slots(0).valid is not None
+        for more in range(RAGGED_STEPS if ragged else 0):
+            self._push(session, steps + more)
+            held.append(held_by(session, per_step))
+        return _mean(held), ragged
+
+    def _fill(self, session: VideoSession, slots: int) -> int:
+        """Push until a step began with a full state; how many steps that took."""
+        for step in range(MOST_STEPS):
+            before = sum(cost.tokens for cost in session.costs)
+            self._push(session, step)
+            if before >= slots + session.costs[-1].tokens:
+                return step + 1
+        return MOST_STEPS
+
+    def _push(self, session: VideoSession, step: int) -> None:
+        per_step = self.cut[0]
+        session.push([self.frame(step * per_step + number) for number in range(per_step)])
+
+    def _tokens(self, number: int) -> FrameTokens:
+        while len(self._encoded) <= number:
+            self._encoded.append(next(self._source).tokens)
+        return self._encoded[number]
+
+
+def held_by(session: VideoSession, frames: int) -> Held:
+    """What a session holds now, and what each of the `frames` of its last step cost."""
+    layers = session.state.layers
+    stored = [held_bytes(slot_tensors(layer)) for layer in layers]
+    slots = [_slots_per_head(session.slots(layer)) for layer in range(len(layers))]
+    flops = session.costs[-1].flops / frames
+    return Held(sum(slots) / len(layers), sum(stored) / len(layers), flops)
+
+
+def _mean(held: Sequence[Held]) -> Held:
+    """Over several steps."""
+    parts = (fmean(one[match] for one in held) for match in ("slots", "bytes", "flops"))
+    return Held(*parts)
+
+
+def _slots_per_head(slots: Slots) -> float:
+    if slots.valid is None:
+        return slots.num_slots
+    return float(slots.valid.sum()) / (slots.valid.shape[0] * slots.valid.shape[1])
+
+
+def _repeated(frames: Sequence[tuple[Tensor, float]]) -> Iterator[tuple[Tensor, float]]:
+    """The frames over and over, their times going on as they began."""
+    apart = frames[1][1] - frames[0][1] if len(frames) > 1 else 1.0
+    for number in count():
+        yield frames[number % len(frames)][0], frames[0][1] + number * max(apart, 1e-3)

@@ -1,0 +1,141 @@
+"""Decoder FLOPs by closed form for streams far longer than those that were run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...framework.attention import implementation_for
+from ...framework.cost import step_flops
+from ..evaluation.cells import Cell
+from .drawing import WIDTH, Drawing, drawn, legend_below, legend_height, styles, tidy_axes
+from .settle import Look
+from .tidy import ModelRun
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NAMED = 3  # memories of one curve that are named
+LEGEND_COLUMNS = 2  # names of several memories are long
+
+
+@dataclass(frozen=True)
+class CostCurve:
+    """Decoder FLOPs of every raw frame of a stream, and the cells that cost just that."""
+
+    flops: np.ndarray
+    cells: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        more = len(self.cells) - NAMED
+        return ", ".join(self.cells[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def cost_curves(run: ModelRun, frames: int) -> list[CostCurve]:
+    """One curve for all cells of the same cost; none where the model was not looked at."""
+    if run.look is None:
+        return []
+    found: dict[bytes, CostCurve] = {}
+    for name, cell in run.grid.cells.items():
+        entering = _entering(run, name)
+        if entering is None:
+            continue
+        flops = stream_curve(cell, run.look, entering, frames)
+        same = found.get(flops.tobytes())
+        cells = (name,) if same is None else (*same.cells, name)
+        found[flops.tobytes()] = CostCurve(flops, cells)
+    return list(found.values())
+
+
+def stream_curve(cell: Cell, look: Look, entering: int, frames: int) -> np.ndarray:
+    """[frames] decoder FLOPs of each raw frame, as sessions count them.
+
+    Args:
+        entering: tokens of one temporal patch that enter the decoder.
+        frames: raw frames of the stream.
+    """
+    memory, layers, per_step = cell.memory, look.spec.num_layers, cell.frames_per_step
+    steps = -(-frames // (look.frames_per_patch * per_step))
+    seen = look.prompt_tokens + per_step * entering * np.arange(steps)
+    bounds = [memory.limit(layer, layers, look.frame_tokens) for layer in range(layers)]
+    carried = sum(seen if bound is None else np.minimum(seen, bound) for bound in bounds)
+    implementation = implementation_for(cell.attention, memory.needs_mass)
+    again = memory.needs_mass and implementation == "sdpa"
+
+    def cost(context: int) -> int:
+        return step_flops(
+            look.spec, new_tokens=per_step * entering, context_tokens=context, mass_pass=again
+        )
+
+    per_slot = (cost(1) - cost(0)) / layers  # of one slot in one layer: the form is linear in it
+    whole = cost(0) + per_slot * carried
+    per_frame = whole / (look.frames_per_patch * per_step)
+    return np.repeat(per_frame, look.frames_per_patch * per_step)[:frames]
+
+
+def extrapolation(model: str, run: ModelRun, frames: int) -> Drawing | None:
+    """One model's curves, frame by frame and summed up; None where there are none."""
+    curves = cost_curves(run, frames)
+    if not curves:
+        return None
+    marks = styles([curve.name for curve in curves], curves[0].name)
+    longest = max(int(row["frames"]) for row in run.rows if "frames" in row)
+
+    def draw(figure: Figure) -> None:
+        one, whole = figure.subplots(1, 2)
+        lines = {}
+        number = np.arange(1, frames + 1)
+        for curve in curves:
+            style = {"color": marks[curve.name].colour, "linewidth": 1.8}
+            (lines[curve.name],) = one.plot(number, curve.flops, **style)
+            whole.plot(number, curve.flops.cumsum(), **style)
+        _finish(one, "one more frame", longest)
+        _finish(whole, "all frames so far", longest)
+        legend_below(figure, lines, LEGEND_COLUMNS)
+
+    caption = (
+        f"Decoder FLOPs by closed form up to {frames:,} frames, as sessions count them: with the "
+        "attention over all carried slots, without vision, and for StreamMem without its probe. "
+        f"The dotted line is where the longest stream of this study ended, {longest:,} frames. "
+        "Memories of equal cost share a line. Flat on the left means prefill linear in the video's "
+        "length."
+    )
+    height = 3.6 + legend_height(len(curves), LEGEND_COLUMNS)
+    heading = f"{model}: decoder FLOPs, extrapolated to {frames:,} frames"
+    return drawn(f"extrapolation-{model}", heading, caption, (WIDTH, height), draw)
+
+
+def totals(run: ModelRun, frames: Sequence[int]) -> list[tuple[str, list[float]]]:
+    """Decoder FLOPs of whole streams of these lengths, for each curve."""
+    curves = cost_curves(run, max(frames))
+    return [(curve.name, [float(curve.flops[:n].sum()) for n in frames]) for curve in curves]
+
+
+def _finish(axes: Axes, title: str, longest: int) -> None:
+    from matplotlib.ticker import EngFormatter, StrMethodFormatter
+
+    axes.axvline(longest, color="0.4", linestyle=":", linewidth=1)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("frame")
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.set_ylabel("decoder FLOPs")
+    axes.yaxis.set_major_formatter(EngFormatter())
+    tidy_axes(axes, title)
+
+
+def _entering(run: ModelRun, cell: str) -> int | None:
+    """Tokens of a temporal patch that entered the decoder, mean over the cell's questions."""
+    assert run.look is not None  # asked before
+    per_patch = run.look.frames_per_patch
+    shares = [
+        (row["tokens"] - run.look.prompt_tokens) / -(-row["frames"] // per_patch)
+        for row in run.rows
+        if row["cell"] == cell and row.get("frames")
+    ]
+    return round(sum(shares) / len(shares)) if shares else None

@@ -1,0 +1,231 @@
+"""What `crossframe ablate` is told; loads none of the laboratory's libraries."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...framework import Archive, CrossFrameMemory, FullMemory, Reader, require_count
+from ..benchmarks.question import Benchmark
+from ..evaluation.cells import Cell
+from ..evaluation.options import EvaluateOptions
+from ..evaluation.sampling import FrameSampling
+from ..options import ModelOptions
+
+MATCHES = {
+    "slots": "slots per KV head",
+    "bytes": "bytes held per layer",
+    "flops": "decoder FLOPs of a frame",
+}
+# Names become names of folders and parts of cells' names.
+NAME = re.compile(r"[\w.+-][\w.+ -]*")
+
+Wrapper = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What all memories get equally much of. Chosen and named, because equal slots are neither
+    equal bytes (statistics of a slot are held too) nor equal FLOPs.
+
+    Args:
+        match: "slots" per KV head, "bytes" really held per layer (keys, values, columns,
+            statistics) or "flops" of the decoder for one frame, all once the state is full.
+        amounts: how many; with `like`, its capacities.
+        like: a memory whose own slots, bytes or FLOPs at these capacities are matched.
+        frames: length of the stream at whose end a memory that never fills (token dropping alone)
+            is matched; null is `sampling.max_frames`.
+        tolerance: share by which a memory may miss the amount, as one that carries whole frames
+            must; beyond it the run is refused.
+
+    Raises:
+        ValueError: for an unknown match, no amounts, or numbers that cannot be.
+    """
+
+    match: str
+    amounts: tuple[float, ...]
+    like: CrossFrameMemory | None = None
+    frames: int | None = None
+    tolerance: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.match not in MATCHES:
+            known = ", ".join(map(repr, MATCHES))
+            raise ValueError(f"budget: match must be one of {known}, got {self.match!r}")
+        if not self.amounts:
+            raise ValueError("budget: amounts must name at least one amount")
+        if min(self.amounts) <= 0:
+            raise ValueError(f"budget: amounts must be above 0, got {min(self.amounts):g}")
+        if self.like is not None and any(amount % 1 for amount in self.amounts):
+            raise ValueError(
+                f"budget: with like, amounts are capacities and must be whole, got {self.amounts}"
+            )
+        if not 0 <= self.tolerance < 1:
+            raise ValueError(f"budget: tolerance must lie in [0, 1), got {self.tolerance}")
+        require_count("budget", "frames", self.frames, least=2)
+
+
+@dataclass(frozen=True)
+class AblateOptions:
+    """What to compare.
+
+    Every memory with every amount, wrapper, reader, archive and way to cut the stream, on every
+    model. Cells that would be the same are run once.
+
+    Args:
+        models: checkpoints by name; devices are the trainer's.
+        benchmark: a class of `crossframe.experiments.benchmarks` with its settings.
+        output: folder of the study, with a folder of rows for each model; run again with the same
+            settings to go on where it stopped.
+        memories: by name; their size is set by `capacities`, `windows` or `budget`, whatever it
+            says here (null will do), or stays as it is without any of these.
+        fixed: memories by name that are taken as they are.
+        capacities: slots per KV head, for memories with a capacity.
+        windows: frames, for sliding windows.
+        budget: equal slots, bytes or FLOPs instead, from which each memory's size is worked out.
+        wrappers: by name, each a class_path with init_args but without inner (or with an inner
+            wrapper without inner, and so on), or null for none; put around every one of `memories`.
+        readers: what the answer reads, by name; null is the whole archive.
+        archives: how the KV of all frames is kept, by name; null is as it is.
+        frames_per_step: temporal patches that pass the decoder together.
+        in_frame: "causal", "bidirectional".
+        attention: "auto", "plain", "chunked" or "sdpa".
+        sampling: which frames are shown.
+        reference: the cell that the others are compared with; "full" is added where it is no cell;
+            null for none.
+        only: names of models to run now, separated by commas, say on a machine of their own; the
+            page tells of all models that have rows.
+        extrapolate: frames up to which decoder FLOPs are drawn.
+        note: a warning for readers, shown on top of the page.
+        max_new_tokens: of a reply; null is the benchmark's own.
+        max_tokens: planned length of a stream; null is what each needs, at least the range the
+            model was trained for.
+        cells_at_once: cells whose sessions are held together; null for all. Fewer need less memory
+            and decode and encode the video again.
+        generation: options of `generate`; greedy unless they say otherwise.
+        seed: of every reply, for sampling.
+        limit: ask only the first so many questions.
+        strict: stop at a missing or unreadable video instead of counting it.
+        retry: look again for videos that were missing or unreadable before.
+        trainer: options of Lightning's Trainer.
+
+    Raises:
+        ValueError: for settings that cannot be, naming setting, value and remedy.
+    """
+
+    models: dict[str, ModelOptions]
+    benchmark: Benchmark
+    output: Path
+    memories: dict[str, CrossFrameMemory] = field(default_factory=dict)
+    fixed: dict[str, CrossFrameMemory] = field(default_factory=dict)
+    capacities: tuple[int, ...] = ()
+    windows: tuple[int, ...] = ()
+    budget: Budget | None = None
+    wrappers: dict[str, Wrapper | None] = field(default_factory=lambda: {"": None})
+    readers: dict[str, Reader | None] = field(default_factory=lambda: {"all": None})
+    archives: dict[str, Archive | None] = field(default_factory=lambda: {"plain": None})
+    frames_per_step: tuple[int, ...] = (1,)
+    in_frame: tuple[str, ...] = ("causal",)
+    attention: str = "auto"
+    sampling: FrameSampling = field(default_factory=FrameSampling)
+    reference: str | None = "full"
+    only: str | None = None
+    extrapolate: int = 3600
+    note: str = ""
+    max_new_tokens: int | None = None
+    max_tokens: int | None = None
+    cells_at_once: int | None = None
+    generation: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    limit: int | None = None
+    strict: bool = False
+    retry: bool = False
+    trainer: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.models:
+            raise ValueError("ablate: models must name at least one model")
+        if not (self.memories or self.fixed):
+            raise ValueError("ablate: the grid is empty; name memories, or fixed ones")
+        if self.budget is not None and (self.capacities or self.windows):
+            raise ValueError("ablate: give either a budget, or capacities and windows")
+        for what in ("wrappers", "readers", "archives", "frames_per_step", "in_frame"):
+            if not getattr(self, what):
+                raise ValueError(f"ablate: {what} is empty, and so is the grid; leave it out")
+        for what in ("capacities", "windows", "frames_per_step", "in_frame"):
+            _require_distinct(what, getattr(self, what))
+        if self.budget is not None:
+            _require_distinct("budget.amounts", self.budget.amounts)
+        for what in ("models", "memories", "fixed", "wrappers", "readers", "archives"):
+            _require_names(what, getattr(self, what))
+        both = sorted(self.memories.keys() & self.fixed.keys())
+        if both:
+            raise ValueError(
+                f"ablate: {', '.join(both)} named under memories and under fixed; rename one"
+            )
+        require_count("ablate", "extrapolate", self.extrapolate, least=2, unbounded=False)
+        chosen_models(self)
+        for model in self.models.values():  # finds what evaluate would refuse
+            self.evaluation(model, {"full": Cell(FullMemory())}, self.output, None)
+
+    def evaluation(
+        self,
+        model: ModelOptions,
+        cells: dict[str, Cell],
+        output: Path,
+        reference: str | None,
+    ) -> EvaluateOptions:
+        """What `evaluate` is told about one model."""
+        return EvaluateOptions(
+            model,
+            self.benchmark,
+            cells,
+            output,
+            sampling=self.sampling,
+            reference=reference,
+            max_new_tokens=self.max_new_tokens,
+            max_tokens=self.max_tokens,
+            cells_at_once=self.cells_at_once,
+            generation=self.generation,
+            seed=self.seed,
+            limit=self.limit,
+            strict=self.strict,
+            retry=self.retry,
+            trainer=self.trainer,
+        )
+
+
+def chosen_models(options: AblateOptions) -> dict[str, ModelOptions]:
+    """The models to run now.
+
+    Raises:
+        ValueError: for a name in `only` that is no model.
+    """
+    if options.only is None:
+        return options.models
+    names = [name.strip() for name in options.only.split(",")]
+    unknown = [name for name in names if name not in options.models]
+    if unknown:
+        raise ValueError(
+            f"ablate: only names {', '.join(map(repr, unknown))}, but models are "
+            f"{', '.join(options.models)}"
+        )
+    return {name: options.models[name] for name in names}
+
+
+def _require_distinct(what: str, values: tuple[Any, ...]) -> None:
+    repeated = sorted({value for value in values if values.count(value) > 1})
+    if repeated:
+        raise ValueError(f"ablate: {what} names {repeated[0]} more than once; name it once")
+
+
+def _require_names(what: str, names: Iterable[str] | Mapping[str, Any]) -> None:
+    for name in names:
+        if not NAME.fullmatch(name) and not (what == "wrappers" and name == ""):
+            raise ValueError(
+                f"ablate: {what} has the name {name!r}; names are made of letters, digits, spaces "
+                "and any of . _ + -"
+            )

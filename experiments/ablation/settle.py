@@ -1,0 +1,176 @@
+"""Once per model, before hours are spent: a look at it, and every memory's size, kept on disk."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from torch import Tensor
+
+from ...framework import VideoModel
+from ...framework.cost import DecoderSpec
+from ...framework.video import VideoError, frames_at, probe_video
+from ..evaluation.folder import config_hash, write_json
+from ..evaluation.options import plain
+from ..options import ModelOptions
+from .budgets import Matcher
+from .dry_run import DryRun
+from .grid import Sized, as_it_is
+from .options import AblateOptions
+from .variants import Variant, label, sized_memory, variants
+
+FRAMES = 8  # temporal patches that are decoded for the dry run
+FILE = "sizes.json"
+# What the sizes depend on.
+DEPENDS = (
+    *("benchmark", "sampling", "limit", "budget", "memories", "fixed", "wrappers", "capacities"),
+    *("windows", "frames_per_step", "in_frame", "attention"),
+)
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is known of a model before its evaluation.
+
+    Attributes:
+        spec: sizes of the decoder.
+        frame_tokens: of one temporal patch with its text markers.
+        frames_per_patch: raw frames in it.
+        prompt_tokens: before the video.
+    """
+
+    spec: DecoderSpec
+    frame_tokens: int
+    frames_per_patch: int
+    prompt_tokens: int
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A look at a model, None where no video could be read, and the sizes of budgeted variants."""
+
+    look: Look | None
+    sizes: Mapping[str, Mapping[str, float]]
+
+    def size(self, variant: Variant) -> Sized:
+        """The variant at its size."""
+        found = self.sizes.get(label(variant))
+        if found is None:
+            return as_it_is(variant)
+        return Sized(variant, sized_memory(variant, found["value"]), **found)
+
+
+def settle(options: AblateOptions, name: str) -> Settled:
+    """Look at a model and size its memories, or read what an earlier run found.
+
+    Raises:
+        ValueError: for memories that cannot be sized, or a budget where no video can be read.
+    """
+    folder = options.output / name
+    folder.mkdir(parents=True, exist_ok=True)
+    model = options.models[name]
+    # Processes that a launcher started would all load the model, and onto one device.
+    with FileLock(folder / "sizes.lock"):
+        key = config_hash({"model": plain(model), **_depends(options)})
+        found = read_settled(folder, key)
+        if found is None:
+            found = _settled(options, model)
+            write_json(folder / FILE, {"config": key, **_as_data(found)})
+    return found
+
+
+def read_settled(folder: Path, key: str | None = None) -> Settled | None:
+    """What was found before; None if nothing was, or with other settings."""
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    data = json.loads(path.read_text("utf-8"))
+    if key is not None and data["config"] != key:
+        return None
+    look = data["look"]
+    if look is not None:
+        look = Look(**{**look, "spec": DecoderSpec(**look["spec"])})
+    return Settled(look, data["sizes"])
+
+
+def _settled(options: AblateOptions, model_options: ModelOptions) -> Settled:
+    needed = [one for one in variants(options) if options.budget is not None and one.knob]
+    seen = _first_video(options)
+    if seen is None:
+        if needed:
+            raise ValueError(
+                "ablate: a budget is worked out on the frames of a video, and no video of the "
+                f"benchmark {options.benchmark.name} can be read: check benchmark.root and "
+                "benchmark.videos"
+            )
+        return Settled(None, {})
+    path, times, system = seen
+    logger.info("sizing memories on the first frames of %s", path.name)
+    device = "cpu" if options.trainer.get("accelerator") == "cpu" else None
+    model = replace(model_options, device=device).load().for_stream(len(times), system)
+    dry_run = DryRun(
+        model,
+        _frames(path, times, model),
+        frames_per_step=options.frames_per_step[0],
+        in_frame=options.in_frame[0],
+        attention=options.attention,
+    )
+    prompt = 0 if dry_run.prompt is None else dry_run.prompt.num_tokens
+    look = Look(model.spec, dry_run.frame_tokens, model.frames_per_patch, prompt)
+    return Settled(look, _sizes(options, needed, dry_run))
+
+
+def _sizes(
+    options: AblateOptions, needed: list[Variant], dry_run: DryRun
+) -> dict[str, dict[str, float]]:
+    if options.budget is None:
+        return {}
+    raw = options.budget.frames or options.sampling.max_frames
+    patches = None if raw is None else max(2, -(-raw // dry_run.model.frames_per_patch))
+    matcher = Matcher(options.budget, dry_run, patches)
+    found = {label(variant): matcher.sized(variant) for variant in needed}
+    return {
+        name: {"value": one.value or 0, "attained": one.attained or 0, "wanted": one.wanted or 0}
+        for name, one in found.items()
+    }
+
+
+def _first_video(options: AblateOptions) -> tuple[Path, list[float], str | None] | None:
+    """File, moments and system turn of the first question whose video can be read."""
+    for question in options.benchmark.questions()[: options.limit]:
+        if question.path is None:
+            continue
+        try:
+            seconds = probe_video(question.path).duration
+            times = options.sampling.times(seconds, question.start, question.end)
+        except ValueError:
+            continue
+        return question.path, times, question.system
+    return None
+
+
+def _frames(path: Path, times: list[float], model: VideoModel) -> list[tuple[Tensor, float]]:
+    """The first frames, as far as they can be read; a whole number of temporal patches."""
+    wanted = times[: FRAMES * model.frames_per_patch]
+    found: list[tuple[Tensor, float]] = []
+    try:
+        for frame in frames_at(path, wanted):
+            found.append(frame)
+    except VideoError:  # what came before the damage is good
+        if not found:
+            raise
+    return found
+
+
+def _depends(options: AblateOptions) -> dict[str, Any]:
+    return {name: plain(getattr(options, name)) for name in DEPENDS}
+
+
+def _as_data(settled: Settled) -> dict[str, Any]:
+    return {"look": None if settled.look is None else asdict(settled.look), "sizes": settled.sizes}

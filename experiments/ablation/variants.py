@@ -1,0 +1,171 @@
+"""The memories of a study before their sizes are known: every memory, wrapper and amount."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ...framework import CrossFrameMemory, FullMemory
+from ..memories import memory_from
+from .knobs import Knob, around, knob_of
+from .options import AblateOptions, Wrapper
+
+# The innermost of a wrapper that is still to be put around something; it takes all of them.
+PLACEHOLDER = {"class_path": "StateKVMemory", "init_args": {"capacity": None}}
+PREFIXES = (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A memory of the grid before its size is known.
+
+    Attributes:
+        memory: its name.
+        wrapper: the name of what is around it, "" for nothing.
+        template: the memory with the wrapper, its size still open.
+        amount: what its size is set by; None: it stays as it is.
+        knob: what sets its size, None for one that stays as it is.
+    """
+
+    memory: str
+    wrapper: str
+    template: CrossFrameMemory
+    amount: float | None = None
+    knob: Knob | None = None
+
+
+def variants(options: AblateOptions) -> list[Variant]:
+    """All memories of a study, fixed ones first, before budgets are turned into sizes.
+
+    Raises:
+        ValueError: for a memory whose size cannot be set, a wrapper that cannot be, or one around
+            a memory it does not take.
+    """
+    found = [Variant(name, "", memory) for name, memory in options.fixed.items()]
+    wrappers = {name: _wrapper(name, config) for name, config in options.wrappers.items()}
+    for name, memory in options.memories.items():
+        if isinstance(memory, FullMemory):  # nothing to size, nothing to wrap
+            found.append(Variant(name, "", memory))
+            continue
+        memory = _unsized(memory, options)
+        for wrapper, around_it in wrappers.items():
+            template = _wrapped(name, memory, wrapper, around_it)
+            named = wrapper if around_it is not None else ""
+            found += _amounts(Variant(name, named, template), options)
+    _require_own_names(found)
+    return found
+
+
+def sized_memory(variant: Variant, value: float) -> CrossFrameMemory:
+    """The variant's memory with its knob set.
+
+    Raises:
+        ValueError: naming the variant, if the memory cannot have that size.
+    """
+    assert variant.knob is not None
+    try:
+        return variant.knob.set(variant.template, value)
+    except ValueError as error:
+        raise ValueError(
+            f"ablate: {label(variant)} cannot have {variant.knob.name}={value}: {error}"
+        ) from error
+
+
+def label(variant: Variant) -> str:
+    """The variant's name in a study of one reader, archive and way to cut the stream."""
+    name = name_of(variant)
+    return name if variant.amount is None else f"{name} {short(variant.amount)}"
+
+
+def name_of(variant: Variant) -> str:
+    """Its memory and wrapper, without the amount."""
+    return variant.memory + (f"+{variant.wrapper}" if variant.wrapper else "")
+
+
+def short(amount: float, unit: str = "") -> str:
+    """A number as people say it: 4096, 1.5M."""
+    for prefix, size in PREFIXES:
+        if amount >= max(size, 1e5):
+            return f"{amount / size:.4g}{prefix}{unit}"
+    return f"{amount:g}{unit}"
+
+
+def _require_own_names(found: Sequence[Variant]) -> None:
+    names = [label(variant) for variant in found]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(
+            f"ablate: two memories are called {twice!r}; rename one, or give amounts that differ "
+            "in their first four digits"
+        )
+
+
+def _unsized(memory: CrossFrameMemory, options: AblateOptions) -> CrossFrameMemory:
+    """The memory without a bound of its own, if it is given others; a wrapper might not fit it."""
+    knob = knob_of(memory)
+    swept = options.budget or options.capacities or options.windows
+    if not swept or knob is None or knob.name == "ratio":
+        return memory
+    try:
+        return knob.set(memory, None)
+    except ValueError:
+        return memory
+
+
+def _amounts(variant: Variant, options: AblateOptions) -> Iterator[Variant]:
+    """The variant with every amount that its kind is given."""
+    knob, budget = knob_of(variant.template), options.budget
+    sweeps: dict[str, Sequence[float]] = {
+        "capacity": options.capacities, "frames": options.windows
+    }  # fmt: skip
+    if budget is None and not any(sweeps.values()):
+        yield variant
+        return
+    amounts = budget.amounts if budget is not None else sweeps.get(knob.name if knob else "", ())
+    if knob is None or not amounts:
+        raise ValueError(_cannot(variant, knob, budgeted=budget is not None))
+    for amount in amounts:
+        yield Variant(variant.memory, variant.wrapper, variant.template, amount, knob)
+
+
+def _cannot(variant: Variant, knob: Knob | None, *, budgeted: bool) -> str:
+    what = f"ablate: {label(variant)}, {variant.template!r},"
+    if budgeted or knob is None:
+        return (
+            f"{what} has no capacity, window or ratio by which its size could be set; list it "
+            "under fixed to take it as it is"
+        )
+    option = {"capacity": "capacities", "frames": "windows"}.get(knob.name, "a budget")
+    return f"{what} is sized by its {knob.name}: give {option} too, or list it under fixed"
+
+
+def _wrapper(name: str, config: Wrapper | None) -> CrossFrameMemory | None:
+    if config is None:
+        return None
+    try:
+        return memory_from(json.dumps(_completed(config)))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"ablate: wrapper {name!r}: {error}") from error
+
+
+def _completed(config: Wrapper) -> Wrapper:
+    """The wrapper around the placeholder."""
+    settings = dict(config.get("init_args") or {})
+    inner = settings.get("inner")
+    settings["inner"] = PLACEHOLDER if inner is None else _completed(inner)
+    return {**config, "init_args": settings}
+
+
+def _wrapped(
+    name: str, memory: CrossFrameMemory, wrapper: str, around_it: CrossFrameMemory | None
+) -> CrossFrameMemory:
+    if around_it is None:
+        return memory
+    try:
+        return around(around_it, memory)
+    except ValueError as error:
+        raise ValueError(
+            f"ablate: wrapper {wrapper!r} cannot go around {name!r}: {error}; leave one of the two "
+            "out, or wrap others by hand and list them under memories"
+        ) from error

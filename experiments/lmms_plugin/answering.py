@@ -1,0 +1,125 @@
+"""From questions to replies: one pass over a video answers all that is asked about its frames."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from ...framework import VideoModel, VideoSession
+from ...framework.video import VideoError, frames_at, probe_video
+from ..benchmarks.question import Question
+from ..evaluation.lengths import question_ids, stretches
+from ..evaluation.plan import Pass, plan_passes, sample_videos
+from ..evaluation.stream import SharedStream
+from .options import PluginOptions
+from .requests import Generation
+
+T = TypeVar("T")
+CELL = "crossframe"
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A reply's text and the tokens it took: those of stream and question, and its own."""
+
+    text: str
+    input_tokens: int
+    output_tokens: int
+
+
+NO_REPLY = Reply("", 0, 0)
+
+
+class Answerer:
+    """Asks questions about videos, each after exactly the frames sampled for it.
+
+    Args:
+        model: an adapter.
+        options: what `--model_args` says.
+    """
+
+    def __init__(self, model: VideoModel, options: PluginOptions) -> None:
+        self.model, self.options = model, options
+        self.cell, self.sampling = options.cell(), options.frames()
+
+    def each(
+        self,
+        questions: Sequence[Question],
+        reply_tokens: int,
+        ask: Callable[[VideoSession, Question], T],
+    ) -> Iterator[tuple[Question, T | None]]:
+        """Every question with what `ask` makes of it; None, and a warning, where the video cannot
+        be read so far. In the order of passes.
+
+        Args:
+            reply_tokens: room for what follows a question.
+
+        Raises:
+            ValueError: if no video can be read, or (strict) if one cannot.
+        """
+        sampled, refused = sample_videos(questions, self.sampling, _seconds)
+        for one in refused:
+            if self.options.strict or not sampled:
+                raise ValueError(one.why)
+            yield one.question, self._without_reply(one.question, one.why)
+        for video in plan_passes(sampled):
+            asked = [stop.question for stop in video.stops]
+            try:
+                session = self._watch(video, reply_tokens)
+            except VideoError as error:
+                if self.options.strict:
+                    raise
+                yield from ((one, self._without_reply(one, str(error))) for one in asked)
+            else:
+                yield from ((one, ask(session, one)) for one in asked)
+
+    def _watch(self, video: Pass, reply_tokens: int) -> VideoSession:
+        """A session that has seen the video's frames; all questions about it are about the same."""
+        model = self.model.for_stream(len(video.times), video.system)
+        (stretch,) = stretches(model, video, reply_tokens, self.options.max_tokens)
+        session = self.cell.session(model, stretch.planned_tokens)
+        stream = SharedStream(model, {CELL: session}, stretch.patch_tokens)
+        with closing(frames_at(video.path, video.times)) as frames:
+            for image, seconds in frames:
+                stream.push(image, seconds)
+        ((_, seen, _),) = stream.sessions()
+        return seen
+
+    def _without_reply(self, question: Question, why: str) -> None:
+        logger.warning("no reply to %r (counts as an empty one): %s", question.prompt[:60], why)
+
+
+def generated(session: VideoSession, question: Question, generation: Generation) -> Reply:
+    """The reply to a question."""
+    ids = question_ids(session.model, question)
+    answer = session.ask(ids, max_new_tokens=generation.max_new_tokens, **dict(generation.options))
+    tokens = session.cursor.tokens + ids.shape[1]
+    return Reply(generation.cut(answer.text), tokens, len(answer.token_ids))
+
+
+def loss(session: VideoSession, question: Question) -> tuple[float, bool]:
+    """Mean negative log-likelihood per token of the reply that the question begins with, and
+    whether greedy decoding would say the same.
+
+    lmms-eval calls this a log-likelihood, but takes the smallest of several as the answer.
+
+    Raises:
+        ValueError: for a reply without a token.
+    """
+    asked = session.model.question_ids(question.prompt).shape[1]
+    ids = question_ids(session.model, question)
+    if ids.shape[1] == asked:
+        raise ValueError(f"the reply to {question.prompt[:60]!r} has no token to judge")
+    logits = session.question_logits(ids)[0, asked - 1 : -1].float()
+    said = ids[0, asked:].to(logits.device)
+    likelihood = logits.log_softmax(-1).gather(-1, said[:, None]).mean()
+    return -float(likelihood), bool((logits.argmax(-1) == said).all())
+
+
+def _seconds(path: Path) -> float:
+    return probe_video(path).duration

@@ -1,0 +1,177 @@
+"""Figures and page of a study, also as a browser sees it."""
+
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crossframe.experiments.ablation import demo
+from crossframe.experiments.ablation.breakdown import breakdown, by_delay, by_length
+from crossframe.experiments.ablation.extrapolation import cost_curves, totals
+from crossframe.experiments.ablation.figures import Figures, figures_of
+from crossframe.experiments.ablation.options import AblateOptions
+from crossframe.experiments.ablation.report import page_text
+from crossframe.experiments.ablation.tidy import Study
+from crossframe.framework.cost import stream_flops
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+class Elements(HTMLParser):
+    """Tags of a page with their ids, and text by the tag around it."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, str]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs).get("id") or ""))
+
+    def ids(self, tag: str) -> list[str]:
+        return [name for found, name in self.found if found == tag and name]
+
+
+def as_seen(page: Path) -> str:
+    """The page after a browser has built it."""
+    if CHROMIUM is None:
+        pytest.skip("NOT TESTED in a browser: there is no chromium on this machine")
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+    run = subprocess.run(
+        [*command, page.resolve().as_uri()], capture_output=True, text=True, check=True, timeout=120
+    )
+    return run.stdout
+
+
+@pytest.fixture(scope="module")
+def figures(study: Study, options: AblateOptions) -> Figures:
+    """Drawn once more."""
+    return figures_of(study, options)
+
+
+def test_figures_are_there_and_not_empty(figures: Figures, options: AblateOptions) -> None:
+    files = sorted(path.name for path in (options.output / "figures").iterdir())
+    names = ["extrapolation-tiny", "length-tiny", "tradeoff-tiny"]
+    assert files == sorted(f"{name}.{kind}" for name in names for kind in ("png", "svg"))
+    for path in (options.output / "figures").iterdir():
+        assert path.stat().st_size > 10_000
+    assert "by delay since the evidence" in figures.left_out[0]
+
+
+def test_figures_are_the_same_every_time(figures: Figures, options: AblateOptions) -> None:
+    for drawing in figures.drawings:
+        file = options.output / "figures" / f"{drawing.name}.svg"
+        assert file.read_text("utf-8") == drawing.svg
+
+
+def test_the_page_holds_everything_and_loads_nothing(study: Study, options: AblateOptions) -> None:
+    page = (options.output / "ablation.html").read_text("utf-8")
+    elements = Elements(page)
+    assert elements.ids("figure") == ["tradeoff-tiny", "length-tiny", "extrapolation-tiny"]
+    assert elements.ids("table") == ["results-tiny", "totals-tiny"]
+    assert [name for name in study.cells["cell"] if f"<td>{name}</td>" not in page] == []
+    assert "Only a test &lt;of&gt; it." in page
+    assert re.findall(r"""(?:src|href)\s*=\s*["'](?!#)[^"']*""", page) == []
+    assert "@import" not in page
+    assert "Left out" in page
+
+
+def test_what_is_the_same_or_owed_is_told(
+    study: Study, options: AblateOptions, figures: Figures
+) -> None:
+    study.runs["tiny"].grid.same["another"] = "full"
+    told = page_text(replace(study, owed=3), options, figures)
+    study.runs["tiny"].grid.same.clear()
+    assert "<b>another</b> is the same as full and was run once" in told
+    assert "Unfinished: 3 rows are owed" in told
+
+
+def test_extrapolation_follows_the_closed_form(study: Study) -> None:
+    run = study.runs["tiny"]
+    assert run.look is not None
+    curves = {name: curve.flops for curve in cost_curves(run, 300) for name in curve.cells}
+    spec, tokens = run.look.spec, run.look.frame_tokens
+    for name, bounds in {
+        "full": {},
+        "statekv 14": {"capacity": 14},
+        "window 4": {"window": 4},
+        "isolated": {"capacity": 0},
+    }.items():
+        expected = stream_flops(spec, frames=300, tokens_per_frame=tokens, **bounds)
+        assert np.array_equal(curves[name], expected)
+    shared = [curve.cells for curve in cost_curves(run, 300) if len(curve.cells) > 1]
+    assert shared == [
+        ("full", "all of it"),
+        ("statekv 14", "window 2"),
+        ("statekv 28", "window 4"),
+    ]
+    sums = [curves["full"][:10].sum(), curves["full"].sum()]
+    assert dict(totals(run, [10, 300]))["full, all of it"] == sums
+
+
+def test_extrapolation_says_what_sessions_counted(study: Study) -> None:
+    run = study.runs["tiny"]
+    curves = {name: curve.flops for curve in cost_curves(run, 24) for name in curve.cells}
+    for row in run.rows:
+        assert row["decoder_flops"] == curves[row["cell"]][: row["frames"]].sum()
+
+
+@pytest.mark.parametrize(("swept", "height"), [(True, 5), (False, 3)])
+def test_breakdowns_are_drawn_over_amounts_or_as_dots(
+    study: Study, swept: bool, height: int
+) -> None:
+    rows = study.rows if swept else study.rows[study.rows["amount"].isna()]
+    drawing = breakdown("tiny", rows, by_length("group_duration"), "full", "slots")
+    assert drawing is not None
+    assert "long: 2" in drawing.caption
+    assert "short: 2" in drawing.caption
+    assert len(drawing.svg) > height * 1000
+
+
+def test_breakdowns_by_frames_and_delay(study: Study) -> None:
+    rows = study.rows.assign(delay_s=0.0)
+    assert breakdown("tiny", rows, by_delay(), "full", "slots") is None  # one part alone
+    rows.loc[rows["video"] == "clip2", "delay_s"] = 42.0
+    drawing = breakdown("tiny", rows, by_delay(), "full", "slots")
+    assert drawing is not None
+    assert "0 to 10 s: 2, 30 to 60 s: 2" in drawing.caption
+    drawing = breakdown("tiny", rows, by_length("frames"), "full", "slots")
+    assert drawing is not None
+    assert "frames: 2" in drawing.caption
+
+
+def test_the_demo_in_a_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Two amounts and two videos say as much as all; `make ablate-demo` has more.
+    monkeypatch.setattr(demo, "CAPACITIES", (57, 114))
+    monkeypatch.setattr(demo, "SECONDS", (12, 24))
+    demo.main(["--output", str(tmp_path)])
+    elements = Elements(as_seen(tmp_path / "ablation.html"))
+    kinds = ("tradeoff", "length", "delay", "extrapolation")
+    assert elements.ids("figure") == [f"{kind}-tiny-InternVL3" for kind in kinds]
+    tables = ["results-tiny-InternVL3", "budget", "totals-tiny-InternVL3"]
+    assert elements.ids("table") == tables
+    drawn = [tag for tag, _ in elements.found if tag in ("svg", "path", "tr")]
+    assert drawn.count("svg") == 4
+    assert drawn.count("path") > 400
+    assert drawn.count("tr") > 30
+    page = (tmp_path / "ablation.html").read_text("utf-8")
+    assert "mean NOTHING" in page
+    assert "Left out" not in page
+
+
+def test_the_browser_test_can_fail(tmp_path: Path) -> None:
+    page = tmp_path / "empty.html"
+    page.write_text("<p>no figure</p>", "utf-8")
+    assert Elements(as_seen(page)).ids("figure") == []
+
+
+def test_page_of_a_study_in_a_browser(study: Study, options: AblateOptions) -> None:
+    assert len(study.runs) == 1
+    elements = Elements(as_seen(options.output / "ablation.html"))
+    assert elements.ids("table") == ["results-tiny", "totals-tiny"]
+    assert len(elements.ids("figure")) == 3

@@ -1,0 +1,148 @@
+"""A study can be killed anywhere and goes on; what cannot be is refused before hours are spent."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crossframe.experiments.ablation import run, settle
+from crossframe.experiments.ablation.options import AblateOptions, Budget
+from crossframe.experiments.ablation.run import ablate
+from crossframe.experiments.ablation.tidy import Study
+from crossframe.experiments.benchmarks import VideoMME
+from crossframe.experiments.benchmarks.fixtures import write_videomme
+from crossframe.experiments.options import ModelOptions
+
+from .conftest import FRAME, MakeOptions
+
+SMALL = 7  # tokens of a frame of the checkpoint: 4 visual ones and 3 markers
+
+
+def rows(folder: Path) -> list[str]:
+    return (folder / "rows-0.jsonl").read_text("utf-8").splitlines()
+
+
+def test_a_killed_study_goes_on(
+    make_options: MakeOptions, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = ModelOptions(str(checkpoint), layout="video_first")
+    options = make_options(tmp_path, models={"a": model, "b": model}, capacities=(14,))
+    real: Callable[..., Any] = run.evaluate
+
+    def killed(asked: Any, **more: Any) -> Any:
+        if asked.output.name == "b":
+            raise KeyboardInterrupt
+        return real(asked, **more)
+
+    monkeypatch.setattr(run, "evaluate", killed)
+    with pytest.raises(KeyboardInterrupt):
+        ablate(options)
+    before = rows(tmp_path / "a")
+    assert len(before) == 8
+    assert not (tmp_path / "ablation.html").exists()
+    # The second kill leaves half a row behind.
+    (tmp_path / "a/rows-0.jsonl").write_text("\n".join(before)[:-30], "utf-8")
+    monkeypatch.undo()
+
+    monkeypatch.setattr(settle, "_settled", None)  # sizes are not worked out again
+    study = ablate(options)
+    assert study is not None
+    assert rows(tmp_path / "a")[:-1] == before[:-1]
+    assert len(rows(tmp_path / "a")) == len(rows(tmp_path / "b")) == 8
+    assert study.owed == 0
+    assert list(study.cells["model"].unique()) == ["a", "b"]
+    assert len(list((tmp_path / "figures").glob("*.svg"))) == 2 * 3 + 1
+
+
+def test_one_model_at_a_time_into_one_page(
+    make_options: MakeOptions, checkpoint: Path, tmp_path: Path
+) -> None:
+    model = ModelOptions(str(checkpoint), layout="video_first")
+    options = make_options(tmp_path, models={"a": model, "b": model}, capacities=(14,))
+    first = ablate(replace(options, only="b"))
+    assert first is not None
+    assert list(first.runs) == ["b"]
+    assert "1 of 2 models" in (tmp_path / "ablation.html").read_text("utf-8")
+    both = ablate(replace(options, only="a"))
+    assert both is not None
+    assert list(both.runs) == ["a", "b"]
+
+
+def test_budgets_are_worked_out_per_model(
+    make_options: MakeOptions, checkpoint: Path, tmp_path: Path
+) -> None:
+    models = {
+        "wide": ModelOptions(str(checkpoint), layout="video_first", dtype="float64"),
+        "narrow": ModelOptions(str(checkpoint), layout="video_first"),
+    }
+    study = ablate(make_options(tmp_path, models=models, budget=Budget("bytes", (9000,))))
+    assert study is not None
+    sizes = study.cells.set_index(["model", "cell"])["size"]
+    # Keys and values of 16 numbers and two heads; the columns do not depend on the dtype.
+    assert sizes["wide", "statekv 9000"] == round(9000 / (2 * (2 * 16 * 8 + 8 + 8 + 1 + 8)))
+    assert sizes["narrow", "statekv 9000"] == round(9000 / (2 * (2 * 16 * 4 + 8 + 8 + 1 + 8)))
+    assert (study.cells["wanted"].dropna() == 9000).all()
+    assert "equal bytes held per layer" in (tmp_path / "ablation.html").read_text("utf-8")
+
+
+def test_what_cannot_be_matched_is_refused_before_anything_is_evaluated(
+    make_options: MakeOptions, tmp_path: Path
+) -> None:
+    options = make_options(tmp_path, budget=Budget("flops", (1e5,)))
+    with pytest.raises(ValueError, match="statekv 100k cannot have 100k FLOP a frame"):
+        ablate(options)
+    assert not list(tmp_path.glob("*/rows-*.jsonl"))
+
+
+def test_other_settings_in_the_same_folder_are_refused(
+    study: Study, options: AblateOptions
+) -> None:
+    del study
+    with pytest.raises(ValueError, match="holds results of another configuration"):
+        ablate(replace(options, seed=1))
+
+
+def test_without_videos_there_is_no_budget_but_a_study(
+    make_options: MakeOptions, tmp_path: Path
+) -> None:
+    write_videomme(tmp_path / "benchmark")
+    for video in (tmp_path / "benchmark/data").iterdir():
+        video.unlink()
+    benchmark = VideoMME(tmp_path / "benchmark")
+    with pytest.raises(ValueError, match="no video of the benchmark videomme can be read"):
+        ablate(make_options(tmp_path / "a", benchmark=benchmark, budget=Budget("slots", (8,))))
+    study = ablate(make_options(tmp_path / "b", benchmark=benchmark, capacities=(8,)))
+    assert study is not None
+    assert (study.cells["missing"] == 4).all()
+    page = (tmp_path / "b/ablation.html").read_text("utf-8")
+    assert "2 videos were missing or could not be read" in page
+    assert "no question could be asked" in page
+
+
+@pytest.mark.parametrize("settings", [{"devices": 2}, {"devices": "auto"}, {"num_nodes": 2}])
+def test_several_processes_take_one_model_at_a_time(
+    make_options: MakeOptions, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    models = {"a": ModelOptions("x"), "b": ModelOptions("y")}
+    with pytest.raises(ValueError, match=r"one model at a time: add --only NAME .* of a, b"):
+        ablate(make_options(tmp_path, models=models, trainer=settings))
+
+
+def test_launchers_are_noticed(
+    make_options: MakeOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    models = {"a": ModelOptions("x"), "b": ModelOptions("y")}
+    with pytest.raises(ValueError, match=r"several processes \(WORLD_SIZE=4\) take one model"):
+        ablate(make_options(tmp_path, models=models))
+
+
+def test_the_look_tells_what_extrapolation_needs(study: Study, options: AblateOptions) -> None:
+    del study
+    look = json.loads((options.output / "tiny/sizes.json").read_text("utf-8"))["look"]
+    assert (look["frame_tokens"], look["prompt_tokens"]) == (SMALL, 0)
+    assert SMALL != FRAME
+    assert look["spec"]["num_layers"] == 2

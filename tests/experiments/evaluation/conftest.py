@@ -1,0 +1,110 @@
+"""Fixture benchmarks, tiny checkpoints and options that every test of a run starts from."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crossframe.experiments.benchmarks import BENCHMARKS
+from crossframe.experiments.benchmarks.fixtures import FIXTURES
+from crossframe.experiments.evaluation.cells import Cell
+from crossframe.experiments.evaluation.options import EvaluateOptions
+from crossframe.experiments.evaluation.rows import Row, key_of, read_rows
+from crossframe.experiments.evaluation.sampling import FrameSampling
+from crossframe.experiments.options import ModelOptions
+from crossframe.methods import FullMemory, StateKVMemory
+from crossframe.models.tiny import save_tiny_checkpoint
+from crossframe.models.tiny_eagle2_5 import save_tiny_eagle2_5
+from crossframe.models.tiny_qwen3_vl import save_tiny_qwen3_vl
+
+SAVED: Mapping[str, Callable[[Path], Path]] = {
+    "internvl3": save_tiny_checkpoint,
+    "qwen3_vl": save_tiny_qwen3_vl,
+    "eagle2_5": save_tiny_eagle2_5,
+}
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from crossframe.experiments.evaluation.folder import run_folder
+with run_folder(Path(sys.argv[1]), {}, int(sys.argv[2]), int(sys.argv[3])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+Folder = Callable[[str], Path]
+MakeOptions = Callable[..., EvaluateOptions]
+
+
+@pytest.fixture(scope="session")
+def benchmark_root(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    """The folder of a fixture benchmark, written once a run; read only."""
+
+    @cache
+    def get(name: str) -> Path:
+        folder = tmp_path_factory.mktemp(name)
+        FIXTURES[name](folder)
+        return folder
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    """The folder of a tiny checkpoint, written once a run; read only."""
+
+    @cache
+    def get(family: str) -> Path:
+        return SAVED[family](tmp_path_factory.mktemp(family))
+
+    return get
+
+
+@pytest.fixture
+def options(benchmark_root: Folder, tiny: Folder, tmp_path: Path) -> MakeOptions:
+    """Options of a small run over OVO-Bench: 9 questions about 2 videos, at moments of them."""
+
+    def make(name: str = "ovobench", family: str = "internvl3", **changes: Any) -> EvaluateOptions:
+        settings: dict[str, Any] = {
+            "model": ModelOptions(str(tiny(family)), dtype="float32"),
+            "benchmark": BENCHMARKS[name](benchmark_root(name)),
+            "cells": {"full": Cell(FullMemory()), "statekv": Cell(StateKVMemory(16))},
+            "output": tmp_path / "run",
+            "sampling": FrameSampling(2.0, 64, "start"),
+            "max_new_tokens": 4,
+            "trainer": {"accelerator": "cpu"},
+        }
+        return EvaluateOptions(**settings | changes)
+
+    return make
+
+
+@contextmanager
+def held_by_another(folder: Path, rank: int, world: int) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds a place in the folder until it is killed."""
+    command = [sys.executable, "-c", HOLD, str(folder), str(rank), str(world)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def untimed(folder: Path) -> list[Row]:
+    """All rows without timings and threads, in an order that does not depend on who wrote them."""
+    rows = [
+        {name: value for name, value in row.items() if not name.endswith("_ms")}
+        for row in read_rows(folder)
+    ]
+    for row in rows:
+        row.get("environment", {}).pop("threads", None)
+    return sorted(rows, key=key_of)

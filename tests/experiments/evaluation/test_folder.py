@@ -1,0 +1,99 @@
+"""One run at a time in a folder, and only with the settings it was begun with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from threading import Timer
+from time import monotonic
+
+import pytest
+
+from crossframe.experiments.evaluation.folder import (
+    config_hash,
+    run_folder,
+    wait_for_others,
+    write_json,
+)
+
+from .conftest import held_by_another
+
+CONFIG = {"cells": {"full": {"frames_per_step": 1}}, "seed": 0}
+
+
+def test_the_hash_names_a_configuration() -> None:
+    assert config_hash(CONFIG) == config_hash(json.loads(json.dumps(CONFIG)))
+    assert config_hash(dict(reversed(CONFIG.items()))) == config_hash(CONFIG)
+    assert config_hash({**CONFIG, "seed": 1}) != config_hash(CONFIG)
+    assert len(config_hash(CONFIG)) == 12
+
+
+def test_a_run_writes_its_configuration_and_is_resumed_with_the_same(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "run"
+    for config in (CONFIG, {**CONFIG, "seed": 0.0}):
+        with run_folder(folder, config) as name:
+            assert json.loads((folder / "config.json").read_text()) == CONFIG
+            assert name == config_hash(CONFIG) != config_hash({**CONFIG, "seed": 0.0})
+
+
+def test_only_the_first_process_writes(tmp_path: Path) -> None:
+    with run_folder(tmp_path, CONFIG, rank=1, world=2) as name:
+        assert name == config_hash(CONFIG)
+        assert not (tmp_path / "config.json").exists()
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_changed_configuration_is_refused_with_what_changed(tmp_path: Path, rank: int) -> None:
+    with run_folder(tmp_path, CONFIG):
+        pass
+    changed = {"cells": {"full": {"frames_per_step": 4}, "new": {}}, "seed": 0}
+    expected = r"another configuration \(cells.full.frames_per_step was 1, is 4; cells.new was None"
+    with pytest.raises(ValueError, match=expected), run_folder(tmp_path, changed, rank, 2):
+        pass
+    assert json.loads((tmp_path / "config.json").read_text()) == CONFIG
+
+
+def test_a_configuration_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"cells')
+    with pytest.raises(ValueError, match=r"config.json cannot be read .*delete it if the rows"):
+        run_folder(tmp_path, CONFIG).__enter__()
+
+
+def test_a_file_where_the_folder_should_be_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    with pytest.raises(OSError, match="run"), run_folder(tmp_path / "run", CONFIG):
+        pass
+
+
+def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:
+    told = r"another run is writing to .* number 0 is at work"
+    with held_by_another(tmp_path, 0, 1), pytest.raises(ValueError, match=told):
+        run_folder(tmp_path, {}).__enter__()
+    with run_folder(tmp_path, {}):
+        pass
+
+
+@pytest.mark.parametrize("world", [1, 2])
+def test_a_process_that_outlived_its_run_is_waited_for(tmp_path: Path, world: int) -> None:
+    # Whatever the number of processes now: the other one would go on writing.
+    told = r"another run is writing to .* number 1 is at work"
+    with held_by_another(tmp_path, 1, 2), pytest.raises(ValueError, match=told):
+        run_folder(tmp_path, {}, world - 1, world).__enter__()
+    with run_folder(tmp_path, {}):
+        wait_for_others(tmp_path, 2)
+
+
+def test_the_first_process_waits_until_the_others_are_done_or_dead(tmp_path: Path) -> None:
+    with held_by_another(tmp_path, 1, 2) as other, run_folder(tmp_path, {}, 0, 2):
+        Timer(0.5, other.kill).start()
+        before = monotonic()
+        wait_for_others(tmp_path, 2)
+        assert monotonic() - before > 0.3
+
+
+def test_a_file_is_written_whole(tmp_path: Path) -> None:
+    path = tmp_path / "summary.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(TypeError):
+        write_json(path, {"a": object()})
+    assert json.loads(path.read_text()) == {"a": 1}

@@ -1,0 +1,106 @@
+"""What may be asked for, and which settings make another run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crossframe.experiments.evaluation.cells import Cell
+from crossframe.experiments.evaluation.options import plain
+from crossframe.experiments.evaluation.sampling import FrameSampling
+from crossframe.experiments.options import ModelOptions
+from crossframe.framework import CrossFrameMemory, FullMemory, Slots
+from crossframe.methods import ReadLastFrames, StateKVMemory, TokenDroppingMemory
+
+from .conftest import MakeOptions
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"cells": {}}, "cells must name at least one cell"),
+        ({"reference": "ful"}, "reference 'ful' is no cell; cells are full, statekv"),
+        ({"limit": 0}, "limit must be an integer of at least 1"),
+        ({"cells_at_once": 0}, "cells_at_once must be an integer of at least 1"),
+        ({"max_new_tokens": 0}, "max_new_tokens must be an integer of at least 1"),
+        ({"max_tokens": -1}, "max_tokens must be an integer of at least 1"),
+        ({"model": ModelOptions("x", device="cuda:1")}, "leave it out and set trainer.accelerator"),
+        ({"generation": {"max_new_tokens": 9}}, "an option of its own"),
+    ],
+)
+def test_what_cannot_work_is_refused(
+    changes: dict[str, Any], message: str, options: MakeOptions
+) -> None:
+    with pytest.raises(ValueError, match=f"evaluate: .*{message}"):
+        options(**changes)
+
+
+def test_settings_that_decide_about_rows_make_the_run(options: MakeOptions) -> None:
+    chosen = options()
+    rows = {
+        "model": replace(chosen.model, layout="video_first"),
+        "benchmark": replace(chosen.benchmark, prompt="official"),
+        "cells": {**chosen.cells, "full": Cell(FullMemory(), frames_per_step=2)},
+        "sampling": FrameSampling(1.0),
+        "reference": "full",
+        "max_new_tokens": 9,
+        "max_tokens": 999,
+        "generation": {"do_sample": True},
+        "seed": 1,
+        "limit": 1,
+    }
+    beside = {
+        "output": Path("elsewhere"),
+        "cells_at_once": 1,
+        "strict": True,
+        "retry": True,
+        "trainer": {"devices": 2},
+    }
+    for name, value in rows.items():
+        assert replace(chosen, **{name: value}).identity != chosen.identity, name
+    for name, value in beside.items():
+        assert replace(chosen, **{name: value}).identity == chosen.identity, name
+    assert rows.keys() | beside.keys() == vars(chosen).keys()
+    assert json.loads(json.dumps(chosen.identity)) == chosen.identity
+
+
+class Plain(CrossFrameMemory):
+    """Somebody's memory that is no dataclass."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def update(self, slots: Slots) -> Slots:
+        return slots
+
+    def limit(self, layer: int, num_layers: int, frame_tokens: int) -> int | None:
+        return None
+
+
+@dataclass(frozen=True)
+class Point:
+    place: tuple[int, ...]
+    path: Path
+
+
+def test_settings_become_plain_data_with_their_classes() -> None:
+    module = __name__
+    assert plain(Point((1, 2), Path("a/b"))) == {
+        "class_path": f"{module}.Point",
+        "init_args": {"place": [1, 2], "path": "a/b"},
+    }
+    assert plain(Plain(3)) == {"class_path": f"{module}.Plain", "init_args": {"size": 3}}
+    cell = Cell(TokenDroppingMemory(StateKVMemory(4), ratio=0.5), ReadLastFrames(2))
+    memory = plain(cell)["init_args"]["memory"]["init_args"]
+    assert memory["inner"]["class_path"].endswith("StateKVMemory")
+    assert (memory["inner"]["init_args"]["capacity"], memory["ratio"]) == (4, 0.5)
+    assert json.loads(json.dumps(plain(cell))) == plain(cell)
+
+
+def test_a_reply_is_as_long_as_asked_for_or_as_the_benchmark_allows(options: MakeOptions) -> None:
+    assert options().reply_tokens == 4
+    assert options(max_new_tokens=None).reply_tokens == options().benchmark.max_new_tokens == 128

@@ -1,0 +1,68 @@
+"""What a run tells on the terminal."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from crossframe.experiments.evaluation.report import print_summary
+
+
+def cell(score: float, **more: Any) -> dict[str, Any]:
+    counts = {"answered": 6, "invalid": 2, "missing": 1, "unreadable": 3}
+    told = {"counts": counts, "difference": None, "decoder_flops": 1.25e12}
+    return {"scores": {"m_avg": score, "accuracy": 1.0}, **told, **more}
+
+
+def told(**changes: Any) -> str:
+    found: dict[str, Any] = {
+        "questions": 12,
+        "owed": 0,
+        "passes": 5,
+        "shared": 7,
+        "missing": [],
+        "unreadable": {},
+        "cells": {"full": cell(61.25)},
+    }
+    out = StringIO()
+    print_summary(found | changes, Path("runs/first"), Console(file=out, width=80))
+    return out.getvalue()
+
+
+def test_a_line_per_cell_with_its_headline_score() -> None:
+    difference = {"points": -3.2, "low": -7.75, "high": 1.0, "gained": 1, "lost": 2, "p_value": 1}
+    cells = {
+        "full": cell(61.25),
+        "a cell with a name that is too long for its column": cell(58.05, difference=difference),
+        "never asked": cell(0.0, decoder_flops=None),
+    }
+    text = told(cells=cells)
+    assert max(len(line) for line in text.splitlines()) <= 80
+    head, full, *more = [line for line in text.splitlines() if "━" not in line]
+    assert [part.strip() for part in head.split("┃")] == [
+        "cell", "m_avg", "vs reference", "invalid", "no video", "FLOPs",
+    ]  # fmt: skip
+    assert [part.strip() for part in full.split("│")] == [
+        "full", "61.25", "", "2", "4", "1.25e+12",
+    ]  # fmt: skip
+    assert "-3.20 [-7.75, +1.00]" in more[0]
+    assert "12 questions, 5 passes over videos; 7 questions shared another's pass" in text
+    assert text.rstrip().endswith("Rows and all scores: runs/first")
+
+
+def test_what_is_owed_missing_or_unreadable_is_named() -> None:
+    names = [f"video{number}" for number in range(7)]
+    text = told(owed=3, missing=names, unreadable={"clip": "clip.mp4: [bold] is torn"})
+    assert "UNFINISHED: 3 rows are owed; run the same command again" in text
+    assert "No file of 7 videos: video0, video1, video2, video3, video4 and 2 more" in text
+    assert "Cannot be read: clip: clip.mp4: [bold] is torn" in text
+    assert "UNFINISHED" not in told()
+
+
+def test_a_run_without_rows_has_no_table() -> None:
+    text = told(cells={}, owed=24)
+    assert "┃" not in text
+    assert "24 rows are owed" in text

@@ -1,0 +1,293 @@
+"""Whole runs in this process: what is asked, resumed, refused and summed up."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crossframe.experiments.benchmarks import OVOBench, VideoMME
+from crossframe.experiments.evaluation import run
+from crossframe.experiments.evaluation.cells import Cell
+from crossframe.experiments.evaluation.options import EvaluateOptions
+from crossframe.experiments.evaluation.rows import read_rows
+from crossframe.experiments.evaluation.run import evaluate
+from crossframe.experiments.options import ModelOptions
+from crossframe.methods import FullMemory
+
+from .conftest import Folder, MakeOptions, held_by_another, untimed
+
+CELLS = {"full": Cell(FullMemory())}
+
+
+def ran(options: EvaluateOptions) -> dict[str, Any]:
+    found = evaluate(options)
+    assert found is not None
+    assert found == json.loads((options.output / "summary.json").read_text())
+    return found
+
+
+def lines(folder: Path) -> list[str]:
+    return (folder / "rows-0.jsonl").read_text().splitlines(keepends=True)
+
+
+@pytest.fixture
+def unloadable(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(self: ModelOptions) -> None:
+        raise AssertionError("the model is loaded")
+
+    monkeypatch.setattr(ModelOptions, "load", load)
+
+
+# What a run gives
+
+
+def test_every_question_gets_a_row_per_cell_with_everything_in_it(options: MakeOptions) -> None:
+    chosen = options(reference="full")
+    found = ran(chosen)
+    rows = read_rows(chosen.output)
+    questions = {question.id: question for question in chosen.benchmark.questions()}
+    assert len(lines(chosen.output)) == len(rows) == 2 * len(questions) == 18
+    fields = {
+        *("benchmark", "config", "commit", "environment", "cell", "question", "video", "groups"),
+        *("answer", "pass", "status", "reply", "parsed", "correct", "agreement", "kl_to_full"),
+        *("frames", "tokens", "decoder_flops", "decoder_ms", "vision_ms", "ask_ms"),
+        *("reply_tokens", "state_bytes", "archive_bytes", "planned_tokens"),
+    }
+    for row in rows:
+        assert row.keys() == fields
+        question = questions[row["question"]]
+        assert (row["video"], row["answer"]) == (question.video, question.answer)
+        assert row["groups"] == question.groups
+        assert row["parsed"] == chosen.benchmark.parse(question, row["reply"])
+        assert row["correct"] == chosen.benchmark.correct(question, row["reply"])
+        assert row["status"] == ("invalid" if row["parsed"] is None else "answered")
+        assert min(row[name] for name in ("decoder_ms", "vision_ms", "ask_ms")) > 0
+        assert row["config"] == found["config"]
+        assert row["benchmark"] == "ovobench"
+        assert row["environment"]["dtype"] == "float32"
+        if row["cell"] == "full":
+            assert (row["agreement"], row["kl_to_full"]) == (1.0, 0.0)
+    # From the start, two frames a second: all questions about a video share its longest pass.
+    assert (found["questions"], found["passes"], found["shared"]) == (9, 2, 7)
+    assert (found["owed"], found["missing"], found["unreadable"]) == (0, [], {})
+    assert found["cells"].keys() == {"full", "statekv"}
+
+
+def test_a_finished_run_is_summed_up_without_loading_anything(
+    options: MakeOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = options(cells=CELLS)
+    found, before = ran(chosen), lines(chosen.output)
+    monkeypatch.setattr(ModelOptions, "load", None)
+    monkeypatch.setattr(run, "probe_video", None)
+    assert ran(chosen) == found
+    assert lines(chosen.output) == before
+
+
+def test_only_the_first_questions_are_asked_on_request(options: MakeOptions) -> None:
+    found = ran(options(cells=CELLS, limit=2))
+    assert (found["questions"], found["cells"]["full"]["questions"]) == (2, 2)
+
+
+def test_models_that_size_frames_by_their_number_share_less(options: MakeOptions) -> None:
+    found = ran(options(family="qwen3_vl", cells=CELLS))
+    # Only questions about the same moments of a video share.
+    assert (found["questions"], found["passes"]) == (9, 6)
+    fixed = replace(options().model, model=options(family="qwen3_vl").model.model)
+    planned = replace(fixed, adapter={"planned_frames": 12})
+    other = options(model=planned, cells=CELLS, output=options().output.with_name("planned"))
+    assert ran(other)["passes"] == 2
+
+
+# Resuming
+
+
+@pytest.mark.parametrize("kept", [0, 1, 4, 7])
+def test_what_is_missing_is_asked_again_and_nothing_else(kept: int, options: MakeOptions) -> None:
+    chosen = options(reference="statekv")
+    ran(chosen)
+    whole, all_lines = untimed(chosen.output), lines(chosen.output)
+    path = chosen.output / "rows-0.jsonl"
+    # As a kill in the middle of a write leaves it.
+    path.write_text("".join(all_lines[:kept]) + all_lines[kept][:50])
+    ran(chosen)
+    assert untimed(chosen.output) == whole
+    again = lines(chosen.output)
+    assert again[:kept] == all_lines[:kept]
+    assert len(again) == len(all_lines)
+
+
+def test_a_rubbish_line_is_told_and_nothing_is_touched(options: MakeOptions) -> None:
+    chosen = options(cells=CELLS, limit=2)
+    ran(chosen)
+    path = chosen.output / "rows-0.jsonl"
+    content = "".join([lines(chosen.output)[0], "rubbish\n", lines(chosen.output)[1][:40]])
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r"rows-0.jsonl, line 2 is no result row .*delete that"):
+        evaluate(chosen)
+    assert path.read_text() == content
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"cells": {"other": Cell(FullMemory())}}, r"cells.full was \{.*cells.other was None"),
+        ({"limit": 3}, "limit was None, is 3"),
+        ({"seed": 4}, "seed was 0, is 4"),
+        ({"max_new_tokens": 3}, "max_new_tokens was 4, is 3"),
+    ],
+)
+def test_other_settings_are_refused_before_anything_happens(
+    changes: dict[str, Any], told: str, options: MakeOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = options(cells=CELLS)
+    ran(chosen)
+    before = lines(chosen.output)
+    monkeypatch.setattr(ModelOptions, "load", None)
+    with pytest.raises(ValueError, match=f"another configuration .*{told}"):
+        evaluate(replace(chosen, **changes))
+    assert lines(chosen.output) == before
+
+
+def test_what_works_on_rows_may_change(options: MakeOptions) -> None:
+    chosen = options()
+    ran(replace(chosen, cells_at_once=1))
+    first = untimed(chosen.output)
+    ran(replace(chosen, strict=True, retry=True, trainer={"accelerator": "cpu", "devices": 1}))
+    assert untimed(chosen.output) == first
+
+
+def test_rows_of_other_settings_are_not_taken_for_ones_own(options: MakeOptions) -> None:
+    chosen, other = options(cells=CELLS), options(cells=CELLS, output=options().output / "other")
+    ran(chosen)
+    other.output.mkdir()
+    shutil.copy(chosen.output / "rows-0.jsonl", other.output / "rows-1.jsonl")
+    with pytest.raises(ValueError, match=r"rows-1.jsonl, line 1 comes from other settings"):
+        evaluate(replace(other, seed=1))
+
+
+@pytest.mark.usefixtures("unloadable")
+def test_two_runs_into_one_folder_are_refused(options: MakeOptions) -> None:
+    chosen = options(cells=CELLS)
+    chosen.output.mkdir()
+    told = "another run is writing to"
+    with held_by_another(chosen.output, 0, 1), pytest.raises(ValueError, match=told):
+        evaluate(chosen)
+
+
+# Videos that are not there
+
+
+@pytest.fixture
+def torn(benchmark_root: Folder, tmp_path: Path) -> Path:
+    """Video-MME's fixture without its first video."""
+    root = tmp_path / "torn"
+    shutil.copytree(benchmark_root("videomme"), root)
+    (root / "data/clip1.mp4").rename(tmp_path / "clip1.mp4")
+    return root
+
+
+@pytest.mark.usefixtures("unloadable")
+@pytest.mark.parametrize("content", [None, b"not a video" * 99])
+def test_strict_stops_before_the_model_is_loaded(
+    content: bytes | None, options: MakeOptions, torn: Path
+) -> None:
+    if content:
+        (torn / "data/clip1.mp4").write_bytes(content)
+    why = "not a video that FFmpeg can read" if content else "no file of clip1"
+    expected = rf"2 questions cannot be asked, first 000-first about video clip1: .*{why}.*; add"
+    with pytest.raises(ValueError, match=expected):
+        evaluate(options(benchmark=VideoMME(torn), strict=True))
+
+
+def test_a_missing_video_is_counted_named_and_found_later(options: MakeOptions, torn: Path) -> None:
+    chosen = options(benchmark=VideoMME(torn), reference="full")
+    found = ran(chosen)
+    assert found["missing"] == ["clip1"]
+    assert found["cells"]["statekv"]["counts"]["missing"] == 2
+    assert found["cells"]["statekv"]["questions"] == 4
+    gone = [row for row in read_rows(chosen.output) if row["status"] == "missing"]
+    assert {(row["video"], row["why"], row["correct"], row["reply"]) for row in gone} == {
+        ("clip1", "no file of clip1", False, None)
+    }
+    before = lines(chosen.output)
+    (torn.parent / "clip1.mp4").rename(torn / "data/clip1.mp4")
+    assert ran(chosen) == found  # without being told nothing is looked for again
+    assert lines(chosen.output) == before
+    assert ran(replace(chosen, retry=True))["missing"] == []
+    assert ran(chosen)["missing"] == []
+    whole = options(benchmark=VideoMME(torn), reference="full", output=torn / "whole")
+    ran(whole)
+    assert untimed(chosen.output) == untimed(whole.output)
+
+
+def test_looking_again_in_vain_writes_nothing(options: MakeOptions, torn: Path) -> None:
+    chosen = options(benchmark=VideoMME(torn), cells=CELLS)
+    found, before = ran(chosen), lines(chosen.output)
+    assert ran(replace(chosen, retry=True)) == found
+    assert lines(chosen.output) == before
+
+
+def test_a_corrupt_video_is_a_counted_row_and_others_do_not_notice(
+    options: MakeOptions, torn: Path, benchmark_root: Folder
+) -> None:
+    content = (torn.parent / "clip1.mp4").read_bytes()
+    (torn / "data/clip1.mp4").write_bytes(content[: len(content) // 2])
+    chosen = options(benchmark=VideoMME(torn), cells=CELLS)
+    found = ran(chosen)
+    assert found["cells"]["full"]["counts"]["unreadable"] == 2
+    assert "clip1.mp4: an mp4 without its index" in found["unreadable"]["clip1"]
+    good = options(benchmark=VideoMME(benchmark_root("videomme")), cells=CELLS, output=torn / "x")
+    ran(good)
+    kept = {"reply", "tokens", "frames", "correct", "archive_bytes"}
+    mine, theirs = (
+        [{name: row[name] for name in kept} for row in untimed(folder) if row["video"] == "clip2"]
+        for folder in (chosen.output, good.output)
+    )
+    assert mine == theirs
+    assert len(mine) == 2
+
+
+@pytest.mark.usefixtures("unloadable")
+def test_without_any_video_nothing_is_loaded(options: MakeOptions, tmp_path: Path) -> None:
+    root = tmp_path / "bare"
+    root.mkdir()
+    source = options().benchmark.root / "ovo_bench_new.json"
+    shutil.copy(source, root)
+    found = ran(options(benchmark=OVOBench(root), cells=CELLS))
+    assert found["passes"] == 0
+    assert found["cells"]["full"]["counts"]["missing"] == 9
+    assert found["cells"]["full"]["scores"]["average"] == 0.0
+
+
+# Errors
+
+
+def test_an_unfinished_run_says_so(options: MakeOptions) -> None:
+    trainer = {"accelerator": "cpu", "limit_predict_batches": 1}
+    found = ran(options(cells=CELLS, trainer=trainer))
+    assert found["owed"] == 9 - found["cells"]["full"]["questions"] > 0
+
+
+def test_an_error_of_the_settings_stops_the_run_and_keeps_its_rows(options: MakeOptions) -> None:
+    chosen = options(cells=CELLS, max_tokens=20)
+    with pytest.raises(ValueError, match="planned for 20"):
+        evaluate(chosen)
+    with pytest.raises(ValueError, match="planned for 20"):
+        evaluate(chosen)  # the folder is not held any more
+
+
+def test_lightnings_way_out_of_ctrl_c_is_ctrl_c_again(
+    options: MakeOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(self: object, work: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run.PassRunner, "rows", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(options(cells=CELLS))

@@ -1,0 +1,46 @@
+"""Keys that are given twice."""
+
+from pathlib import Path
+
+import pytest
+
+from crossframe.experiments.cli import main
+from crossframe.experiments.config_files import require_distinct_keys
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key"),
+    [
+        ("a: 1\nb: 2\na: 3\n", 3, "a"),
+        ("memories:\n  statekv: {capacity: 1}\n  statekv: {capacity: 2}\n", 3, "statekv"),
+        ("cells: [{a: 1, a: 2}]\n", 1, "a"),
+    ],
+)
+def test_a_key_given_twice_is_told(tmp_path: Path, text: str, line: int, key: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(ValueError, match=f"config.yaml, line {line}: '{key}' is there already"):
+        require_distinct_keys([path])
+
+
+def test_merges_and_equal_keys_elsewhere_are_fine(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("a: &x {b: 1}\nc: {<<: *x, d: {b: 2}}\ne: [{b: 1}, {b: 2}]\n", "utf-8")
+    require_distinct_keys([path])
+
+
+def test_the_command_tells_it_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "config.yaml"
+    benchmark = "benchmark: {class_path: VideoMME, init_args: {root: x}}"
+    memory = "statekv: {class_path: StateKVMemory, init_args: {capacity: 8}}"
+    path.write_text(
+        f"models: {{a: {{model: x}}}}\n{benchmark}\noutput: {tmp_path}\n"
+        f"memories:\n  {memory}\n  {memory}\n",
+        "utf-8",
+    )
+    assert main(["ablate", "--config", str(path)]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("crossframe ablate: error: ")
+    assert "line 6: 'statekv' is there already" in told
