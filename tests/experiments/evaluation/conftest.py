@@ -100,9 +100,10 @@ def held_by_another(folder: Path, rank: int, world: int) -> Iterator[subprocess.
 
 
 def untimed(folder: Path) -> list[Row]:
-    """All rows without timings and threads, in an order that does not depend on who wrote them."""
+    """All rows without timings, threads and commit (the checkout may change between two runs), in
+    an order that does not depend on who wrote them."""
     rows = [
-        {name: value for name, value in row.items() if not name.endswith("_ms")}
+        {name: value for name, value in row.items() if not name.endswith(("_ms", "commit"))}
         for row in read_rows(folder)
     ]
     for row in rows:
