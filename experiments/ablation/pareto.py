@@ -15,6 +15,6 @@ def front(costs: Sequence[float], values: Sequence[float]) -> list[int]:
     order = sorted(range(len(points)), key=lambda place: (costs[place], -values[place]))
     found: list[int] = []
     for place in order:
-        if not found or values[place] >= values[found[-1]] or points[place] == points[found[-1]]:
+        if not found or values[place] > values[found[-1]] or points[place] == points[found[-1]]:
             found.append(place)
     return found

@@ -57,7 +57,7 @@ def stretches(
     room = reply_tokens + SLACK_TOKENS
     longest = counter.tokens(video.stops[-1].frames) + _asked(model, video.stops) + room
     most = counter.patch_tokens(video.stops[-1].frames)
-    if True:
+    if longest <= model.trained_tokens or not model.scaled_by_length:
         return [Stretch(video.stops, max(longest, model.trained_tokens), most)]
     needed = {
         frames: max(counter.tokens(frames) + _asked(model, stops) + room, model.trained_tokens)

@@ -86,7 +86,7 @@ class _Run:
         done.
         """
         paths = {question.path for question in self._owed(self.questions)}
-        about = [question for question in self.questions if question.path in paths]
+        about = self._owed(self.questions)
         sampled, refused = sample_videos(about, self.options.sampling, _seconds)
         if self.options.strict and refused:
             first = refused[0]
