@@ -86,7 +86,7 @@ class _Run:
         done.
         """
         paths = {question.path for question in self._owed(self.questions)}
-        about = self._owed(self.questions)
+        about = [question for question in self.questions if question.path in paths]
         sampled, refused = sample_videos(about, self.options.sampling, _seconds)
         if self.options.strict and refused:
             first = refused[0]
@@ -97,7 +97,10 @@ class _Run:
         return sampled, refused
 
     def _runner(self, device: str) -> PassRunner:
-        return PassRunner(replace(self.options.model, device=device).load(), self.options)
+        model = self.options.model
+        spread = "device_map" in (model.adapter or {})  # over devices of its own choice
+        loaded = replace(model, device=None if spread else device).load()
+        return PassRunner(loaded, self.options)
 
     def _work(self, sampled: Sequence[Sampled], sized_by_length: bool) -> list[Work]:
         passes = plan_passes(sampled, share_prefixes=not sized_by_length)

@@ -17,6 +17,7 @@ from crossframe.experiments.evaluation.options import EvaluateOptions
 from crossframe.experiments.evaluation.rows import read_rows
 from crossframe.experiments.evaluation.run import evaluate
 from crossframe.experiments.options import ModelOptions
+from crossframe.framework import VideoModel
 from crossframe.methods import FullMemory
 
 from .conftest import Folder, MakeOptions, held_by_another, untimed
@@ -264,6 +265,28 @@ def test_without_any_video_nothing_is_loaded(options: MakeOptions, tmp_path: Pat
     assert found["passes"] == 0
     assert found["cells"]["full"]["counts"]["missing"] == 9
     assert found["cells"]["full"]["scores"]["average"] == 0.0
+
+
+# Devices
+
+
+@pytest.mark.parametrize(("adapter", "device"), [(None, "cpu"), ({"device_map": "auto"}, None)])
+def test_the_trainer_hands_out_devices_unless_the_model_spreads_itself(
+    adapter: dict[str, Any] | None,
+    device: str | None,
+    options: MakeOptions,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[str | None] = []
+    load = ModelOptions.load
+
+    def noted(self: ModelOptions) -> VideoModel:
+        seen.append(self.device)
+        return load(replace(self, adapter=None))
+
+    monkeypatch.setattr(ModelOptions, "load", noted)
+    ran(options(cells=CELLS, limit=1, model=replace(options().model, adapter=adapter)))
+    assert seen == [device]
 
 
 # Errors
