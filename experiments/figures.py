@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from .drawing import COLOURS, Drawing, drawn, tidy_axes, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-# Okabe and Ito's, told apart by colour-blind readers as well, and a few more.
-COLOURS = (
-    *("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00"),
-    *("#56B4E9", "#7A5195", "#8C8C8C", "#8B4513", "#B5BD00", "#FF9DA7"),
-)
+SIZE = (9.6, 3.7)  # inches
 LOG_FROM = 30.0  # a largest value this many times the smallest takes a logarithmic axis
 
 Curve = Callable[["DataFrame"], Any]  # one number per row
@@ -32,28 +29,24 @@ class Panel:
     noisy: bool = False  # drawn faintly as measured, and clearly as a running median
 
 
-@dataclass(frozen=True)
-class Plot:
-    """A finished figure with its heading and caption."""
-
-    heading: str
-    caption: str
-    svg: str
-
-
-def plots(steps: DataFrame) -> list[Plot]:
+def figures_of(steps: DataFrame) -> list[Drawing]:
     """All figures of a comparison.
 
     Args:
         steps: one row per memory and step, as `Comparison.step_rows`.
     """
-    return [Plot(heading, caption, _svg(steps, panels)) for heading, caption, panels in _layout()]
+
+    def drawing(name: str, heading: str, caption: str, panels: Sequence[Panel]) -> Drawing:
+        return drawn(name, heading, caption, SIZE, lambda figure: _draw_all(figure, panels, steps))
+
+    return [drawing(*one) for one in _layout()]
 
 
-def _layout() -> list[tuple[str, str, tuple[Panel, Panel]]]:
-    """Heading, caption and panels of each figure."""
+def _layout() -> list[tuple[str, str, str, tuple[Panel, Panel]]]:
+    """Name, heading, caption and panels of each figure."""
     return [
         (
+            "frame",
             "Marginal cost per frame",
             "What one more frame costs, by the frame's number. Left: FLOPs of the decoder step "
             "with its attention, by closed form. Right: measured time of decoder and memory; "
@@ -71,6 +64,7 @@ def _layout() -> list[tuple[str, str, tuple[Panel, Panel]]]:
             ),
         ),
         (
+            "total",
             "Cumulative cost",
             "The same, summed from the first frame on: the price of the whole video so far.",
             (
@@ -79,6 +73,7 @@ def _layout() -> list[tuple[str, str, tuple[Panel, Panel]]]:
             ),
         ),
         (
+            "bytes",
             "Bytes held",
             "Left: keys and values that later frames attend to (the state). Right: keys and "
             "values of all frames, kept for answering (the archive), room to grow included, "
@@ -91,22 +86,14 @@ def _layout() -> list[tuple[str, str, tuple[Panel, Panel]]]:
     ]
 
 
-def _svg(steps: DataFrame, panels: Sequence[Panel]) -> str:
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    with rc_context({"svg.hashsalt": panels[0].title, "font.size": 9.5}):
-        figure = Figure(figsize=(9.6, 3.7), layout="constrained")
-        for axes, panel in zip(figure.subplots(1, len(panels)), panels, strict=True):
-            _draw(axes, panel, steps)
-        _add_legend(figure)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()[text.getvalue().index("<svg") :]
+def _draw_all(figure: Figure, panels: Sequence[Panel], steps: DataFrame) -> None:
+    for axes, panel in zip(figure.subplots(1, len(panels)), panels, strict=True):
+        _draw(axes, panel, steps)
+    _add_legend(figure)
 
 
 def _draw(axes: Axes, panel: Panel, steps: DataFrame) -> None:
-    from matplotlib.ticker import EngFormatter, MaxNLocator
+    from matplotlib.ticker import EngFormatter
 
     video = steps[steps["frame"] >= 0]
     shown: list[Any] = []
@@ -120,12 +107,10 @@ def _draw(axes: Axes, panel: Panel, steps: DataFrame) -> None:
         _draw_curve(axes, frames, values, shown, color=colour, label=name)
         shown.append(values)
     _set_scale(axes, shown)
-    axes.set_title(panel.title, fontsize=10.5, loc="left")
     axes.set_xlabel("frame")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    whole_numbers(axes.xaxis)
     axes.yaxis.set_major_formatter(EngFormatter(unit=panel.unit))
-    axes.grid(color="0.9")
-    axes.spines[["top", "right"]].set_visible(False)
+    tidy_axes(axes, panel.title)
 
 
 def _draw_curve(axes: Axes, frames: Any, values: Any, shown: Sequence[Any], **style: Any) -> None:

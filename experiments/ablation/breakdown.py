@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from ..drawing import Drawing, drawn, tidy_axes
 from .drawing import (
     WIDTH,
-    Drawing,
     Style,
-    drawn,
     error_bars,
     families,
     legend_below,
@@ -19,7 +18,6 @@ from .drawing import (
     percent_axis,
     plain_ticks,
     styles,
-    tidy_axes,
 )
 from .tidy import Table, mean_by_video
 

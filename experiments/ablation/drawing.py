@@ -1,43 +1,23 @@
-"""What all figures of a study share: sizes, colours that colour-blind readers tell apart, files."""
+"""What all figures of a study share: a style for each memory, intervals, legends."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..figures import COLOURS
+from ..drawing import COLOURS, exact_ticks
 from .tidy import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DOTS_PER_INCH = 150
 WIDTH = 10.4
 MARKERS = "osD^vPX<>ph*d"
 LEGEND_COLUMNS = 4
 LEGEND_LINE = 0.21  # inches
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A finished figure: `name` of its files, heading and caption of the page, the picture."""
-
-    name: str
-    heading: str
-    caption: str
-    svg: str
-    png: bytes
-
-    def write(self, folder: Path) -> None:
-        """NAME.svg and NAME.png."""
-        (folder / f"{self.name}.svg").write_text(self.svg, "utf-8")
-        (folder / f"{self.name}.png").write_bytes(self.png)
 
 
 @dataclass(frozen=True)
@@ -67,34 +47,9 @@ def styles(names: Sequence[str], reference: str | None) -> dict[str, Style]:
     return {**({} if reference is None else {reference: Style("#000000", "*")}), **found}
 
 
-def drawn(
-    name: str, heading: str, caption: str, size: tuple[float, float], draw: Callable[[Figure], None]
-) -> Drawing:
-    """A figure drawn by a function, the same every time."""
-    from matplotlib.figure import Figure
-
-    with _settings(name):
-        figure = Figure(figsize=size, layout="constrained")
-        draw(figure)
-        svg, png = io.StringIO(), io.BytesIO()
-        figure.savefig(svg, format="svg", metadata={"Date": None})
-        figure.savefig(png, format="png", dpi=DOTS_PER_INCH)
-    text = svg.getvalue()
-    return Drawing(name, heading, caption, text[text.index("<svg") :], png.getvalue())
-
-
 def families(cells: Table) -> list[tuple[str, Table]]:
     """Cells that differ in their amount alone, by rising cost, under a name without the amount."""
     return [(str(name), own) for name, own in cells.groupby("family", sort=False)]
-
-
-def tidy_axes(axes: Axes, title: str = "") -> None:
-    """A light grid, no box, the title at the left."""
-    axes.grid(color="0.92")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    if title:
-        axes.set_title(title)
 
 
 def percent_axis(axes: Axes) -> None:
@@ -128,25 +83,7 @@ def error_bars(table: Table, name: str) -> Any:
 
 def plain_ticks(axes: Axes, values: Sequence[float]) -> None:
     """A logarithmic axis that names exactly these values."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
     from .variants import short
 
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(FixedLocator(sorted(set(values))))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
-
-
-@contextmanager
-def _settings(salt: str) -> Iterator[None]:
-    from matplotlib import rc_context
-
-    settings: Any = {
-        "svg.hashsalt": salt,
-        "font.size": 9.5,
-        "axes.titlesize": 10,
-        "axes.titlelocation": "left",
-    }
-    with rc_context(settings):
-        yield
+    exact_ticks(axes, values, short)

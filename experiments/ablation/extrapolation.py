@@ -10,8 +10,9 @@ import numpy as np
 
 from ...framework.attention import implementation_for
 from ...framework.cost import step_flops
+from ..drawing import Drawing, drawn, tidy_axes
 from ..evaluation.cells import Cell
-from .drawing import WIDTH, Drawing, drawn, legend_below, legend_height, styles, tidy_axes
+from .drawing import WIDTH, legend_below, legend_height, styles
 from .settle import Look
 from .tidy import ModelRun
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..drawing import Drawing
 from .breakdown import breakdown, by_delay, by_length
-from .drawing import Drawing
 from .extrapolation import extrapolation
 from .options import MATCHES, AblateOptions
 from .tidy import Study, Table

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
-from string import Template
 from typing import Any
 
 from ..evaluation.options import plain
-from ..observation.page import definitions
-from .drawing import Drawing
+from ..web_page import definitions, figure, web_page
 from .figures import Figures, figures_of
 from .options import AblateOptions
 from .page_tables import budget, longer_streams, results
@@ -34,16 +32,15 @@ def write_report(study: Study, options: AblateOptions) -> Path:
 
 def page_text(study: Study, options: AblateOptions, figures: Figures) -> str:
     """The whole page."""
-    template = Template((Path(__file__).parent / "ablate.html").read_text("utf-8"))
-    title = f"Memories on {type(options.benchmark).__name__}"
     left_out = "\n".join(f"<li>{escape(why)}</li>" for why in figures.left_out)
-    return template.substitute(
-        title=escape(title),
-        note=f'<p class="note">{escape(options.note)}</p>' if options.note else "",
+    return web_page(
+        Path(__file__).with_name("ablate.html"),
+        f"Memories on {type(options.benchmark).__name__}",
+        options.note,
         about=_about(study, options),
         results="\n".join(results(study, name, options) for name in study.runs),
         budget=budget(study, options),
-        figures="\n".join(_figure(drawing) for drawing in figures.drawings),
+        figures="\n".join(figure(drawing) for drawing in figures.drawings),
         left_out=f"<h2>Left out</h2>\n<ul>{left_out}</ul>" if left_out else "",
         totals="\n".join(longer_streams(study, name) for name in study.runs),
         cells="\n".join(_cells(study, name) for name in study.runs),
@@ -69,15 +66,6 @@ def _about(study: Study, options: AblateOptions) -> str:
     if study.owed:
         parts.append(f"<b>Unfinished: {study.owed:,} rows are owed.</b> Run the command again.")
     return " ".join(parts)
-
-
-def _figure(drawing: Drawing) -> str:
-    label = escape(drawing.heading, quote=True)
-    return (
-        f"<h2>{escape(drawing.heading)}</h2>\n"
-        f'<figure id="{escape(drawing.name, quote=True)}"><div role="img" aria-label="{label}">'
-        f"{drawing.svg}</div>\n<figcaption>{escape(drawing.caption)}</figcaption></figure>"
-    )
 
 
 def _cells(study: Study, name: str) -> str:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..drawing import Drawing, drawn, tidy_axes
 from .drawing import (
     WIDTH,
-    Drawing,
     Style,
-    drawn,
     error_bars,
     families,
     legend_below,
     legend_height,
     percent_axis,
     styles,
-    tidy_axes,
 )
 from .pareto import front
 from .tidy import Table

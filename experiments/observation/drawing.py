@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..figures import COLOURS
+from ..drawing import COLOURS, exact_ticks, tidy_axes, whole_numbers
 from .by_frame import PARTS
 from .tables import Table, means
 
@@ -24,17 +24,17 @@ MEAN: dict[str, Any] = {
 }
 
 
-def captured(rows: Table) -> Figure:
+def captured(figure: Figure, rows: Table) -> None:
     """Captured mass over capacity: in hindsight, and rolled out."""
-    figure, (best, rolled) = _panels(1, "captured historical mass")
+    best, rolled = _panels(figure, 1, "captured historical mass")
     _by_depth(best, rows, "captured", "best tokens in hindsight")
     _by_depth(rolled, rows, "captured_rolled", "rolled-out state")
-    return _with_depth(figure, rows, best)
+    _with_depth(figure, rows, best)
 
 
-def weighted_recall(rows: Table) -> Figure:
+def weighted_recall(figure: Figure, rows: Table) -> None:
     """Weighted recall over capacity: oracle and rolled out, of all tokens and of earlier ones."""
-    figure, panels = _panels(2, "weighted recall")
+    panels = _panels(figure, 2, "weighted recall")
     columns = {
         "weighted_recall": "oracle's state, all tokens",
         "weighted_recall_rolled": "rolled-out state, all tokens",
@@ -43,12 +43,12 @@ def weighted_recall(rows: Table) -> Figure:
     }
     for axes, (column, title) in zip(panels, columns.items(), strict=True):
         _by_depth(axes, rows, column, title)
-    return _with_depth(figure, rows, panels[0])
+    _with_depth(figure, rows, panels[0])
 
 
-def turnover(rows: Table) -> Figure:
+def turnover(figure: Figure, rows: Table) -> None:
     """Retention and churn over capacity, means over layers."""
-    figure, panels = _panels(1, "share of the state")
+    panels = _panels(figure, 1, "share of the state")
     states = {
         "": "oracle, all tokens",
         "_past": "oracle, earlier frames only",
@@ -61,12 +61,12 @@ def turnover(rows: Table) -> Figure:
             axes.plot(own["capacity"], own[measure], color="0.85", linewidth=0.8, zorder=1)
         _lines(axes, mean, "capacity", {measure + suffix: text for suffix, text in states.items()})
         axes.set_title(measure)
-    return _with_legend(figure, panels[0])
+    _with_legend(figure, panels[0])
 
 
-def over_time(rows: Table) -> Figure:
+def over_time(figure: Figure, rows: Table) -> None:
     """Captured mass over frames, per capacity."""
-    figure, panels = _panels(1, "captured historical mass")
+    panels = _panels(figure, 1, "captured historical mass")
     mean = means(rows, ["capacity", "frame"])
     capacities = sorted(mean["capacity"].unique())
     columns = {"captured": "best tokens in hindsight", "captured_rolled": "rolled-out state"}
@@ -75,14 +75,14 @@ def over_time(rows: Table) -> Figure:
             own = mean[mean["capacity"] == capacity]
             axes.plot(own["frame"] + 1, own[column], color=colour, label=f"B = {capacity:,}")
         axes.set_title(title)
-        _whole_numbers(axes.xaxis)
+        whole_numbers(axes.xaxis)
         axes.set_xlabel("frames seen")
-    return _with_legend(figure, panels[0])
+    _with_legend(figure, panels[0])
 
 
-def recency(table: Table) -> Figure:
+def recency(figure: Figure, table: Table) -> None:
     """Captured mass of the last frames beside as many best tokens, and the gap."""
-    figure, (shares, gap) = _panels(1, "captured historical mass")
+    shares, gap = _panels(figure, 1, "captured historical mass")
     curves = {
         "captured_best": "as many best tokens",
         "captured_recent_sinks": "last R frames and first 4 tokens",
@@ -96,19 +96,15 @@ def recency(table: Table) -> Figure:
         axes.set_xlabel("recent frames R")
     handles = shares.get_legend_handles_labels()
     figure.legend(*handles, loc="outside upper left", ncols=len(curves), frameon=False)
-    return _with_depth(figure, table, gap)
+    _with_depth(figure, table, gap)
 
 
-def where_mass_goes(parts: Table, distances: Table) -> Figure:
+def where_mass_goes(figure: Figure, parts: Table, distances: Table) -> None:
     """Mass by part of the stream, and by distance in frames."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9.6, 4.4), layout="constrained")
     bars, heat = figure.subplots(1, 2, sharey=True, width_ratios=(1, 1.35))
     _draw_parts(bars, means(parts, ["layer", "part"]))
     figure.legend(loc="outside upper left", ncols=len(PARTS), frameon=False)
     _draw_distances(heat, means(distances, ["layer", "distance"]))
-    return figure
 
 
 def _draw_parts(axes: Axes, parts: Table) -> None:
@@ -124,7 +120,7 @@ def _draw_parts(axes: Axes, parts: Table) -> None:
     axes.set(xlim=(0, 1), xlabel="share of attention mass", ylabel="layer (0: next to the input)")
     axes.set_title("by part of the stream")
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    _whole_numbers(axes.yaxis)
+    whole_numbers(axes.yaxis)
 
 
 def _draw_distances(axes: Axes, distances: Table) -> None:
@@ -145,26 +141,22 @@ def _draw_distances(axes: Axes, distances: Table) -> None:
     )
     axes.set_xlabel("distance of the frame looked at (0: itself)")
     axes.set_title("by distance, without the first frame")
-    _whole_numbers(axes.xaxis)
+    whole_numbers(axes.xaxis)
     bar = axes.figure.colorbar(shown, ax=axes, label="share of attention mass", pad=0.02)
     bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}%"))
 
 
-def _panels(rows: int, label: str) -> tuple[Figure, Sequence[Axes]]:
+def _panels(figure: Figure, rows: int, label: str) -> Sequence[Axes]:
     """Two panels a row for shares from 0 to 1."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9.6, 0.6 + 3.2 * rows), layout="constrained")
     grid = figure.subplots(rows, 2, squeeze=False, sharey=True)
     for axes in grid.flat:
         axes.set_ylim(-0.02, 1.02)
-        axes.grid(color="0.92")
-        axes.spines[["top", "right"]].set_visible(False)
+        tidy_axes(axes)
     for axes in grid[:, 0]:
         axes.set_ylabel(label)
-    return figure, list(grid.flat)
+    return list(grid.flat)
 
 
 def _by_depth(axes: Axes, table: Table, column: str, title: str, over: str = "capacity") -> None:
@@ -188,20 +180,10 @@ def _lines(axes: Axes, table: Table, over: str, curves: Mapping[str, str]) -> No
 
 
 def _logarithmic(axes: Axes, values: Any) -> None:
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
     axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_locator(FixedLocator(sorted(set(values))))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    exact_ticks(axes, values, lambda value: f"{value:,.0f}")
     axes.tick_params("x", labelsize=8.5)
     axes.set_xlabel("capacity B (slots)")
-
-
-def _whole_numbers(axis: Any) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _ramp(count: int) -> list[Any]:
@@ -211,7 +193,7 @@ def _ramp(count: int) -> list[Any]:
     return [colormaps["viridis"](0.9 * place / max(count - 1, 1)) for place in range(count)]
 
 
-def _with_depth(figure: Figure, table: Table, explained: Axes) -> Figure:
+def _with_depth(figure: Figure, table: Table, explained: Axes) -> None:
     """The scale of depth beside all panels, and the mean explained in one of them."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LinearSegmentedColormap, Normalize
@@ -221,14 +203,12 @@ def _with_depth(figure: Figure, table: Table, explained: Axes) -> Figure:
     colours = LinearSegmentedColormap.from_list("depth", _ramp(64))
     scale = ScalarMappable(Normalize(first, max(last, first + 1)), colours)
     bar = figure.colorbar(scale, ax=figure.axes, label="layer (0: next to the input)", pad=0.02)
-    _whole_numbers(bar.ax.yaxis)
+    whole_numbers(bar.ax.yaxis)
     mean = Line2D([], [], **MEAN)
     explained.legend([mean], ["mean over layers"], loc="best", frameon=False)
-    return figure
 
 
-def _with_legend(figure: Figure, axes: Axes) -> Figure:
+def _with_legend(figure: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     columns = min(len(labels), 4)
     figure.legend(handles, labels, loc="outside upper center", ncols=columns, frameon=False)
-    return figure

@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ..drawing import Drawing, drawn
 from . import drawing
 from .evidence import LEVELS
 from .tables import Table, Tables
 
 if TYPE_CHECKING:
-    from matplotlib import figure as pyplot
+    from matplotlib.figure import Figure
 
-DOTS_PER_INCH = 160
-Draw = Callable[[Table], "pyplot.Figure"]
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A finished figure.
-
-    Attributes:
-        name: of its files.
-        level: of the mass it shows, None where it is drawn once.
-        svg, png: the picture.
-    """
-
-    name: str
-    heading: str
-    caption: str
-    level: str | None
-    svg: str
-    png: bytes
-
-    def write(self, folder: Path) -> None:
-        """NAME.svg and NAME.png."""
-        (folder / f"{self.name}.svg").write_text(self.svg, "utf-8")
-        (folder / f"{self.name}.png").write_bytes(self.png)
+WIDTH = 9.6  # inches
+Draw = Callable[["Figure", Table], None]
 
 
 @dataclass(frozen=True)
@@ -51,6 +27,7 @@ class Plan:
     caption: str
     table: str
     draw: Draw
+    height: float = 3.8  # inches
 
 
 PLANS = (
@@ -72,6 +49,7 @@ PLANS = (
         "Bottom: earlier frames' tokens alone, both wanted and held.",
         "rows",
         drawing.weighted_recall,
+        height=7.0,
     ),
     Plan(
         "retention_churn",
@@ -109,28 +87,29 @@ WHERE = (
 )
 
 
-def figures_of(tables: Tables) -> Iterator[Figure]:
-    """All figures; those of rows and recency once per level."""
-    for level, words in zip(LEVELS, ("", ", per KV head"), strict=True):
-        for plan in PLANS:
-            table: Table = getattr(tables, plan.table)
-            own = table[table["level"] == level]
-            if len(own):
-                name, heading = f"{plan.name}_{level}", plan.heading + words
-                yield _figure(name, heading, plan.caption, level, lambda p=plan, t=own: p.draw(t))
-    yield _figure(*WHERE, None, lambda: drawing.where_mass_goes(tables.parts, tables.distances))
+def figures_of(tables: Tables) -> dict[str, list[Drawing]]:
+    """All figures by the level of the mass they show; the one drawn once is under ""."""
+    levels = {
+        level: _of_level(tables, level, words)
+        for level, words in zip(LEVELS, ("", ", per KV head"), strict=True)
+    }
+
+    def where(figure: Figure) -> None:
+        drawing.where_mass_goes(figure, tables.parts, tables.distances)
+
+    return {**levels, "": [drawn(*WHERE, (WIDTH, 4.4), where)]}
 
 
-def _figure(
-    name: str, heading: str, caption: str, level: str | None, draw: Callable[[], pyplot.Figure]
-) -> Figure:
-    from matplotlib import rc_context
+def _of_level(tables: Tables, level: str, words: str) -> list[Drawing]:
+    made = []
+    for plan in PLANS:
+        table: Table = getattr(tables, plan.table)
+        own = table[table["level"] == level]
+        if len(own):
+            made.append(_drawn(plan, f"{plan.name}_{level}", plan.heading + words, own))
+    return made
 
-    style: Any = {"font.size": 9.5, "axes.titlesize": 10.5, "axes.titlelocation": "left"}
-    # Names of parts inside an SVG must differ from figure to figure of one page.
-    with rc_context(style | {"svg.hashsalt": name}):
-        drawn, svg, png = draw(), io.StringIO(), io.BytesIO()
-        drawn.savefig(svg, format="svg", metadata={"Date": None})
-        drawn.set_layout_engine("none")  # places are found: half the time of the second drawing
-        drawn.savefig(png, format="png", dpi=DOTS_PER_INCH)
-    return Figure(name, heading, caption, level, svg.getvalue(), png.getvalue())
+
+def _drawn(plan: Plan, name: str, heading: str, table: Table) -> Drawing:
+    size = (WIDTH, plan.height)
+    return drawn(name, heading, plan.caption, size, lambda figure: plan.draw(figure, table))

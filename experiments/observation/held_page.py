@@ -7,14 +7,13 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..web_page import definitions, web_page
 from .held import NEVER_ENTERED, FramePatches
-from .page import definitions
 
 MOST_FRAMES = 64
 MOST_STEPS = 250  # so that a byte tells the last of them, and two more things
@@ -49,9 +48,9 @@ def held_page(
     """
     shown, steps = shown_frames(frames), evenly(len(frames), MOST_STEPS)
     content = json.dumps(page_data(frames, shown, steps), separators=(",", ":"))
-    template = Template((Path(__file__).parent / "held.html").read_text("utf-8"))
-    return template.substitute(
-        title=escape(f"Patches still held: {name}"),
+    return web_page(
+        Path(__file__).with_name("held.html"),
+        f"Patches still held: {name}",
         memory=escape(memory),
         notes=escape(_notes(frames, shown, steps, per_patch)),
         settings=definitions(settings),

@@ -6,12 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from string import Template
 from typing import Any
 from urllib.parse import quote
 
-from ..ask import printable
-from .figures import Figure
+from ..drawing import Drawing
+from ..web_page import definitions, figure, web_page
 from .tables import Table, Tables, means, when_full
 
 Groups = Mapping[str, Mapping[str, str]]  # heads of groups of columns; columns and their heads
@@ -28,7 +27,7 @@ MEASURES = ("weighted_recall", "recall", "retention", "churn")
 def evidence_page(
     title: str,
     tables: Tables,
-    figures: Sequence[Figure],
+    figures: Mapping[str, Sequence[Drawing]],
     links: Mapping[str, str],
     settings: Mapping[str, Any],
     environment: Mapping[str, Any],
@@ -37,29 +36,24 @@ def evidence_page(
     """The whole page.
 
     Args:
+        figures: by level, as `figures_of` has them.
         links: page of held patches by video.
         note: a warning for readers, shown on top.
     """
-    template = Template((Path(__file__).parent / "observe.html").read_text("utf-8"))
-    return template.substitute(
-        title=escape(title),
-        note=f'<p class="note">{escape(note)}</p>' if note else "",
+    return web_page(
+        Path(__file__).with_name("observe.html"),
+        title,
+        note,
         videos=_videos(tables, links),
-        layer=_level(tables, figures, "layer"),
-        shared="\n".join(_figure(each) for each in figures if each.level is None),
-        head=_level(tables, figures, "head"),
+        layer=_level(tables, figures["layer"], "layer"),
+        shared="\n".join(map(figure, figures[""])),
+        head=_level(tables, figures["head"], "head"),
         settings=definitions(settings),
         environment=definitions(environment),
     )
 
 
-def definitions(values: Mapping[str, Any]) -> str:
-    """Names and values as a list of definitions."""
-    shown = ((escape(str(name)), escape(printable(str(value)))) for name, value in values.items())
-    return "<dl>" + "\n".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in shown) + "</dl>"
-
-
-def _level(tables: Tables, figures: Sequence[Figure], level: str) -> str:
+def _level(tables: Tables, figures: Sequence[Drawing], level: str) -> str:
     rows = tables.rows[tables.rows["level"] == level]
     recency = tables.recency[tables.recency["level"] == level]
     parts = [
@@ -69,7 +63,7 @@ def _level(tables: Tables, figures: Sequence[Figure], level: str) -> str:
         _capacities(when_full(rows), f"full-{level}"),
         "<h3>Beside the last R frames</h3>",
         _recency(recency, f"recency-{level}"),
-        *(_figure(each) for each in figures if each.level == level),
+        *map(figure, figures),
     ]
     return "\n".join(parts)
 
@@ -142,12 +136,4 @@ def _videos(tables: Tables, links: Mapping[str, str]) -> str:
     return (
         f'<div class="scroll"><table id="videos"><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
-    )
-
-
-def _figure(figure: Figure) -> str:
-    label, picture = escape(figure.heading, quote=True), figure.svg[figure.svg.index("<svg") :]
-    return (
-        f'<h2>{label}</h2>\n<figure id="{figure.name}"><div role="img" aria-label="{label}">'
-        f"{picture}</div>\n<figcaption>{escape(figure.caption)}</figcaption></figure>"
     )

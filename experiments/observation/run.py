@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from ...framework import CrossFrameMemory, VideoModel
+from ..drawing import DOTS_PER_INCH
 from ..environment import environment
 from ..frames import VideoFrames
 from ..options import StreamOptions
 from .contact_sheet import contact_sheet
-from .figures import DOTS_PER_INCH, figures_of
+from .figures import figures_of
 from .held_page import held_page
 from .options import ObserveOptions
 from .page import evidence_page
@@ -70,10 +72,10 @@ def observe(
             console.print(say, markup=False, highlight=False, soft_wrap=True)
     _write_tables(folder, tables)
     links = {video.name: _write_held(folder, video, model, memory, settings) for video in observed}
-    figures = list(figures_of(tables))
+    figures = figures_of(tables)
     (folder / "figures").mkdir(exist_ok=True)
-    for figure in figures:
-        figure.write(folder / "figures")
+    for drawing in chain(*figures.values()):
+        drawing.write(folder / "figures")
     stamp = environment(model)
     _write_summary(folder / "summary.json", tables, settings, stamp, note)
     title = "Evidence of " + ", ".join(video.name for video in observed[:3])

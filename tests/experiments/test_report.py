@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from crossframe.experiments.environment import environment
-from crossframe.experiments.figures import plots
+from crossframe.experiments.figures import figures_of
 from crossframe.experiments.report import Report
 from crossframe.experiments.table import number, scale
 from crossframe.models import InternVL3
@@ -108,11 +108,13 @@ def test_steps_csv_has_every_frame(report: Report, tmp_path: Path) -> None:
 
 def test_figures_are_reproducible_and_take_odd_sizes() -> None:
     both = pd.DataFrame([*steps("full"), *steps("fast", 0.001)])
-    assert [plot.svg for plot in plots(both)] == [plot.svg for plot in plots(both)]
+    assert [drawing.svg for drawing in figures_of(both)] == [
+        drawing.svg for drawing in figures_of(both)
+    ]
     alone = pd.DataFrame(steps("only")[:2])
-    assert all(plot.svg.startswith("<svg") for plot in plots(alone))
+    assert all(drawing.svg.startswith("<svg") for drawing in figures_of(alone))
     nothing_held = pd.DataFrame(steps("isolated")).assign(state_bytes=0)
-    assert len(plots(nothing_held)) == 3
+    assert len(figures_of(nothing_held)) == 3
 
 
 @pytest.mark.parametrize(
