@@ -57,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _values(parser: ArgumentParser, chosen: Namespace) -> Values:
     """The chosen command's values, classes made."""
+    require_distinct_keys(chosen[chosen.command].get("config") or [])
     return parser.instantiate(chosen)[chosen.command].as_dict()
 
 
@@ -79,7 +80,6 @@ def _ablate(values: Values) -> None:
     from .ablation.report import PAGE
     from .ablation.run import ablate
 
-    require_distinct_keys(values["config"] or [])
     options, console = options_from(AblateOptions, values), _messages()
     study = ablate(options, interactive=console.is_terminal, say=console.print)
     if study is not None:  # of several processes, the first one tells

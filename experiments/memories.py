@@ -144,9 +144,9 @@ def _parsed(spec: str, defaults: MemoryDefaults) -> Any:
     try:
         node = ast.parse(spec.strip(), mode="eval").body
     except SyntaxError as error:
-        raise ValueError(f"memory {spec!r} cannot be read ({error.msg}): {SYNTAX}") from error
+        raise ValueError(f"{spec!r} cannot be read ({error.msg}): {SYNTAX}") from error
     if not isinstance(node, ast.Call | ast.Name | ast.Attribute):
-        raise ValueError(f"memory {spec!r} is neither a name nor a class path: {SYNTAX}")
+        raise ValueError(f"{spec!r} is neither a name nor a class path: {SYNTAX}")
     return _value(node, defaults)
 
 
@@ -183,7 +183,7 @@ def _loaded(spec: str) -> Any:
     try:
         return json.loads(spec)
     except json.JSONDecodeError as error:
-        raise ValueError(f"memory {spec!r} is not JSON ({error}): {SYNTAX}") from error
+        raise ValueError(f"{spec!r} is not JSON ({error}): {SYNTAX}") from error
 
 
 def _from_json(value: Any, defaults: MemoryDefaults) -> Any:
@@ -192,7 +192,7 @@ def _from_json(value: Any, defaults: MemoryDefaults) -> Any:
     if not isinstance(value, dict):
         return value
     if "class_path" not in value or not value.keys() <= {"class_path", "init_args"}:
-        raise ValueError(f"a memory as JSON has class_path and init_args, got {value}: {SYNTAX}")
+        raise ValueError(f"a rule as JSON has class_path and init_args, got {value}: {SYNTAX}")
     settings = value.get("init_args", {})
     if not isinstance(settings, dict):
         raise ValueError(f"init_args must be an object of settings, got {settings!r}: {SYNTAX}")
@@ -248,14 +248,14 @@ def _class(path: str) -> type[Rule]:
     module_name, _, name = path.rpartition(".")
     if not module_name:
         raise ValueError(
-            f"unknown memory {path!r}; known are {', '.join(short)} and the classes of "
-            f"crossframe.methods; or {SYNTAX}"
+            f"no memory, reader or archive is called {path!r}; known are {', '.join(short)} "
+            f"and the classes of crossframe.methods; or {SYNTAX}"
         )
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise ValueError(
-            f"cannot import {module_name!r} for the memory {path}: {error}; run from the folder "
+            f"cannot import {module_name!r} for {path}: {error}; run from the folder "
             "that holds it or install it"
         ) from error
     found = vars(module).get(name)

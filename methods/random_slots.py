@@ -7,13 +7,13 @@ from typing import final
 
 from torch import Tensor
 
-from ..framework import ScoringMemory, Slots, require_count
-from .selection import slot_priority
+from ..framework import Slots
+from .random_priority import SeededMemory, slot_priority
 
 
 @final
 @dataclass(frozen=True)
-class RandomMemory(ScoringMemory):
+class RandomMemory(SeededMemory):
     """Keep `capacity` slots drawn anew from [carried ; frame] after every step.
 
     Rule: random priorities, hashed from (seed, layer, head, token number, newest token number); the
@@ -32,13 +32,6 @@ class RandomMemory(ScoringMemory):
 
     Cost per frame: attention over at most capacity + frame tokens. Bytes held: `capacity` slots.
     """
-
-    seed: int = 0
-    graphable = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_count("RandomMemory", "seed", self.seed, unbounded=False)
 
     def score(self, slots: Slots) -> Tensor:
         return slot_priority(slots, self.seed, slots.index[..., -1:])

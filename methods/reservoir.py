@@ -7,13 +7,13 @@ from typing import final
 
 from torch import Tensor
 
-from ..framework import ScoringMemory, Slots, require_count
-from .selection import slot_priority
+from ..framework import Slots
+from .random_priority import SeededMemory, slot_priority
 
 
 @final
 @dataclass(frozen=True)
-class ReservoirMemory(ScoringMemory):
+class ReservoirMemory(SeededMemory):
     """Keep `capacity` slots drawn uniformly from the whole stream, per layer and KV head.
 
     Rule: every token has a fixed random priority, hashed from (seed, layer, head, token number);
@@ -32,13 +32,6 @@ class ReservoirMemory(ScoringMemory):
 
     Cost per frame: attention over at most capacity + frame tokens. Bytes held: `capacity` slots.
     """
-
-    seed: int = 0
-    graphable = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_count("ReservoirMemory", "seed", self.seed, unbounded=False)
 
     def score(self, slots: Slots) -> Tensor:
         return slot_priority(slots, self.seed)

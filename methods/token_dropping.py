@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from ..framework import CrossFrameMemory, FrameTokens, FullMemory, WrappedMemory
-from .selection import frame_cosine, hashed_priority
+from .random_priority import hashed_priority
+from .selection import frame_cosine
 
 RULES = ("cosine", "uniform", "random")
 

@@ -114,8 +114,14 @@ class ChatDecoder(HFDecoder):
 
     prompt: Any  # a ChatPrompt, or a family's own kind of one
 
+    def question_ids(self, question: str) -> Tensor:
+        return torch.tensor([self.prompt.question_ids(question)])
+
     def reply_ids(self, text: str) -> Tensor:
         return torch.tensor([self.prompt.tokenize(text)])
+
+    def text(self, token_ids: Tensor) -> str:
+        return self.prompt.decode(token_ids)
 
     def for_stream(self, frames: int, system: str | None = None) -> Self:
         del frames

@@ -76,9 +76,6 @@ class InternVL3(ChatDecoder):
         text = self.prompt.render([{"type": "text", "text": question}])
         return torch.tensor([self.prompt.tokenize(text)])
 
-    def text(self, token_ids: Tensor) -> str:
-        return self.prompt.decode(token_ids)
-
     def _features(self, frames: Tensor) -> Tensor:
         """[1, image_seq_length, hidden] projected visual tokens of one frame."""
         video = frames.permute(0, 3, 1, 2).to(self.device)

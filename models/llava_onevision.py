@@ -70,9 +70,6 @@ class LlavaOnevision(ChatDecoder):
         newline = self.vlm.config.video_token_id
         return torch.tensor([[newline, *self.prompt.question_ids(question)]])
 
-    def text(self, token_ids: Tensor) -> str:
-        return self.prompt.decode(token_ids)
-
     def embed(self, token_ids: Tensor) -> Tensor:
         """[B, tokens, hidden] of text; the video token's id gives the newline feature."""
         return self._with_newline(token_ids, super().embed(token_ids))

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import replace
-from typing import Any, Self
 
 import torch
 from torch import Tensor
 from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 
 from ..framework import Cursor, FrameTokens
-from .chat import ChatDecoder, ChatPrompt, require_class, require_same_id
+from .chat import ChatPrompt, require_class, require_same_id
 from .prompt import surround, text_tokens
-from .qwen3_vl_pixels import Qwen3VLPixels
-
-VIDEO = 2  # how `get_rope_index` marks the visual tokens of videos
+from .qwen_vl import VIDEO, QwenVL
 
 
-class Qwen2_5VL(ChatDecoder):
+class Qwen2_5VL(QwenVL):
     """Adapter for Qwen2.5-VL checkpoints.
 
     Two frames make one temporal patch; a frame left over is repeated, as the processor does. One
@@ -42,8 +38,6 @@ class Qwen2_5VL(ChatDecoder):
             `fps` or `planned_frames`.
     """
 
-    position_axes = 3
-
     def __init__(
         self,
         model: Qwen2_5_VLForConditionalGeneration,
@@ -56,16 +50,15 @@ class Qwen2_5VL(ChatDecoder):
         require_class("Qwen2_5VL", processor, Qwen2_5_VLProcessor)
         if not 0 < fps < float("inf"):
             raise ValueError(f"fps must be a number of frames per second above 0, got {fps!r}")
-        super().__init__(model, model.model.language_model)
-        self.vlm: Any = model.model
-        self.processor: Any = processor
-        self.pixels = Qwen3VLPixels(processor, planned_frames)
-        self.frames_per_patch, self.fps = self.pixels.frames_per_patch, fps
+        super().__init__(model, processor, planned_frames)
+        self.fps = fps
         self._times = torch.empty(0, dtype=torch.int64)
-        token, token_id = self.processor.video_token, self.processor.video_token_id
-        require_same_id(token, token_id, self.hf_model.config.video_token_id)
+        require_same_id(
+            self.processor.video_token,
+            self.processor.video_token_id,
+            self.hf_model.config.video_token_id,
+        )
         self.prompt = ChatPrompt(processor, "Qwen2.5-VL")
-        self.sized_by_length = self.pixels.sized_by_length
 
     def encode(
         self, frames: Tensor, timestamps: Sequence[float | None], cursor: Cursor
@@ -75,9 +68,7 @@ class Qwen2_5VL(ChatDecoder):
         Raises:
             ValueError: if they take other numbers of tokens or positions than the patches before.
         """
-        tower = self.vlm.visual
-        pixels, grid = self.pixels(frames.permute(0, 3, 1, 2).to(tower.device))
-        found = tower(pixels.to(tower.dtype), grid_thw=grid.to(tower.device), return_dict=True)
+        found, grid = self.see(frames)
         patch = surround(self, [], found.pooler_output[None], [], cursor, timestamps[0])
         start, kinds = len(self.prompt.prefix_ids), torch.full((1, patch.num_tokens), VIDEO)
         positions = self._positions(kinds, grid) + start
@@ -92,25 +83,8 @@ class Qwen2_5VL(ChatDecoder):
         positions[0] += self._time(cursor.frames)
         return replace(patch, positions=positions, next_position=behind)
 
-    def patch_grid(self, height: int, width: int) -> tuple[int, int]:
-        return self.pixels.token_grid(height, width)
-
     def prologue(self, cursor: Cursor) -> FrameTokens | None:
         return text_tokens(self, self.prompt.prefix_ids, cursor)
-
-    def question_ids(self, question: str) -> Tensor:
-        return torch.tensor([self.prompt.question_ids(question)])
-
-    def for_stream(self, frames: int, system: str | None = None) -> Self:
-        """Sized for a video of so many frames, unless `planned_frames` was given."""
-        twin = super().for_stream(frames, system)
-        if self.sized_by_length:
-            twin = copy(twin)
-            twin.pixels = self.pixels.for_frames(frames)
-        return twin
-
-    def text(self, token_ids: Tensor) -> str:
-        return self.prompt.decode(token_ids)
 
     def _time(self, number: int) -> int:
         """The position in time of a temporal patch, counted from the first one's."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import copy
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,16 +15,15 @@ from transformers import (
 )
 
 from ..framework import Cursor, FrameTokens
-from .chat import ChatDecoder, require_class
+from .chat import require_class
 from .prompt import surround, text_tokens
-from .qwen3_vl_pixels import Qwen3VLPixels
 from .qwen3_vl_prompt import Qwen3VLPrompt
+from .qwen_vl import VIDEO, QwenVL
 
 DEEPSTACK = "deepstack"
-VIDEO = 2  # how `get_rope_index` marks the visual tokens of videos
 
 
-class Qwen3VL(ChatDecoder):
+class Qwen3VL(QwenVL):
     """Adapter for Qwen3-VL checkpoints, dense or mixture of experts.
 
     Two frames make one temporal patch; a frame left over is repeated, as the processor does.
@@ -51,8 +49,6 @@ class Qwen3VL(ChatDecoder):
             planned frames, or a tokenizer whose vision tokens are not the model's.
     """
 
-    position_axes = 3
-
     def __init__(
         self,
         model: Qwen3VLForConditionalGeneration | Qwen3VLMoeForConditionalGeneration,
@@ -64,15 +60,11 @@ class Qwen3VL(ChatDecoder):
         families = (Qwen3VLForConditionalGeneration, Qwen3VLMoeForConditionalGeneration)
         require_class("Qwen3VL", model, *families)
         require_class("Qwen3VL", processor, Qwen3VLProcessor)
-        super().__init__(model, model.model.language_model)
+        super().__init__(model, processor, planned_frames)
         if isinstance(model, Qwen3VLMoeForConditionalGeneration):
             passed = self.config.num_experts_per_tok * self.config.moe_intermediate_size
             self._spec = replace(self._spec, intermediate=passed)
-        self.vlm: Any = model.model
         self.prompt = Qwen3VLPrompt(processor, layout, model.config)
-        self.pixels = Qwen3VLPixels(processor, planned_frames)
-        self.frames_per_patch = self.pixels.frames_per_patch
-        self.sized_by_length = self.pixels.sized_by_length
 
     def encode(
         self, frames: Tensor, timestamps: Sequence[float | None], cursor: Cursor
@@ -98,25 +90,8 @@ class Qwen3VL(ChatDecoder):
         positions = positions + cursor.position
         return replace(patch, positions=positions, extras={DEEPSTACK: spread})
 
-    def patch_grid(self, height: int, width: int) -> tuple[int, int]:
-        return self.pixels.token_grid(height, width)
-
     def prologue(self, cursor: Cursor) -> FrameTokens | None:
         return text_tokens(self, self.prompt.prologue_ids, cursor)
-
-    def question_ids(self, question: str) -> Tensor:
-        return torch.tensor([self.prompt.question_ids(question)])
-
-    def for_stream(self, frames: int, system: str | None = None) -> Self:
-        """Sized for a video of so many frames, unless `planned_frames` was given."""
-        twin = super().for_stream(frames, system)
-        if self.sized_by_length:
-            twin = copy(twin)
-            twin.pixels = self.pixels.for_frames(frames)
-        return twin
-
-    def text(self, token_ids: Tensor) -> str:
-        return self.prompt.decode(token_ids)
 
     def decoder_inputs(self, frame: FrameTokens) -> Mapping[str, Any]:
         if DEEPSTACK not in frame.extras:
@@ -129,7 +104,5 @@ class Qwen3VL(ChatDecoder):
 
     def _features(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Visual tokens [tokens, hidden], DeepStack's [tokens, levels, hidden], the grid [1, 3]."""
-        tower = self.vlm.visual
-        pixels, grid = self.pixels(frames.permute(0, 3, 1, 2).to(tower.device))
-        found = tower(pixels.to(tower.dtype), grid_thw=grid.to(tower.device), return_dict=True)
+        found, grid = self.see(frames)
         return found.pooler_output, torch.stack(found.deepstack_features, 1), grid

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -178,24 +178,11 @@ class AblateOptions:
         output: Path,
         reference: str | None,
     ) -> EvaluateOptions:
-        """What `evaluate` is told about one model."""
-        return EvaluateOptions(
-            model,
-            self.benchmark,
-            cells,
-            output,
-            sampling=self.sampling,
-            reference=reference,
-            max_new_tokens=self.max_new_tokens,
-            max_tokens=self.max_tokens,
-            cells_at_once=self.cells_at_once,
-            generation=self.generation,
-            seed=self.seed,
-            limit=self.limit,
-            strict=self.strict,
-            retry=self.retry,
-            trainer=self.trainer,
-        )
+        """What `evaluate` is told about one model: of what both know, the study's settings."""
+        names = {one.name for one in fields(EvaluateOptions)} & {one.name for one in fields(self)}
+        told: dict[str, Any] = {name: getattr(self, name) for name in names}
+        given = {"model": model, "cells": cells, "output": output, "reference": reference}
+        return EvaluateOptions(**told | given)
 
 
 def chosen_models(options: AblateOptions) -> dict[str, ModelOptions]:

@@ -18,7 +18,8 @@ one video are not independent). The first column is the benchmark's own headline
 <b>accuracy</b> the share of right answers over all questions; a question without a reply counts as
 wrong. <b>To reference</b> is the paired difference in accuracy with McNemar's exact p-value.
 <b>KL</b> is of the first new token's distribution from the reference, <b>agreement</b> the share of
-equal tokens, <b>invalid</b> counts replies that could not be read. Costs are means over questions:
+equal tokens, <b>invalid</b> counts replies that give no answer; some benchmarks' own rules take
+such replies too (OVO-Bench: any with the right letter in it). Costs are means over questions:
 decoder FLOPs of the video without vision, what later frames attend to (state), what questions read
 (archive), milliseconds of decoder and memory per frame."""
 

@@ -160,7 +160,10 @@ def test_a_truncated_video_is_answered_from_its_good_frames(
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        (["--memory", "statkv"], ["unknown memory 'statkv'", "known are full, statekv"]),
+        (
+            ["--memory", "statkv"],
+            ["no memory, reader or archive is called 'statkv'", "known are full, statekv"],
+        ),
         (["--capacity", "-4"], ["capacity", "-4"]),
         (["--memory", "statekv(size=3)"], ["size", "capacity"]),
         (["--fps", "0"], ["fps", "0"]),
@@ -202,7 +205,7 @@ def test_wrong_files_are_told(
 
 
 def test_debug_shows_where_an_error_comes_from(video: Path, checkpoint: Path) -> None:
-    with pytest.raises(ValueError, match="unknown memory"):
+    with pytest.raises(ValueError, match="no memory, reader or archive is called"):
         run("ask", video, checkpoint, "--memory", "statkv", "--debug")
 
 

@@ -29,18 +29,28 @@ def test_merges_and_equal_keys_elsewhere_are_fine(tmp_path: Path) -> None:
     require_distinct_keys([path])
 
 
-def test_the_command_tells_it_in_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("command", "models", "cells", "cell"),
+    [
+        ("ablate", "models: {a: {model: x}}", "memories", ""),
+        ("evaluate", "model: {model: x}", "cells", "memory: "),
+    ],
+)
+def test_the_commands_tell_it_in_one_line(
+    command: str,
+    models: str,
+    cells: str,
+    cell: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     path = tmp_path / "config.yaml"
     benchmark = "benchmark: {class_path: VideoMME, init_args: {root: x}}"
-    memory = "statekv: {class_path: StateKVMemory, init_args: {capacity: 8}}"
-    path.write_text(
-        f"models: {{a: {{model: x}}}}\n{benchmark}\noutput: {tmp_path}\n"
-        f"memories:\n  {memory}\n  {memory}\n",
-        "utf-8",
-    )
-    assert main(["ablate", "--config", str(path)]) == 2
+    memory = "{class_path: StateKVMemory, init_args: {capacity: 8}}"
+    line = f"  statekv: {{{cell}{memory}}}\n" if cell else f"  statekv: {memory}\n"
+    text = f"{models}\n{benchmark}\noutput: {tmp_path}\n{cells}:\n{line}{line}"
+    path.write_text(text, "utf-8")
+    assert main([command, "--config", str(path)]) == 2
     told = capsys.readouterr().err
-    assert told.startswith("crossframe ablate: error: ")
+    assert told.startswith(f"crossframe {command}: error: ")
     assert "line 6: 'statekv' is there already" in told

@@ -67,7 +67,7 @@ def test_wrong_adapter_options(checkpoint: Path, adapter: str) -> None:
 
 
 def test_wrong_memory_or_sampling_is_told_before_any_video(checkpoint: Path) -> None:
-    with pytest.raises(ValueError, match="unknown memory 'statekb'"):
+    with pytest.raises(ValueError, match="reader or archive is called 'statekb'"):
         PluginOptions(str(checkpoint), memory="statekb").cell()
     with pytest.raises(ValueError, match="rule must be one of"):
         PluginOptions(str(checkpoint), sampling="random").frames()

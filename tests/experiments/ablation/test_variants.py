@@ -151,7 +151,7 @@ def test_without_sizes_memories_stay_as_they_are(make_options: MakeOptions) -> N
             },
             "cannot go around 'keydiff': CausalityCorrected .*mass",
         ),
-        ({"wrappers": {"odd": {"class_path": "NoSuchThing"}}}, "wrapper 'odd': unknown memory"),
+        ({"wrappers": {"odd": {"class_path": "NoSuchThing"}}}, "wrapper 'odd': no memory"),
         (
             {"wrappers": {"odd": {"class_path": "ProtectedSinks", "init_args": {"sinks": 4}}}},
             "wrapper 'odd': ProtectedSinks: .*'sinks'",

@@ -239,7 +239,10 @@ def test_two_frames_are_enough(make_video: MakeVideo, checkpoint: Path, tmp_path
         (["--capacities", "80"], ["every capacity of [80] holds the whole video"]),
         (["--recent-frames", "0"], ["recent_frames", "0"]),
         (["--frames", "1"], ["frames must be an integer of at least 2", "1"]),
-        (["--memory", "statkv"], ["unknown memory 'statkv'", "known are full, statekv"]),
+        (
+            ["--memory", "statkv"],
+            ["no memory, reader or archive is called 'statkv'", "known are full, statekv"],
+        ),
         (["--capacity", "-3"], ["capacity", "-3"]),
         (["--max-tokens", "30"], ["the video takes at least", "more than max_tokens=30"]),
         (["--max-tokens", "0"], ["max_tokens", "0"]),

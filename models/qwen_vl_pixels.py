@@ -1,4 +1,4 @@
-"""Qwen3-VL's pixels and times: each temporal patch as the processor treats it in a whole video."""
+"""Pixels and times of Qwen-VL: each temporal patch as the processor treats it in a whole video."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from transformers.image_utils import SizeDict
 from transformers.video_processing_utils import BaseVideoProcessor
 
 
-class Qwen3VLPixels:
+class QwenVLPixels:
     """The video processor, one temporal patch after the other.
 
     Args:
@@ -39,7 +39,7 @@ class Qwen3VLPixels:
         self._sizes: dict[tuple[int, int], tuple[int, int]] = {}
         self.sized_by_length = planned_frames is None and self._depends_on_number()
 
-    def for_frames(self, count: int) -> Qwen3VLPixels:
+    def for_frames(self, count: int) -> QwenVLPixels:
         """The same for a video of so many frames."""
         twin = copy(self)
         twin.planned_frames, twin._sizes = max(count, self.frames_per_patch), {}

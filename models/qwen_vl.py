@@ -1,0 +1,51 @@
+"""What the Qwen-VL families share: pairs of frames, sized for the length of their stream."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import Any, Self
+
+from torch import Tensor
+
+from .chat import ChatDecoder
+from .qwen_vl_pixels import QwenVLPixels
+
+VIDEO = 2  # how `get_rope_index` marks the visual tokens of videos
+
+
+class QwenVL(ChatDecoder):
+    """An adapter whose frames pass Qwen's vision tower two at a time.
+
+    Args:
+        model: loaded, of a Qwen-VL family.
+        processor: its processor.
+        planned_frames: as `QwenVLPixels`.
+    """
+
+    position_axes = 3
+
+    def __init__(self, model: Any, processor: Any, planned_frames: int | None) -> None:
+        super().__init__(model, model.model.language_model)
+        self.vlm: Any = model.model
+        self.processor: Any = processor
+        self.pixels = QwenVLPixels(processor, planned_frames)
+        self.frames_per_patch = self.pixels.frames_per_patch
+        self.sized_by_length = self.pixels.sized_by_length
+
+    def see(self, frames: Tensor) -> tuple[Any, Tensor]:
+        """What the tower says of frames [2 or 1, height, width, 3], and their grid [1, 3]."""
+        tower = self.vlm.visual
+        pixels, grid = self.pixels(frames.permute(0, 3, 1, 2).to(tower.device))
+        found = tower(pixels.to(tower.dtype), grid_thw=grid.to(tower.device), return_dict=True)
+        return found, grid
+
+    def patch_grid(self, height: int, width: int) -> tuple[int, int]:
+        return self.pixels.token_grid(height, width)
+
+    def for_stream(self, frames: int, system: str | None = None) -> Self:
+        """Sized for a video of so many frames, unless `planned_frames` was given."""
+        twin = super().for_stream(frames, system)
+        if self.sized_by_length:
+            twin = copy(twin)
+            twin.pixels = self.pixels.for_frames(frames)
+        return twin
