@@ -79,7 +79,8 @@ class AblateOptions:
         models: checkpoints by name; devices are the trainer's.
         benchmark: a class of `crossframe.experiments.benchmarks` with its settings.
         output: folder of the study, with a folder of rows for each model; run again with the same
-            settings to go on where it stopped.
+            settings to go on where it stopped; memories, amounts and whatever else makes new cells
+            may be added.
         memories: by name; their size is set by `capacities`, `windows` or `budget`, whatever it
             says here (null will do), or stays as it is without any of these.
         fixed: memories by name that are taken as they are.

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...framework.video import probe_video
 from ..benchmarks.question import Question
-from ..evaluation.folder import config_hash
+from ..evaluation.folder import cell_hashes, resumed_config
 from ..evaluation.paired import interval_by_video
 from ..evaluation.rows import Row, read_rows
 from ..evaluation.summary import summarise
@@ -101,7 +101,7 @@ def _read_run(options: AblateOptions, name: str) -> ModelRun | None:
         return None
     cells = grid(options, settled.size)
     told = options.evaluation(options.models[name], cells.cells, folder, options.reference)
-    rows = read_rows(folder, config_hash(told.identity))
+    rows = read_rows(folder, cell_hashes(resumed_config(folder, told.identity)))
     return ModelRun(cells, settled.look, rows) if rows else None
 
 

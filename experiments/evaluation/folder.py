@@ -1,4 +1,4 @@
-"""The folder of a run: its configuration, one run at a time, resumed only unchanged."""
+"""The folder of a run: its configuration, one run at a time, resumed only where rows stay valid."""
 
 from __future__ import annotations
 
@@ -21,8 +21,19 @@ def config_hash(config: Config) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def cell_hashes(config: Config) -> dict[str, str]:
+    """What names the configuration of each cell's rows: the cell, the reference it is compared
+    with, and all that is no cell. So cells can be added without touching others' rows."""
+    cells, reference = config["cells"], config.get("reference")
+
+    def alone(cell: str) -> Config:
+        return {**config, "cells": {n: cells[n] for n in cells if n in (cell, reference)}}
+
+    return {cell: config_hash(alone(cell)) for cell in cells}
+
+
 @contextmanager
-def run_folder(folder: Path, config: Config, rank: int = 0, world: int = 1) -> Iterator[str]:
+def run_folder(folder: Path, config: Config, rank: int = 0, world: int = 1) -> Iterator[Config]:
     """Hold one process's place in the folder; the lock ends with the process, however that ends.
 
     Args:
@@ -30,35 +41,39 @@ def run_folder(folder: Path, config: Config, rank: int = 0, world: int = 1) -> I
         rank, world: number of the process, and how many there are.
 
     Yields:
-        The hash that names the configuration, as the first run wrote it.
+        The configuration as the first run wrote it, with the cells that were added since.
 
     Raises:
         ValueError: if another run writes here, or one with another configuration has.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _held(folder, rank):
-        require_same_config(folder, config)
+        written = resumed_config(folder, config)
         if rank == 0:
             _require_no_stragglers(folder, world)
-            if not (folder / CONFIG).is_file():
-                write_json(folder / CONFIG, config)
-        # 1 and 1.0 are the same setting with two hashes.
-        yield config_hash(_written(folder) or config)
+            write_json(folder / CONFIG, written)
+        yield written
 
 
-def require_same_config(folder: Path, config: Config) -> None:
-    """Refuse to go on in a folder with results of another configuration.
+def resumed_config(folder: Path, config: Config) -> Config:
+    """The configuration as an earlier run wrote it (1 and 1.0 are the same setting with two
+    hashes), with the cells that are new; without an earlier run, the given one.
 
     Raises:
-        ValueError: naming what changed.
+        ValueError: if the folder holds results of another one, naming what changed.
     """
     before = _written(folder)
-    changed = _differences(before, json.loads(_text(config))) if before else []
+    if before is None:
+        return config
+    now = json.loads(_text(config))
+    known = {name: cell for name, cell in now["cells"].items() if name in before["cells"]}
+    changed = _differences(before, {**now, "cells": known})
     if changed:
         raise ValueError(
-            f"{folder} holds results of another configuration ({'; '.join(changed)}): "
-            "give another output folder, or the same configuration to resume"
+            f"{folder} holds results of another configuration ({'; '.join(changed)}): give another "
+            "output folder, or the same configuration to resume; only cells may be added"
         )
+    return {**before, "cells": {**now["cells"], **before["cells"]}}
 
 
 def wait_for_others(folder: Path, world: int) -> None:

@@ -54,12 +54,12 @@ class Evaluation(lightning.LightningModule):
 
     Args:
         runner: makes what runs passes on a device; called once in each process.
-        stamp: entries that every row carries.
+        stamps: entries that every row of a cell carries, by cell.
     """
 
-    def __init__(self, runner: Callable[[str], PassRunner], stamp: Mapping[str, Any]) -> None:
+    def __init__(self, runner: Callable[[str], PassRunner], stamps: Mapping[str, Row]) -> None:
         super().__init__()
-        self.make_runner, self.stamp = runner, stamp
+        self.make_runner, self.stamps = runner, stamps
         self._runner: PassRunner | None = None
 
     @property
@@ -71,4 +71,4 @@ class Evaluation(lightning.LightningModule):
 
     def predict_step(self, batch: Work, batch_idx: int = 0) -> list[Row]:
         del batch_idx
-        return [{**self.stamp, **row} for row in self.runner.rows(batch)]
+        return [{**self.stamps[row["cell"]], **row} for row in self.runner.rows(batch)]

@@ -16,7 +16,8 @@ A row says
   (encoder and projector), `ask_ms` and `reply_tokens` (reading the question and decoding the
   reply), `state_bytes` (held for later frames), `archive_bytes` (held for answering, without room
   to grow), `planned_tokens` (which fixes the RoPE scaling),
-- where it came from: `config` (hash of the settings in config.json), `commit`, `environment`.
+- where it came from: `config` (hash of the settings in config.json, of cells this one and the
+  reference), `commit`, `environment`.
 
 Of two runs with the same settings on the same machine only the fields ending in "_ms" differ.
 """
@@ -70,11 +71,11 @@ class RowFile:
         os.close(self._descriptor)
 
 
-def read_rows(folder: Path, config: str | None = None) -> list[Row]:
+def read_rows(folder: Path, configs: Mapping[str, str] | None = None) -> list[Row]:
     """All rows of a run, of whichever process; each (cell, question) once, an asked one first.
 
     Args:
-        config: the hash that all rows must have.
+        configs: the hash that rows must have, by cell.
 
     Raises:
         ValueError: for a line that is no row, or one of other settings, naming file and line. A
@@ -83,7 +84,7 @@ def read_rows(folder: Path, config: str | None = None) -> list[Row]:
     rows: dict[Key, Row] = {}
     for path in sorted(folder.glob("rows-*.jsonl")):
         for number, line in enumerate(_lines(path), 1):
-            row = _row(f"{path}, line {number}", line, config)
+            row = _row(f"{path}, line {number}", line, configs)
             key = key_of(row)
             if key not in rows or rows[key].get("status") in REFUSED:
                 rows[key] = row
@@ -100,7 +101,7 @@ def _whole(path: Path) -> int:
     return path.read_bytes().rfind(b"\n") + 1
 
 
-def _row(where: str, line: bytes, config: str | None) -> Row:
+def _row(where: str, line: bytes, configs: Mapping[str, str] | None) -> Row:
     remedy = "delete that line to have its questions asked again"
     try:
         row = json.loads(line)
@@ -110,9 +111,10 @@ def _row(where: str, line: bytes, config: str | None) -> Row:
         ) from error
     if not (isinstance(row, dict) and {"cell", "question"} <= row.keys()):
         raise ValueError(f"{where} names no cell and question: {line[:80]!r}; {remedy}")
-    if config is not None and row.get("config") != config:
+    expected = None if configs is None else configs.get(row["cell"])
+    if configs is not None and row.get("config") != expected:
         raise ValueError(
-            f"{where} comes from other settings (config {row.get('config')}, this run has {config})"
-            ": give another output folder"
+            f"{where} comes from other settings (cell {row['cell']} with config "
+            f"{row.get('config')}, this run has {expected}): give another output folder"
         )
     return row

@@ -13,7 +13,7 @@ import lightning
 from ...framework.video import probe_video
 from ..benchmarks.question import Question
 from ..environment import commit
-from .folder import run_folder, wait_for_others, write_json
+from .folder import Config, cell_hashes, config_hash, run_folder, wait_for_others, write_json
 from .module import Evaluation, PassData
 from .options import EvaluateOptions
 from .passes import PassRunner, unanswered
@@ -50,7 +50,8 @@ def evaluate(options: EvaluateOptions, *, interactive: bool = False) -> Outcome 
             if rank > 0:
                 return None
             wait_for_others(folder, world)
-            found = outcome(run.rows(), options, questions=len(questions), config=config)
+            name = config_hash(config)
+            found = outcome(run.rows(), options, questions=len(questions), config=name)
             write_json(folder / "summary.json", found)
             return found
 
@@ -59,13 +60,15 @@ class _Run:
     """What is done and what is left to do in a run's folder."""
 
     def __init__(
-        self, options: EvaluateOptions, questions: Sequence[Question], config: str
+        self, options: EvaluateOptions, questions: Sequence[Question], config: Config
     ) -> None:
-        self.options, self.questions, self.config = options, questions, config
-        self.stamp = {"benchmark": options.benchmark.name, "config": config, "commit": commit()}
+        self.options, self.questions = options, questions
+        self.configs = cell_hashes(config)
+        stamp = {"benchmark": options.benchmark.name, "commit": commit()}
+        self.stamps = {cell: {**stamp, "config": name} for cell, name in self.configs.items()}
 
     def rows(self) -> list[Row]:
-        return read_rows(self.options.output, self.config)
+        return read_rows(self.options.output, self.configs)
 
     def go_on(self, trainer: lightning.Trainer) -> None:
         """Write the rows that are left to write."""
@@ -74,7 +77,7 @@ class _Run:
             self._write(refused)
         if not self._owed(one.question for one in sampled):
             return
-        module = Evaluation(self._runner, self.stamp)
+        module = Evaluation(self._runner, self.stamps)
         data = PassData(lambda: self._work(sampled, module.runner.model.sized_by_length))
         with _ended_together(trainer):
             trainer.predict(module, data, return_predictions=False)
@@ -117,7 +120,7 @@ class _Run:
     def _write(self, refused: Sequence[Refused]) -> None:
         written = {key_of(row) for row in self.rows()}
         rows = [
-            {**self.stamp, **unanswered(cell, one.question, one.status, one.why)}
+            {**self.stamps[cell], **unanswered(cell, one.question, one.status, one.why)}
             for one in refused
             for cell in self.options.cells
             if (cell, one.question.id) not in written

@@ -57,6 +57,23 @@ def test_a_killed_study_goes_on(
     assert len(list((tmp_path / "figures").glob("*.svg"))) == 2 * 3 + 1
 
 
+def test_a_study_takes_more_amounts_later(
+    make_options: MakeOptions, checkpoint: Path, tmp_path: Path
+) -> None:
+    models = {"a": ModelOptions(str(checkpoint), layout="video_first")}
+    options = make_options(tmp_path, models=models, capacities=(14,))
+    few = ablate(options)
+    before = rows(tmp_path / "a")
+    more = ablate(replace(options, capacities=(14, 28)))
+    assert few is not None
+    assert more is not None
+    assert rows(tmp_path / "a")[: len(before)] == before
+    added = set(more.cells["cell"]) - set(few.cells["cell"])
+    assert added
+    assert all("28" in name for name in added)
+    assert more.owed == 0
+
+
 def test_one_model_at_a_time_into_one_page(
     make_options: MakeOptions, checkpoint: Path, tmp_path: Path
 ) -> None:

@@ -89,5 +89,5 @@ def test_a_study_without_rows_is_an_error(make_options: MakeOptions, tmp_path: P
 
 def test_rows_of_other_settings_are_refused(study: Study, options: AblateOptions) -> None:
     del study
-    with pytest.raises(ValueError, match="comes from other settings"):
+    with pytest.raises(ValueError, match=r"another configuration \(cells.statekv 28 was"):
         read_study(replace(options, capacities=(14, 30)))

@@ -34,7 +34,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from crossframe.experiments.evaluation.folder import run_folder
-with run_folder(Path(sys.argv[1]), {}, int(sys.argv[2]), int(sys.argv[3])):
+with run_folder(Path(sys.argv[1]), {'cells': {}}, int(sys.argv[2]), int(sys.argv[3])):
     print("held", flush=True)
     time.sleep(600)
 """

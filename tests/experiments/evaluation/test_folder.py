@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from threading import Timer
 from time import monotonic
+from typing import Any
 
 import pytest
 
 from crossframe.experiments.evaluation.folder import (
+    cell_hashes,
     config_hash,
     run_folder,
     wait_for_others,
@@ -18,7 +21,8 @@ from crossframe.experiments.evaluation.folder import (
 
 from .conftest import held_by_another
 
-CONFIG = {"cells": {"full": {"frames_per_step": 1}}, "seed": 0}
+NOTHING: dict[str, Any] = {"cells": {}}
+CONFIG: dict[str, Any] = {"cells": {"full": {"frames_per_step": 1}}, "seed": 0}
 
 
 def test_the_hash_names_a_configuration() -> None:
@@ -31,26 +35,64 @@ def test_the_hash_names_a_configuration() -> None:
 def test_a_run_writes_its_configuration_and_is_resumed_with_the_same(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "run"
     for config in (CONFIG, {**CONFIG, "seed": 0.0}):
-        with run_folder(folder, config) as name:
+        with run_folder(folder, config) as written:
             assert json.loads((folder / "config.json").read_text()) == CONFIG
-            assert name == config_hash(CONFIG) != config_hash({**CONFIG, "seed": 0.0})
+            assert (
+                config_hash(written) == config_hash(CONFIG) != config_hash({**CONFIG, "seed": 0.0})
+            )
 
 
 def test_only_the_first_process_writes(tmp_path: Path) -> None:
-    with run_folder(tmp_path, CONFIG, rank=1, world=2) as name:
-        assert name == config_hash(CONFIG)
+    with run_folder(tmp_path, CONFIG, rank=1, world=2) as written:
+        assert written == CONFIG
         assert not (tmp_path / "config.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"cells": {"full": {"frames_per_step": 4}}}, "cells.full.frames_per_step was 1, is 4"),
+        ({"cells": {"new": {}}}, "cells.full was {'frames_per_step': 1}, is None"),
+        ({"seed": 1}, "seed was 0, is 1"),
+    ],
+)
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_changed_configuration_is_refused_with_what_changed(tmp_path: Path, rank: int) -> None:
+def test_a_changed_configuration_is_refused_with_what_changed(
+    tmp_path: Path, rank: int, changes: dict[str, Any], told: str
+) -> None:
     with run_folder(tmp_path, CONFIG):
         pass
-    changed = {"cells": {"full": {"frames_per_step": 4}, "new": {}}, "seed": 0}
-    expected = r"another configuration \(cells.full.frames_per_step was 1, is 4; cells.new was None"
-    with pytest.raises(ValueError, match=expected), run_folder(tmp_path, changed, rank, 2):
-        pass
+    expected = re.escape(f"holds results of another configuration ({told}): give another")
+    with pytest.raises(ValueError, match=expected):
+        run_folder(tmp_path, {**CONFIG, **changes}, rank, 2).__enter__()
     assert json.loads((tmp_path / "config.json").read_text()) == CONFIG
+
+
+def test_cells_may_be_added_and_then_belong_to_the_run(tmp_path: Path) -> None:
+    more = {**CONFIG, "cells": {"new": {"frames_per_step": 2}, **CONFIG["cells"]}}
+    with run_folder(tmp_path, CONFIG), run_folder(tmp_path, more, 1, 2) as written:
+        assert written == more
+        assert json.loads((tmp_path / "config.json").read_text()) == CONFIG
+    with run_folder(tmp_path, more):
+        assert json.loads((tmp_path / "config.json").read_text()) == more
+    with pytest.raises(ValueError, match=r"cells.new was .* is None"):
+        run_folder(tmp_path, CONFIG).__enter__()
+
+
+def test_a_cells_hash_changes_with_it_and_its_reference_but_not_with_others() -> None:
+    cells = {"full": {"a": 1}, "one": {"a": 2}, "two": {"a": 3}}
+    config = {"cells": cells, "reference": "full", "seed": 0}
+    before = cell_hashes(config)
+    assert len(set(before.values())) == 3
+
+    def changed(**changes: Any) -> set[str]:
+        after = cell_hashes({**config, **changes})
+        return {name for name in cells if after[name] != before[name]}
+
+    assert changed(cells={**cells, "three": {}}) == set()
+    assert changed(cells={**cells, "one": {"a": 9}}) == {"one"}
+    assert changed(cells={**cells, "full": {"a": 9}}) == set(cells)
+    assert changed(seed=1) == set(cells)
 
 
 def test_a_configuration_that_cannot_be_read_is_told(tmp_path: Path) -> None:
@@ -68,8 +110,8 @@ def test_a_file_where_the_folder_should_be_is_an_error(tmp_path: Path) -> None:
 def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:
     told = r"another run is writing to .* number 0 is at work"
     with held_by_another(tmp_path, 0, 1), pytest.raises(ValueError, match=told):
-        run_folder(tmp_path, {}).__enter__()
-    with run_folder(tmp_path, {}):
+        run_folder(tmp_path, NOTHING).__enter__()
+    with run_folder(tmp_path, NOTHING):
         pass
 
 
@@ -78,13 +120,13 @@ def test_a_process_that_outlived_its_run_is_waited_for(tmp_path: Path, world: in
     # Whatever the number of processes now: the other one would go on writing.
     told = r"another run is writing to .* number 1 is at work"
     with held_by_another(tmp_path, 1, 2), pytest.raises(ValueError, match=told):
-        run_folder(tmp_path, {}, world - 1, world).__enter__()
-    with run_folder(tmp_path, {}):
+        run_folder(tmp_path, NOTHING, world - 1, world).__enter__()
+    with run_folder(tmp_path, NOTHING):
         wait_for_others(tmp_path, 2)
 
 
 def test_the_first_process_waits_until_the_others_are_done_or_dead(tmp_path: Path) -> None:
-    with held_by_another(tmp_path, 1, 2) as other, run_folder(tmp_path, {}, 0, 2):
+    with held_by_another(tmp_path, 1, 2) as other, run_folder(tmp_path, NOTHING, 0, 2):
         Timer(0.5, other.kill).start()
         before = monotonic()
         wait_for_others(tmp_path, 2)

@@ -64,7 +64,7 @@ def test_the_model_is_made_once_on_the_strategys_device_and_rows_are_stamped() -
         devices.append(device)
         return Runner()
 
-    module: Any = Evaluation(make, {"config": "c0ffee"})
+    module: Any = Evaluation(make, {"full": {"config": "c0ffee"}})
     module._trainer = SimpleNamespace(strategy=SimpleNamespace(root_device="cuda:3"))
     assert not devices
     rows = [row for one in work(2) for row in module.predict_step(one)]

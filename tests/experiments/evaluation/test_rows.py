@@ -62,10 +62,20 @@ def test_a_row_of_an_asked_question_replaces_one_without_a_video(tmp_path: Path)
     assert read_rows(tmp_path) == [asked, torn]
 
 
-def test_rows_of_other_settings_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("second", "told"),
+    [
+        ({"config": "b"}, r"cell full with config b, this run has a"),
+        ({"config": "a", "cell": "gone"}, r"cell gone with config a, this run has None"),
+        ({}, r"cell full with config None, this run has a"),
+    ],
+)
+def test_rows_of_other_settings_are_refused(
+    tmp_path: Path, second: dict[str, str], told: str
+) -> None:
     file = RowFile(tmp_path)
-    file.append([{**_row("1"), "config": "a"}, {**_row("2"), "config": "b"}])
+    file.append([{**_row("1"), "config": "a"}, {**_row("2"), **second}])
     file.close()
-    with pytest.raises(ValueError, match=r"rows-0.jsonl, line 2 comes from other settings"):
-        read_rows(tmp_path, "a")
+    with pytest.raises(ValueError, match=rf"rows-0.jsonl, line 2 comes from .* \({told}\)"):
+        read_rows(tmp_path, {"full": "a"})
     assert len(read_rows(tmp_path)) == 2

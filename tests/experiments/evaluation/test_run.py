@@ -13,6 +13,7 @@ import pytest
 from crossframe.experiments.benchmarks import OVOBench, VideoMME
 from crossframe.experiments.evaluation import run
 from crossframe.experiments.evaluation.cells import Cell
+from crossframe.experiments.evaluation.folder import cell_hashes, config_hash
 from crossframe.experiments.evaluation.options import EvaluateOptions
 from crossframe.experiments.evaluation.rows import read_rows
 from crossframe.experiments.evaluation.run import evaluate
@@ -51,6 +52,8 @@ def test_every_question_gets_a_row_per_cell_with_everything_in_it(options: MakeO
     chosen = options(reference="full")
     found = ran(chosen)
     rows = read_rows(chosen.output)
+    hashes = cell_hashes(json.loads((chosen.output / "config.json").read_text()))
+    assert found["config"] == config_hash(chosen.identity)
     questions = {question.id: question for question in chosen.benchmark.questions()}
     assert len(lines(chosen.output)) == len(rows) == 2 * len(questions) == 18
     fields = {
@@ -68,7 +71,7 @@ def test_every_question_gets_a_row_per_cell_with_everything_in_it(options: MakeO
         assert row["correct"] == chosen.benchmark.correct(question, row["reply"])
         assert row["status"] == ("invalid" if row["parsed"] is None else "answered")
         assert min(row[name] for name in ("decoder_ms", "vision_ms", "ask_ms")) > 0
-        assert row["config"] == found["config"]
+        assert row["config"] == hashes[row["cell"]]
         assert row["benchmark"] == "ovobench"
         assert row["environment"]["dtype"] == "float32"
         if row["cell"] == "full":
@@ -138,7 +141,7 @@ def test_a_rubbish_line_is_told_and_nothing_is_touched(options: MakeOptions) -> 
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"cells": {"other": Cell(FullMemory())}}, r"cells.full was \{.*cells.other was None"),
+        ({"cells": {"other": Cell(FullMemory())}}, r"cells.full was \{.*is None"),
         ({"limit": 3}, "limit was None, is 3"),
         ({"seed": 4}, "seed was 0, is 4"),
         ({"max_new_tokens": 3}, "max_new_tokens was 4, is 3"),
@@ -162,6 +165,22 @@ def test_what_works_on_rows_may_change(options: MakeOptions) -> None:
     first = untimed(chosen.output)
     ran(replace(chosen, strict=True, retry=True, trainer={"accelerator": "cpu", "devices": 1}))
     assert untimed(chosen.output) == first
+
+
+@pytest.mark.parametrize("reference", [None, "full"])
+def test_cells_added_later_have_the_rows_they_would_have_had(
+    reference: str | None, options: MakeOptions
+) -> None:
+    both = options(reference=reference, output=options().output.with_name("both"))
+    ran(both)
+    chosen = options(reference=reference)
+    ran(replace(chosen, cells=CELLS))
+    before = lines(chosen.output)
+    found = ran(chosen)
+    assert lines(chosen.output)[: len(before)] == before
+    assert untimed(chosen.output) == untimed(both.output)
+    assert found["owed"] == 0
+    assert found["config"] == config_hash(both.identity)
 
 
 def test_rows_of_other_settings_are_not_taken_for_ones_own(options: MakeOptions) -> None:
