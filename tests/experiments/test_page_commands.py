@@ -1,0 +1,68 @@
+"""Commands that README and pages show, run in a folder where their names stand for fixtures."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from crossframe.experiments.benchmarks.fixtures import write_clip
+from crossframe.experiments.cli import main
+from crossframe.models.tiny import save_tiny_checkpoint
+
+ROOT = Path(__file__).resolve().parents[2]
+FENCE = re.compile(r"^```(?:bash|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PAGES = ("README.md", "docs/choose-a-memory.md", "docs/observe.md")
+# Run by tests of the pages that explain them.
+ELSEWHERE = {"evaluate": "docs/evaluate.md", "ablate": "docs/reproduce.md"}
+PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def commands(page: str) -> list[str]:
+    """The `crossframe` commands of a page, each on one line."""
+    blocks = FENCE.findall((ROOT / page).read_text("utf-8"))
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    return [line for line in lines if line.startswith("crossframe ")]
+
+
+SHOWN = [(page, command) for page in PAGES for command in commands(page)]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_checkpoint(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def place(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "OpenGVLab").mkdir()
+    for name in ("checkpoint", "OpenGVLab/InternVL3-1B-hf", "OpenGVLab/InternVL3-1B"):
+        (tmp_path / name).symlink_to(checkpoint)
+    for name in ("video.mp4", "one.mp4", "two.mp4"):
+        write_clip(tmp_path / name, ["Red", "Green", "Blue"], seconds=12)
+    blocks = PYTHON.findall((ROOT / "README.md").read_text("utf-8"))
+    (mine,) = (block for block in blocks if "class LoudValues" in block)
+    (tmp_path / "mine.py").write_text(mine.partition("check_memory(")[0], "utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("page", "command"), SHOWN)
+def test_a_shown_command_works(
+    page: str, command: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del page
+    words = shlex.split(command)[1:]
+    if words[0] in ELSEWHERE:
+        assert command in (ROOT / ELSEWHERE[words[0]]).read_text("utf-8")
+        return
+    assert main(words) == 0
+    assert capsys.readouterr().out.strip()
+
+
+def test_pages_show_commands() -> None:
+    shown = [(page, command.split()[1]) for page, command in SHOWN]
+    assert {name for page, name in shown if page == "README.md"} == {
+        *("ask", "compare", "evaluate", "ablate", "observe")
+    }
+    assert {page for page, _ in shown} == set(PAGES)
