@@ -18,12 +18,12 @@ T = TypeVar("T")
 
 def command_parser(description: str) -> ArgumentParser:
     """The parser of all commands."""
-    from jsonargparse import ArgumentParser
+    from .config_parser import ConfigParser
 
-    parser = ArgumentParser(prog="crossframe", description=description)
+    parser = ConfigParser(prog="crossframe", description=description)
     commands = parser.add_subcommands(dest="command")
     for name, summary, add in _commands():
-        command = ArgumentParser(description=summary)
+        command = ConfigParser(description=summary)
         add(command)
         debug = "show where an error comes from"
         command.add_argument("--debug", action="store_true", help=debug)

@@ -16,7 +16,10 @@ from torch import Tensor
 from ..framework import Cursor, FrameTokens, VideoModel, VideoSession
 from ..framework.costs import Timer
 from ..framework.frame_tokens import advance
+from ..framework.video import VideoError
 from .frames import groups
+
+Frames = Sequence[tuple[Tensor, float]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,22 +57,28 @@ def encode_frames(model: VideoModel, frames: Iterable[tuple[Tensor, float]]) -> 
         cursor = advance(cursor, prompt)
     for patch in groups(frames, model.frames_per_patch):
         timer = Timer(model.device)
-        tokens = _encode(model, patch, cursor)
+        tokens = encode_patch(model, patch, cursor)
         yield Encoded(tokens, len(patch), timer.stop())
         cursor = advance(cursor, tokens)
 
 
 @torch.no_grad()
-def _encode(
-    model: VideoModel, patch: Sequence[tuple[Tensor, float]], cursor: Cursor
-) -> FrameTokens:
-    sizes = sorted({tuple(image.shape[:2]) for image, _ in patch})
+def encode_patch(model: VideoModel, frames: Frames, cursor: Cursor) -> FrameTokens:
+    """One temporal patch.
+
+    Raises:
+        VideoError: for frames that the model cannot take.
+    """
+    sizes = sorted({tuple(image.shape[:2]) for image, _ in frames})
     if len(sizes) > 1:
-        raise ValueError(
+        raise VideoError(
             f"frames of one temporal patch differ in size: {sizes}; re-encode the video"
         )
-    images, times = zip(*patch, strict=True)
-    return model.encode(torch.stack(images), times, cursor)
+    images, times = torch.stack([image for image, _ in frames]), [time for _, time in frames]
+    try:
+        return model.encode(images, times, cursor)
+    except ValueError as error:
+        raise VideoError(f"the model cannot take the frame at {times[0]:g} s: {error}") from error
 
 
 def push_all(

@@ -29,6 +29,8 @@ class Question:
         system: the system turn, None for the model's own.
         choices: letters that may be chosen, and the text each stands for ("" where the question
             itself holds the options); empty where the reply is no letter.
+        evidence: seconds at which what answers the question was last shown, None where the
+            benchmark does not tell.
     """
 
     id: str

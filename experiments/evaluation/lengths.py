@@ -13,8 +13,8 @@ from ...framework import Cursor, VideoModel
 from ...framework.frame_tokens import advance
 from ...framework.video import frames_at
 from ..benchmarks.question import Question
+from ..sharing import Frames, encode_patch
 from .plan import Pass, Stop
-from .stream import Frames, encode
 
 # Room beyond what is counted, as in StateKV's release.
 SLACK_TOKENS = 128
@@ -96,7 +96,7 @@ class _Counter:
         self.frames: Frames = list(islice(source, model.frames_per_patch))
         prompt = model.prologue(Cursor())
         self.start = Cursor() if prompt is None else advance(Cursor(), prompt)
-        self.first = encode(model, self.frames, self.start)
+        self.first = encode_patch(model, self.frames, self.start)
 
     def tokens(self, frames: int) -> int:
         """Of the prompt and so many raw frames, at most."""
@@ -111,7 +111,7 @@ class _Counter:
         before = self.start.tokens + number * self.first.num_tokens
         times = self.times[number * self.model.frames_per_patch : frames]
         last = [(image, time) for (image, _), time in zip(self.frames, times, strict=False)]
-        return encode(self.model, last, Cursor(before, number, behind.position)).num_tokens
+        return encode_patch(self.model, last, Cursor(before, number, behind.position)).num_tokens
 
     def _patches(self, frames: int) -> int:
         return -(-frames // self.model.frames_per_patch)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from ...framework import Cursor, FrameTokens, VideoModel, VideoSession
 from ...framework.costs import Timer
 from ...framework.frame_tokens import advance
 from ...framework.video import VideoError
-
-Frames = Sequence[tuple[Tensor, float]]
+from ..sharing import encode_patch
 
 
 @dataclass(eq=False)
@@ -103,7 +101,7 @@ class SharedStream:
 
     def _encode(self) -> tuple[FrameTokens, Timer]:
         timer = Timer(self.model.device)
-        patch = encode(self.model, self._begun, self._cursor)
+        patch = encode_patch(self.model, self._begun, self._cursor)
         if self.patch_tokens is not None and patch.num_tokens > self.patch_tokens:
             raise VideoError(
                 f"its frames grow from {self.patch_tokens} to {patch.num_tokens} tokens at "
@@ -111,22 +109,3 @@ class SharedStream:
                 "max_tokens"
             )
         return patch, timer.stop()
-
-
-@torch.no_grad()
-def encode(model: VideoModel, frames: Frames, cursor: Cursor) -> FrameTokens:
-    """One temporal patch.
-
-    Raises:
-        VideoError: for frames that the model cannot take.
-    """
-    sizes = sorted({tuple(image.shape[:2]) for image, _ in frames})
-    if len(sizes) > 1:
-        raise VideoError(
-            f"frames of one temporal patch differ in size: {sizes}; re-encode the video"
-        )
-    images, times = torch.stack([image for image, _ in frames]), [time for _, time in frames]
-    try:
-        return model.encode(images, times, cursor)
-    except ValueError as error:
-        raise VideoError(f"the model cannot take the frame at {times[0]:g} s: {error}") from error
