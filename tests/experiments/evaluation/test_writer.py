@@ -12,6 +12,7 @@ from typing import Any
 import lightning
 import pytest
 from lightning.pytorch.loggers import CSVLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from crossframe.experiments.evaluation import run
 from crossframe.experiments.evaluation.plan import Work
@@ -76,6 +77,21 @@ def test_the_csv_log_of_a_resumed_run_goes_on_where_the_first_one_stopped(
     for cell in chosen.cells:
         own = [row["correct"] for row in rows if row["cell"] == cell]
         assert last[f"accuracy/{cell}"] == pytest.approx(100 * sum(own) / len(own))
+
+
+def test_tensorboard_shows_the_running_accuracy(options: MakeOptions, tmp_path: Path) -> None:
+    # As docs/evaluate.md writes it.
+    settings = {"save_dir": str(tmp_path), "name": "board"}
+    logger = {"class_path": "TensorBoardLogger", "init_args": settings}
+    chosen = options(trainer={"accelerator": "cpu", "logger": logger})
+    evaluate(chosen)
+    board = EventAccumulator(str(tmp_path / "board/version_0")).Reload()
+    rows = read_rows(chosen.output)
+    for cell in chosen.cells:
+        *_, last = board.Scalars(f"accuracy/{cell}")
+        own = [row["correct"] for row in rows if row["cell"] == cell]
+        assert last.step == len(rows)
+        assert last.value == pytest.approx(100 * sum(own) / len(own))
 
 
 def test_a_terminated_run_stops_at_once_and_keeps_what_it_has(
