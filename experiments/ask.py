@@ -83,6 +83,7 @@ def ask(
         console: for progress, warnings and costs.
         out: for the answer, as it grows; standard output by default.
     """
+    model = model.for_stream(frames.expected, fps=frames.fps)
     session = stream.session(model, memory)
     stream_into(session, frames, console)
     streamer = AnswerStreamer(model, out or sys.stdout)

@@ -197,6 +197,7 @@ def compare(
     A session per memory and archive takes the frames; readers share it, because asking changes
     nothing.
     """
+    model = model.for_stream(frames.expected, fps=frames.fps)
     written = {
         (memory, archive): stream.session(
             model, choices.memories[memory], choices.archives[archive]

@@ -27,6 +27,7 @@ class VideoFrames:
     Attributes:
         path: the file.
         expected: how many frames there will be, about.
+        fps: how many of them there are per second of video, about.
         taken: how many there were so far.
         damage: why the frames ended early, or None.
 
@@ -37,7 +38,7 @@ class VideoFrames:
     def __init__(self, path: str | Path, options: StreamOptions) -> None:
         self.path = Path(path)
         self._frames = stream_video(path, fps=options.fps, max_frames=options.max_frames)
-        self.expected = _expected(self.path, options)
+        self.expected, self.fps = _expected(self.path, options)
         self.taken = 0
         self.damage: VideoError | None = None
 
@@ -79,8 +80,11 @@ def progress_bar(console: Console) -> Progress:
     )
 
 
-def _expected(path: Path, options: StreamOptions) -> int:
+def _expected(path: Path, options: StreamOptions) -> tuple[int, float]:
+    """How many frames there will be, in all and per second."""
     info = probe_video(path)
     rate = options.fps or info.fps
     count = max(1, math.ceil(info.duration * rate))
-    return count if options.max_frames is None else min(count, options.max_frames)
+    if options.max_frames is None or count <= options.max_frames:
+        return count, rate
+    return options.max_frames, options.max_frames / info.duration

@@ -126,17 +126,20 @@ class VideoModel(ABC):
             f"{type(self).__name__} has no tokenizer: cannot begin the reply with {text!r}"
         )
 
-    def for_stream(self, frames: int, system: str | None = None) -> VideoModel:
+    def for_stream(
+        self, frames: int, system: str | None = None, fps: float | None = None
+    ) -> VideoModel:
         """The same weights set up for one stream; itself where that changes nothing.
 
         Args:
             frames: raw frames that the stream will have.
             system: the system turn of its prompt; None is the model's own.
+            fps: how many of them there are per second of video, None where that is not known.
 
         Raises:
             ValueError: if the model's prompt has no place for a system turn.
         """
-        del frames
+        del frames, fps
         if system is not None:
             raise ValueError(f"{type(self).__name__} has no place for the system turn {system!r}")
         return self

@@ -123,8 +123,8 @@ class ChatDecoder(HFDecoder):
     def text(self, token_ids: Tensor) -> str:
         return self.prompt.decode(token_ids)
 
-    def for_stream(self, frames: int, system: str | None = None) -> Self:
-        del frames
+    def for_stream(self, frames: int, system: str | None = None, fps: float | None = None) -> Self:
+        del frames, fps
         if system is None:
             return self
         twin = copy(self)

@@ -33,9 +33,9 @@ class Eagle2_5(HFDecoder):
     Args:
         model: a loaded `Eagle2_5ForConditionalGeneration`.
         processor: its `Eagle2_5Processor`.
-        fps: frames per second at which the stream is sampled, named in the header. A stream cannot
-            know it by itself: None leaves it out (`The first video: `), as the released processor
-            does for a video of unknown rate.
+        fps: frames per second at which the stream is sampled, named in the header. None: as
+            `for_stream` is told, and left out (`The first video: `) where that is not known, as the
+            released processor does.
 
     Raises:
         ValueError: for another model or processor, an impossible fps, or a processor whose image
@@ -83,12 +83,16 @@ class Eagle2_5(HFDecoder):
     def reply_ids(self, text: str) -> Tensor:
         return torch.tensor([self.processor.tokenize(text)])
 
-    def for_stream(self, frames: int, system: str | None = None) -> Self:
+    def for_stream(self, frames: int, system: str | None = None, fps: float | None = None) -> Self:
+        """With this system turn, and this rate in the header unless `fps` was given."""
         del frames
-        if system is None:
+        rate = fps if self.fps is None else self.fps
+        if (system, rate) == (None, self.fps):
             return self
         twin = copy(self)
-        twin.processor = self.processor.with_system(system)
+        twin.fps = rate
+        if system is not None:
+            twin.processor = self.processor.with_system(system)
         return twin
 
     def text(self, token_ids: Tensor) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -13,6 +15,8 @@ from ..framework import Cursor, FrameTokens
 from .chat import ChatPrompt, require_class, require_same_id
 from .prompt import surround, text_tokens
 from .qwen_vl import VIDEO, QwenVL
+
+USUAL_FPS = 2.0
 
 
 class Qwen2_5VL(QwenVL):
@@ -29,7 +33,8 @@ class Qwen2_5VL(QwenVL):
     Args:
         model: a loaded `Qwen2_5_VLForConditionalGeneration`.
         processor: its `Qwen2_5_VLProcessor`.
-        fps: frames per second at which the stream is pushed.
+        fps: frames per second at which the stream is pushed. None: as `for_stream` is told, and 2,
+            at which the processor samples, where that is not known.
         planned_frames: how many frames the stream will have; matters only where the video processor
             shares pixels out over a video (`cap_pixels_per_frame`). None: its `max_frames`.
 
@@ -43,15 +48,15 @@ class Qwen2_5VL(QwenVL):
         model: Qwen2_5_VLForConditionalGeneration,
         processor: Qwen2_5_VLProcessor,
         *,
-        fps: float = 2.0,
+        fps: float | None = None,
         planned_frames: int | None = None,
     ) -> None:
         require_class("Qwen2_5VL", model, Qwen2_5_VLForConditionalGeneration)
         require_class("Qwen2_5VL", processor, Qwen2_5_VLProcessor)
-        if not 0 < fps < float("inf"):
+        if fps is not None and not 0 < fps < float("inf"):
             raise ValueError(f"fps must be a number of frames per second above 0, got {fps!r}")
         super().__init__(model, processor, planned_frames)
-        self.fps = fps
+        self.fps, self._fps_given = fps or USUAL_FPS, fps is not None
         self._times = torch.empty(0, dtype=torch.int64)
         require_same_id(
             self.processor.video_token,
@@ -82,6 +87,15 @@ class Qwen2_5VL(QwenVL):
             )
         positions[0] += self._time(cursor.frames)
         return replace(patch, positions=positions, next_position=behind)
+
+    def for_stream(self, frames: int, system: str | None = None, fps: float | None = None) -> Self:
+        """Sized for a video of so many frames, with times of this rate, unless `planned_frames` or
+        `fps` was given."""
+        twin = super().for_stream(frames, system, fps)
+        if fps is not None and not self._fps_given:
+            twin = copy(twin)
+            twin.fps, twin._times = fps, torch.empty(0, dtype=torch.int64)
+        return twin
 
     def prologue(self, cursor: Cursor) -> FrameTokens | None:
         return text_tokens(self, self.prompt.prefix_ids, cursor)

@@ -42,9 +42,9 @@ class QwenVL(ChatDecoder):
     def patch_grid(self, height: int, width: int) -> tuple[int, int]:
         return self.pixels.token_grid(height, width)
 
-    def for_stream(self, frames: int, system: str | None = None) -> Self:
+    def for_stream(self, frames: int, system: str | None = None, fps: float | None = None) -> Self:
         """Sized for a video of so many frames, unless `planned_frames` was given."""
-        twin = super().for_stream(frames, system)
+        twin = super().for_stream(frames, system, fps)
         if self.sized_by_length:
             twin = copy(twin)
             twin.pixels = self.pixels.for_frames(frames)

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from ...framework import VideoModel
 from ...framework.cost import DecoderSpec
-from ...framework.video import VideoError, frames_at, probe_video
+from ...framework.video import VideoError, frames_at
 from ..evaluation.folder import config_hash, write_json
 from ..evaluation.options import plain
+from ..evaluation.plan import Sampled, sample_videos, video_seconds
 from ..options import ModelOptions
 from .budgets import Matcher
 from .dry_run import DryRun
@@ -110,13 +111,13 @@ def _settled(options: AblateOptions, model_options: ModelOptions) -> Settled:
                 "benchmark.videos"
             )
         return Settled(None, {})
-    path, times, system = seen
-    logger.info("sizing memories on the first frames of %s", path.name)
+    logger.info("sizing memories on the first frames of %s", seen.path.name)
     device = "cpu" if options.trainer.get("accelerator") == "cpu" else None
-    model = replace(model_options, device=device).load().for_stream(len(times), system)
+    model = replace(model_options, device=device).load()
+    model = model.for_stream(len(seen.times), seen.question.system, seen.fps)
     dry_run = DryRun(
         model,
-        _frames(path, times, model),
+        _frames(seen, model),
         frames_per_step=options.frames_per_step[0],
         in_frame=options.in_frame[0],
         attention=options.attention,
@@ -141,26 +142,21 @@ def _sizes(
     }
 
 
-def _first_video(options: AblateOptions) -> tuple[Path, list[float], str | None] | None:
-    """File, moments and system turn of the first question whose video can be read."""
+def _first_video(options: AblateOptions) -> Sampled | None:
+    """The first question whose video can be read."""
     for question in options.benchmark.questions()[: options.limit]:
-        if question.path is None:
-            continue
-        try:
-            seconds = probe_video(question.path).duration
-            times = options.sampling.times(seconds, question.start, question.end)
-        except ValueError:
-            continue
-        return question.path, times, question.system
+        sampled, _ = sample_videos([question], options.sampling, video_seconds)
+        if sampled:
+            return sampled[0]
     return None
 
 
-def _frames(path: Path, times: list[float], model: VideoModel) -> list[tuple[Tensor, float]]:
+def _frames(seen: Sampled, model: VideoModel) -> list[tuple[Tensor, float]]:
     """The first frames, as far as they can be read; a whole number of temporal patches."""
-    wanted = times[: FRAMES * model.frames_per_patch]
+    wanted = seen.times[: FRAMES * model.frames_per_patch]
     found: list[tuple[Tensor, float]] = []
     try:
-        for frame in frames_at(path, wanted):
+        for frame in frames_at(seen.path, wanted):
             found.append(frame)
     except VideoError:  # what came before the damage is good
         if not found:

@@ -73,7 +73,7 @@ class PassRunner:
 
     def _pass(self, work: Work, cells: Sequence[str], reference: Answers) -> Iterator[Row]:
         video, options = work.video, self.options
-        model = self.model.for_stream(len(video.times), video.system)
+        model = self.model.for_stream(len(video.times), video.system, video.fps)
         for stretch in stretches(model, video, options.reply_tokens, options.max_tokens):
             yield from self._stream(model, work, stretch, cells, reference)
 

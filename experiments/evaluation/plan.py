@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from ...framework.video import probe_video
 from ..benchmarks.question import Question
 from .rows import Key
 from .sampling import FrameSampling
@@ -14,11 +15,13 @@ from .sampling import FrameSampling
 
 @dataclass(frozen=True)
 class Sampled:
-    """A question with the moments, in seconds, at which frames are taken for it."""
+    """A question with the moments, in seconds, at which frames are taken for it, and how many of
+    them there are per second."""
 
     question: Question
     path: Path
     times: Sequence[float]
+    fps: float | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Pass:
         times: seconds at which frames are taken.
         stops: by rising number of frames.
         system: the system turn, None for the model's own.
+        fps: frames per second of video, None if not known.
     """
 
     name: str
@@ -55,6 +59,7 @@ class Pass:
     times: Sequence[float]
     stops: Sequence[Stop]
     system: str | None = None
+    fps: float | None = None
 
 
 @dataclass(frozen=True)
@@ -82,28 +87,39 @@ def sample_videos(
             refused.append(Refused(question, "missing", f"no file of {question.video}"))
             continue
         try:
-            times = sampling.times(seconds(question.path), question.start, question.end)
+            stretch = (seconds(question.path), question.start, question.end)
+            times, fps = sampling.times(*stretch), sampling.rate(*stretch)
         except ValueError as error:
             refused.append(Refused(question, "unreadable", str(error)))
         else:
-            sampled.append(Sampled(question, question.path, times))
+            sampled.append(Sampled(question, question.path, times, fps))
     return sampled, refused
+
+
+def video_seconds(path: Path) -> float:
+    """Length of a video file.
+
+    Raises:
+        VideoError: for a file that cannot be read.
+    """
+    return probe_video(path).duration
 
 
 def plan_passes(sampled: Sequence[Sampled], *, share_prefixes: bool = True) -> list[Pass]:
     """Group questions whose sampled frames are prefixes of one another into one pass.
 
     Exact, because `ask` leaves the session as it was: the answer at a stop is that of a session
-    that saw these frames alone. Passes come in the order of their first question.
+    that saw these frames alone. Only questions whose frames come at one rate share, because the
+    model may be told it. Passes come in the order of their first question.
 
     Args:
         share_prefixes: False where the model sizes frames by their number, as Qwen3-VL does; then
             only questions with exactly the same frames share a pass.
     """
-    drafts: dict[tuple[Path, str | None], list[_Draft]] = {}
+    drafts: dict[tuple[Path, str | None, float | None], list[_Draft]] = {}
     # The longest first: whatever is a prefix of another then finds its host.
     for number, one in sorted(enumerate(sampled), key=lambda pair: -len(pair[1].times)):
-        hosts = drafts.setdefault((one.path, one.question.system), [])
+        hosts = drafts.setdefault((one.path, one.question.system, one.fps), [])
         host = next((h for h in hosts if _fits(one.times, h.needs.times, share_prefixes)), None)
         if host is None:
             hosts.append(host := _Draft(one))
@@ -133,7 +149,9 @@ class _Draft:
         in_order = [self.stops[number] for number in sorted(self.stops)]
         first = self.needs.question
         stops = sorted(in_order, key=lambda stop: stop.frames)
-        return Pass(first.id, self.needs.path, self.needs.times, stops, first.system)
+        return Pass(
+            first.id, self.needs.path, self.needs.times, stops, first.system, self.needs.fps
+        )
 
 
 def _fits(times: Sequence[float], host: Sequence[float], share_prefixes: bool) -> bool:

@@ -6,18 +6,16 @@ import signal
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import lightning
 
-from ...framework.video import probe_video
 from ..benchmarks.question import Question
 from ..environment import commit
 from .folder import Config, cell_hashes, config_hash, run_folder, wait_for_others, write_json
 from .module import Evaluation, PassData
 from .options import EvaluateOptions
 from .passes import PassRunner, unanswered
-from .plan import Refused, Sampled, Work, owing, plan_passes, sample_videos
+from .plan import Refused, Sampled, Work, owing, plan_passes, sample_videos, video_seconds
 from .rows import REFUSED, Key, Row, RowFile, key_of, read_rows
 from .summary import Outcome, outcome
 from .trainer import make_trainer, quiet
@@ -90,7 +88,7 @@ class _Run:
         """
         paths = {question.path for question in self._owed(self.questions)}
         about = [question for question in self.questions if question.path in paths]
-        sampled, refused = sample_videos(about, self.options.sampling, _seconds)
+        sampled, refused = sample_videos(about, self.options.sampling, video_seconds)
         if self.options.strict and refused:
             first = refused[0]
             raise ValueError(
@@ -140,7 +138,3 @@ def _ended_together(trainer: lightning.Trainer) -> Iterator[None]:
         if trainer.strategy.launcher is not None:
             trainer.strategy.launcher.kill(signal.SIGKILL)  # written rows are safe
         raise
-
-
-def _seconds(path: Path) -> float:
-    return probe_video(path).duration

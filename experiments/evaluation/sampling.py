@@ -48,16 +48,33 @@ class FrameSampling:
         Raises:
             ValueError: if nothing of the stretch lies inside the video.
         """
-        end = duration if end is None else min(end, duration)
-        if not 0 <= start < end:
-            raise ValueError(
-                f"nothing to see from {start:g} s to {end:g} s of a video of {duration:g} s"
-            )
-        seconds = end - start
-        if self.rule == "start":
-            count = max(1, math.ceil(seconds * self.fps))
-            if self.max_frames is None or count <= self.max_frames:
-                return [start + step / self.fps for step in range(count)]
-        count = max(1, int(seconds * self.fps))
-        count = min(count, self.max_frames or count)
+        seconds = _stretch(duration, start, end)
+        if self._every_step(seconds):
+            return [start + step / self.fps for step in range(math.ceil(seconds * self.fps))]
+        count = self._count(seconds)
         return [start + (part + 0.5) * seconds / count for part in range(count)]
+
+    def rate(self, duration: float, start: float = 0.0, end: float | None = None) -> float:
+        """Frames per second of video that `times` takes; arguments and errors as there."""
+        seconds = _stretch(duration, start, end)
+        return self.fps if self._every_step(seconds) else self._count(seconds) / seconds
+
+    def _every_step(self, seconds: float) -> bool:
+        """Whether a frame is taken every 1 / fps seconds."""
+        fits = self.max_frames is None or math.ceil(seconds * self.fps) <= self.max_frames
+        return self.rule == "start" and fits
+
+    def _count(self, seconds: float) -> int:
+        """Frames of rule "centres"."""
+        count = max(1, int(seconds * self.fps))
+        return min(count, self.max_frames or count)
+
+
+def _stretch(duration: float, start: float, end: float | None) -> float:
+    """Seconds of the stretch that lie inside the video."""
+    end = duration if end is None else min(end, duration)
+    if not 0 <= start < end:
+        raise ValueError(
+            f"nothing to see from {start:g} s to {end:g} s of a video of {duration:g} s"
+        )
+    return end - start

@@ -6,14 +6,13 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 from ...framework import VideoModel, VideoSession
-from ...framework.video import VideoError, frames_at, probe_video
+from ...framework.video import VideoError, frames_at
 from ..benchmarks.question import Question
 from ..evaluation.lengths import question_ids, stretches
-from ..evaluation.plan import Pass, plan_passes, sample_videos
+from ..evaluation.plan import Pass, plan_passes, sample_videos, video_seconds
 from ..evaluation.stream import SharedStream
 from .options import PluginOptions
 from .requests import Generation
@@ -62,7 +61,7 @@ class Answerer:
         Raises:
             ValueError: if no video can be read, or (strict) if one cannot.
         """
-        sampled, refused = sample_videos(questions, self.sampling, _seconds)
+        sampled, refused = sample_videos(questions, self.sampling, video_seconds)
         for one in refused:
             if self.options.strict or not sampled:
                 raise ValueError(one.why)
@@ -80,7 +79,7 @@ class Answerer:
 
     def _watch(self, video: Pass, reply_tokens: int) -> VideoSession:
         """A session that has seen the video's frames; all questions about it are about the same."""
-        model = self.model.for_stream(len(video.times), video.system)
+        model = self.model.for_stream(len(video.times), video.system, video.fps)
         (stretch,) = stretches(model, video, reply_tokens, self.options.max_tokens)
         session = self.cell.session(model, stretch.planned_tokens)
         stream = SharedStream(model, {CELL: session}, stretch.patch_tokens)
@@ -119,7 +118,3 @@ def loss(session: VideoSession, question: Question) -> tuple[float, bool]:
     said = ids[0, asked:].to(logits.device)
     likelihood = logits.log_softmax(-1).gather(-1, said[:, None]).mean()
     return -float(likelihood), bool((logits.argmax(-1) == said).all())
-
-
-def _seconds(path: Path) -> float:
-    return probe_video(path).duration

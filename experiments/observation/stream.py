@@ -59,7 +59,7 @@ def observe_video(
     Raises:
         ValueError: for a video of a single temporal patch: it has no past to measure.
     """
-    model = model.for_stream(frames.expected)
+    model = model.for_stream(frames.expected, fps=frames.fps)
     require_past(frames, frames.expected, model)
     evidence = Evidence(options.capacities, options.recent_frames)
     by_frame = MassByFrame()

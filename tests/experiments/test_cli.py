@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from crossframe.framework import VideoSession
 from crossframe.framework.video import stream_video
 from crossframe.methods import StateKVMemory
 from crossframe.models import load_model
+from crossframe.models.chat import ChatDecoder
 from crossframe.models.tiny_eagle2_5 import save_official_eagle2_5
 from crossframe.models.tiny_qwen3_vl import save_tiny_qwen3_vl
 
@@ -233,6 +235,24 @@ def test_the_other_families_run_with_options_of_their_own(
     for folder in (qwen, eagle):
         assert run("compare", video, folder, "--dtype", "float32", *report) == 0
         assert (tmp_path / "report" / "report.html").is_file()
+
+
+def test_models_are_told_length_and_rate_of_the_stream(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[int, float | None]] = []
+    for_stream = ChatDecoder.for_stream
+
+    def noted(self: Any, frames: int, system: str | None = None, fps: float | None = None) -> Any:
+        told.append((frames, fps))
+        return for_stream(self, frames, system, fps)
+
+    monkeypatch.setattr(ChatDecoder, "for_stream", noted)
+    qwen = save_tiny_qwen3_vl(tmp_path / "qwen")
+    options = ["--dtype", "float32", "--memory", "recency(16)", "--max-new-tokens", "2"]
+    assert run("ask", video, qwen, *options, "--fps", "2") == 0
+    assert run("ask", video, qwen, *options, "--max-frames", "4") == 0
+    assert told == [(12, 2.0), (4, pytest.approx(4 / 6))]
 
 
 def test_an_option_the_family_does_not_have_is_one_line(

@@ -149,8 +149,9 @@ class OwnSessions:
 
     def session(self, video: str) -> VideoSession:
         path = Path(video)
-        times = self.options.frames().times(probe_video(path).duration)
-        session = self.options.cell().session(self.model.for_stream(len(times)))
+        seconds, frames = probe_video(path).duration, self.options.frames()
+        times, rate = frames.times(seconds), frames.rate(seconds)
+        session = self.options.cell().session(self.model.for_stream(len(times), fps=rate))
         images, seconds = zip(*frames_at(path, times), strict=True)
         session.push(list(images), list(seconds))
         return session

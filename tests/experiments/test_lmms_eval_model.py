@@ -49,8 +49,9 @@ def requests(documents: Sequence[Mapping[str, Any]], settings: Any = GREEDY) -> 
 def own_session(options: PluginOptions, video: str) -> VideoSession:
     """All frames in one push, by somebody who has never heard of lmms-eval."""
     path = Path(video)
-    times = options.frames().times(probe_video(path).duration)
-    model = loaded(Path(options.pretrained)).for_stream(len(times), options.system)
+    seconds = probe_video(path).duration
+    times, rate = options.frames().times(seconds), options.frames().rate(seconds)
+    model = loaded(Path(options.pretrained)).for_stream(len(times), options.system, rate)
     session = options.cell().session(model)
     images, seconds = zip(*frames_at(path, times), strict=True)
     session.push(list(images), list(seconds))

@@ -259,3 +259,46 @@ def test_only_dynamic_rope_is_scaled_by_length():
     assert InternVL3(*tiny_internvl()).scaled_by_length
     assert not InternVL3(*tiny_internvl(rope_factor=None)).scaled_by_length
     assert not Qwen3VL(*loaded(tiny_qwen3_vl)).scaled_by_length
+
+
+# The rate
+
+
+@pytest.mark.parametrize("fps", [0.5, 1.0, 2.0, 3.7])
+def test_times_of_qwen2_5_are_the_processors_at_that_rate(fps):
+    open_end = WatchedQwen2_5(*loaded(tiny_qwen2_5_vl))
+    told = open_end.for_stream(6, fps=fps)
+    session = session_after(told, video(6))
+    declared = session_after(WatchedQwen2_5(*loaded(tiny_qwen2_5_vl), fps=fps), video(6))
+    assert torch.equal(session.slots(0).positions, declared.slots(0).positions)
+    assert torch.equal(asked(session), asked(declared))
+    assert (told.fps, open_end.fps) == (fps, 2.0)
+    assert told.hf_model is open_end.hf_model
+
+
+@pytest.mark.parametrize("fps", [0.5, 2.0])
+def test_eagles_header_names_that_rate(fps):
+    model = WatchedEagle(*loaded(tiny_eagle2_5))
+    told: Any = model.for_stream(3, fps=fps)
+    session = session_after(told)
+    session.push(video(3), [0.0, 0.5, 1.0])
+    asked(session)
+    inputs = told.processor(video(3), QUESTION, timestamps=[0.0, 0.5, 1.0], fps=fps)
+    assert told.passed_ids().tolist() == inputs["input_ids"][0].tolist()
+    assert model.fps is None
+
+
+@pytest.mark.parametrize(
+    ("adapter", "tiny"), [(WatchedQwen2_5, tiny_qwen2_5_vl), (WatchedEagle, tiny_eagle2_5)]
+)
+def test_a_declared_rate_stays(adapter: Any, tiny: Any):
+    declared = adapter(*loaded(tiny), fps=1.5)
+    assert declared.for_stream(4, fps=3.0).fps == 1.5
+    assert declared.for_stream(4, SYSTEM, 3.0).fps == 1.5
+
+
+@EVERY
+def test_a_rate_goes_with_a_system_turn_and_a_length(family):
+    told = adapter(family).for_stream(3, SYSTEM, 2.0)
+    asked(session_after(told, video(3)))
+    assert told.passed_ids().tolist() == processed(family, SYSTEM)

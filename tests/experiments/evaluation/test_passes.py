@@ -167,7 +167,8 @@ def test_answers_and_costs_are_those_of_separate_sessions(
     rows = untimed(rows_of(model(name), questions, options()))
     assert len(rows) == len(CELLS) * len(ENDS)
     for question in questions:
-        adapter = model(name).for_stream(len(taken(question)[1]))
+        rate = options().sampling.rate(6.0, question.start, question.end)
+        adapter = model(name).for_stream(len(taken(question)[1]), fps=rate)
         prompt, full, begun = patches(adapter, question)
         reference: Any = None
         for cell, settings in CELLS.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from crossframe.experiments.benchmarks.question import Question
 from crossframe.experiments.evaluation.plan import (
     Pass,
     Refused,
+    Sampled,
     Stop,
     Work,
     owing,
@@ -44,6 +46,18 @@ def planned(
 
 def stops(passes: list[Pass]) -> list[list[tuple[int, str]]]:
     return [[(stop.frames, stop.question.id) for stop in one.stops] for one in passes]
+
+
+def test_frames_that_come_at_another_rate_do_not_share() -> None:
+    # One frame in the middle of 1 s and of 3 s, at two rates: the model may be told them.
+    one, other = ask("1", end=1.0), ask("2", end=3.0)
+    sampling = FrameSampling(0.34, 512)
+    alone = planned([one, other], sampling)
+    assert [passing.fps for passing in alone] == [1.0, pytest.approx(1 / 3)]
+    same = [Sampled(one, VIDEO, [0.5], 1.0), Sampled(other, VIDEO, [0.5, 1.5], 1.0)]
+    assert stops(plan_passes(same)) == [[(1, "1"), (2, "2")]]
+    apart = [Sampled(one, VIDEO, [0.5], 2.0), Sampled(other, VIDEO, [0.5, 1.5], 1.0)]
+    assert stops(plan_passes(apart)) == [[(1, "1")], [(2, "2")]]
 
 
 # Questions that cannot be asked

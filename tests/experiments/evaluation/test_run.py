@@ -88,7 +88,11 @@ def test_a_finished_run_is_summed_up_without_loading_anything(
     chosen = options(cells=CELLS)
     found, before = ran(chosen), lines(chosen.output)
     monkeypatch.setattr(ModelOptions, "load", None)
-    monkeypatch.setattr(run, "probe_video", None)
+
+    def opened(path: Path) -> float:
+        raise AssertionError(f"{path} is opened")
+
+    monkeypatch.setattr(run, "video_seconds", opened)
     assert ran(chosen) == found
     assert lines(chosen.output) == before
 

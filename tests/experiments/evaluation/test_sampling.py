@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,11 +40,21 @@ def test_from_the_start_past_the_cap_falls_back_to_centres() -> None:
 def test_times_rise_inside_the_video_and_keep_the_cap(
     seconds: float, fps: float, most: int, rule: str
 ) -> None:
-    times = FrameSampling(fps, most, rule).times(seconds)
+    sampling = FrameSampling(fps, most, rule)
+    times, rate = sampling.times(seconds), sampling.rate(seconds)
     assert 1 <= len(times) <= most
     assert times == sorted(times)
     assert times[0] >= 0
     assert times[-1] < seconds + 1e-9
+    for one, following in pairwise(times):
+        assert (following - one) * rate == pytest.approx(1.0, rel=1e-6)
+
+
+def test_the_rate_is_that_of_the_stretch() -> None:
+    assert FrameSampling(1.0, 512).rate(4.9) == pytest.approx(4 / 4.9)
+    assert FrameSampling(1.0, 2).rate(8.0) == 0.25
+    assert FrameSampling(2.0, 64, "start").rate(9.0, end=0.3) == 2.0  # also of a single frame
+    assert FrameSampling(1.0, 4, "start").rate(8.0) == 0.5
 
 
 @pytest.mark.parametrize(
