@@ -267,6 +267,7 @@ def test_only_dynamic_rope_is_scaled_by_length():
 @pytest.mark.parametrize("fps", [0.5, 1.0, 2.0, 3.7])
 def test_times_of_qwen2_5_are_the_processors_at_that_rate(fps):
     open_end = WatchedQwen2_5(*loaded(tiny_qwen2_5_vl))
+    session_after(open_end, video(6))  # it knows times of its own now
     told = open_end.for_stream(6, fps=fps)
     session = session_after(told, video(6))
     declared = session_after(WatchedQwen2_5(*loaded(tiny_qwen2_5_vl), fps=fps), video(6))
