@@ -32,6 +32,7 @@ from ..framework.costs import Timer
 from ..framework.metrics import answer_agreement, kl_to_full, relative_error
 from ..framework.storage import LayerArchive
 from ..methods import SimpleStream
+from .evaluation.cells import require_readable
 from .frames import VideoFrames, progress_bar
 from .options import StreamOptions
 from .sharing import Step, push_all
@@ -198,6 +199,8 @@ def compare(
     nothing.
     """
     model = model.for_stream(frames.expected, fps=frames.fps)
+    for memory, reader in product(choices.memories.values(), choices.readers.values()):
+        require_readable(model, memory, reader)
     written = {
         (memory, archive): stream.session(
             model, choices.memories[memory], choices.archives[archive]

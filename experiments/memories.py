@@ -132,8 +132,10 @@ def require_distinct(what: str, specs: Sequence[str]) -> None:
 def _rule(spec: str, kind: type[R], defaults: MemoryDefaults) -> R:
     made = _parsed(spec, defaults)
     if not isinstance(made, kind):
+        article = "an" if kind is Archive else "a"
         raise ValueError(
-            f"{spec!r} is {made!r}, not a {kind.__name__}; known are {', '.join(_known(kind))}"
+            f"{spec!r} is {made!r}, not {article} {kind.__name__}; "
+            f"known are {', '.join(_known(kind))}"
         )
     return made
 

@@ -28,7 +28,13 @@ class Cell:
     attention: str = "auto"
 
     def session(self, model: VideoModel, max_tokens: int | None = None) -> VideoSession:
-        """A new session of this cell."""
+        """A new session of this cell.
+
+        Raises:
+            ValueError: for settings that cannot work together.
+        """
+        if self.reader is not None:
+            require_readable(model, self.memory, self.reader)
         return VideoSession(
             model,
             self.memory,
@@ -38,4 +44,19 @@ class Cell:
             frames_per_step=self.frames_per_step,
             max_tokens=max_tokens,
             attention=self.attention,
+        )
+
+
+def require_readable(model: VideoModel, memory: CrossFrameMemory, reader: Reader) -> None:
+    """Refuse a reader of carried slots alone where none is ever carried, before frames pass.
+
+    Raises:
+        ValueError: naming both.
+    """
+    layers = model.spec.num_layers
+    carries = any(memory.limit(layer, layers, 1) != 0 for layer in range(layers))
+    if not carries and not reader.needs_archive:
+        raise ValueError(
+            f"{memory!r} carries nothing, so {reader!r} has nothing to read: leave this pair out, "
+            "or take a reader that reads the archive, such as ReadAll"
         )

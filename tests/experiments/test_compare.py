@@ -133,9 +133,13 @@ def test_command_prints_written_x_read(
     [
         (["--readers", "all", "all"], "readers listed more than once: all"),
         (["--readers", "statekv"], "'statekv' is StateKVMemory(capacity=4096), not a Reader"),
-        (["--archives", "all"], "not a Archive; known are plain, cpu, disk, int8, int4, none"),
+        (["--archives", "all"], "not an Archive; known are plain, cpu, disk, int8, int4, none"),
         (["--archives", "none"], "NoArchive keeps nothing that ReadAll could read"),
         (["--readers", "last_frames(0)"], "frames must be an integer of at least 1"),
+        (
+            ["--memories", "full", "isolated", "--readers", "all", "carried"],
+            "IsolatedFramesMemory() carries nothing, so ReadCarried() has nothing to read",
+        ),
         (["--simple-stream", "0"], "frames must be an integer of at least 1"),
     ],
 )

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
+import pytest
+
 from crossframe.experiments.evaluation.cells import Cell
-from crossframe.framework import Int8Archive
+from crossframe.framework import CrossFrameMemory, Int8Archive
 from crossframe.framework.reference import ReferenceDecoder
-from crossframe.methods import FullMemory, ReadLastFrames, StateKVMemory
+from crossframe.methods import (
+    FullMemory,
+    IsolatedFramesMemory,
+    ProtectedSinks,
+    ReadCarried,
+    ReadLastFrames,
+    StateKVMemory,
+)
 
 
 def test_every_setting_reaches_the_session() -> None:
@@ -23,3 +34,13 @@ def test_a_memory_is_enough() -> None:
     session = Cell(StateKVMemory(4)).session(ReferenceDecoder())
     assert session.max_tokens == session.model.trained_tokens
     assert (session.frames_per_step, session.in_frame) == (1, "causal")
+
+
+@pytest.mark.parametrize("memory", [IsolatedFramesMemory(), StateKVMemory(0)], ids=repr)
+def test_nothing_carried_and_nothing_else_read_is_refused(memory: CrossFrameMemory) -> None:
+    told = re.escape(f"{memory!r} carries nothing, so ReadCarried() has nothing to read")
+    with pytest.raises(ValueError, match=told):
+        Cell(memory, ReadCarried()).session(ReferenceDecoder())
+    Cell(memory, ReadLastFrames(1)).session(ReferenceDecoder())
+    sinks = ProtectedSinks(IsolatedFramesMemory(), tokens=2)
+    Cell(sinks, ReadCarried()).session(ReferenceDecoder())
