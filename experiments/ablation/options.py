@@ -11,8 +11,7 @@ from typing import Any
 from ...framework import Archive, CrossFrameMemory, FullMemory, Reader, require_count
 from ..benchmarks.question import Benchmark
 from ..evaluation.cells import Cell
-from ..evaluation.options import EvaluateOptions
-from ..evaluation.sampling import FrameSampling
+from ..evaluation.options import EvaluateOptions, RunOptions
 from ..options import ModelOptions
 
 MATCHES = {
@@ -69,8 +68,8 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class AblateOptions:
-    """What to compare.
+class AblateOptions(RunOptions):
+    """What to compare; further arguments as `RunOptions`.
 
     Every memory with every amount, wrapper, reader, archive and way to cut the stream, on every
     model. Cells that would be the same are run once.
@@ -94,24 +93,12 @@ class AblateOptions:
         frames_per_step: temporal patches that pass the decoder together.
         in_frame: "causal", "bidirectional".
         attention: "auto", "plain", "chunked" or "sdpa".
-        sampling: which frames are shown.
         reference: the cell that the others are compared with; "full" is added where it is no cell;
             null for none.
         only: names of models to run now, separated by commas, say on a machine of their own; the
             page tells of all models that have rows.
         extrapolate: frames up to which decoder FLOPs are drawn.
         note: a warning for readers, shown on top of the page.
-        max_new_tokens: of a reply; null is the benchmark's own.
-        max_tokens: planned length of a stream; null is what each needs, at least the range the
-            model was trained for.
-        cells_at_once: cells whose sessions are held together; null for all. Fewer need less memory
-            and decode and encode the video again.
-        generation: options of `generate`; greedy unless they say otherwise.
-        seed: of every reply, for sampling.
-        limit: ask only the first so many questions.
-        strict: stop at a missing or unreadable video instead of counting it.
-        retry: look again for videos that were missing or unreadable before.
-        trainer: options of Lightning's Trainer.
 
     Raises:
         ValueError: for settings that cannot be, naming setting, value and remedy.
@@ -131,20 +118,10 @@ class AblateOptions:
     frames_per_step: tuple[int, ...] = (1,)
     in_frame: tuple[str, ...] = ("causal",)
     attention: str = "auto"
-    sampling: FrameSampling = field(default_factory=FrameSampling)
     reference: str | None = "full"
     only: str | None = None
     extrapolate: int = 3600
     note: str = ""
-    max_new_tokens: int | None = None
-    max_tokens: int | None = None
-    cells_at_once: int | None = None
-    generation: dict[str, Any] = field(default_factory=dict)
-    seed: int = 0
-    limit: int | None = None
-    strict: bool = False
-    retry: bool = False
-    trainer: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.models:
@@ -179,11 +156,9 @@ class AblateOptions:
         output: Path,
         reference: str | None,
     ) -> EvaluateOptions:
-        """What `evaluate` is told about one model: of what both know, the study's settings."""
-        names = {one.name for one in fields(EvaluateOptions)} & {one.name for one in fields(self)}
-        told: dict[str, Any] = {name: getattr(self, name) for name in names}
-        given = {"model": model, "cells": cells, "output": output, "reference": reference}
-        return EvaluateOptions(**told | given)
+        """What `evaluate` is told about one model."""
+        shared: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(RunOptions)}
+        return EvaluateOptions(model, self.benchmark, cells, output, reference, **shared)
 
 
 def chosen_models(options: AblateOptions) -> dict[str, ModelOptions]:

@@ -18,17 +18,12 @@ from .sampling import FrameSampling
 BESIDE_THE_POINT = ("output", "trainer", "strict", "retry", "cells_at_once")
 
 
-@dataclass(frozen=True)
-class EvaluateOptions:
-    """What to evaluate.
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How questions are asked, whatever of.
 
     Args:
-        model: the checkpoint and how it is loaded; devices are the trainer's.
-        benchmark: a class of `crossframe.experiments.benchmarks` with its settings.
-        cells: memory, reader, archive and session settings by name.
-        output: folder of the run; run again with the same settings to go on where it stopped.
         sampling: which frames are shown.
-        reference: the cell that the others are compared with; null for none.
         max_new_tokens: of a reply; null is the benchmark's own.
         max_tokens: planned length of a stream; null is what each needs, at least the range the
             model was trained for.
@@ -43,12 +38,7 @@ class EvaluateOptions:
             and callbacks (each as class_path and init_args), ...
     """
 
-    model: ModelOptions
-    benchmark: Benchmark
-    cells: dict[str, Cell]
-    output: Path
     sampling: FrameSampling = field(default_factory=FrameSampling)
-    reference: str | None = None
     max_new_tokens: int | None = None
     max_tokens: int | None = None
     cells_at_once: int | None = None
@@ -58,6 +48,25 @@ class EvaluateOptions:
     strict: bool = False
     retry: bool = False
     trainer: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EvaluateOptions(RunOptions):
+    """What to evaluate; further arguments as `RunOptions`.
+
+    Args:
+        model: the checkpoint and how it is loaded; devices are the trainer's.
+        benchmark: a class of `crossframe.experiments.benchmarks` with its settings.
+        cells: memory, reader, archive and session settings by name.
+        output: folder of the run; run again with the same settings to go on where it stopped.
+        reference: the cell that the others are compared with; null for none.
+    """
+
+    model: ModelOptions
+    benchmark: Benchmark
+    cells: dict[str, Cell]
+    output: Path
+    reference: str | None = None
 
     def __post_init__(self) -> None:
         if not self.cells:
