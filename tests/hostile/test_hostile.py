@@ -1,0 +1,41 @@
+"""Every family of hostile input: by fixed seeds in `make test`, by fresh ones in `make soak`."""
+
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from .cases import Family, survive
+
+FAMILIES: tuple[Family, ...] = ()
+SOAK_CASES = 1000  # of each family
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("family", "seed"),
+    [
+        pytest.param(family, seed, id=f"{family.name}-{seed}")
+        for family in FAMILIES
+        for seed in range(family.count)
+    ],
+)
+def test_hostile_input_works_or_is_refused_in_one_line(
+    family: Family, seed: int, tmp_path: Path
+) -> None:
+    survive(family.draw(random.Random(f"{family.name} {seed}"), tmp_path))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_fresh_hostile_input(family: Family, tmp_path: Path) -> None:
+    start = random.SystemRandom().randrange(10**9)
+    counts: Counter[str] = Counter()
+    for seed in range(start, start + SOAK_CASES):
+        print(f"{family.name} seed {seed}")
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        outcome = survive(family.draw(random.Random(f"{family.name} {seed}"), folder))
+        counts["works" if outcome == "works" else "refused"] += 1
+    print(f"{family.name}: {dict(counts)} from seed {start}")
