@@ -98,11 +98,26 @@ def pooled_mean(score: Tensor, counted: Tensor, width: int) -> Tensor:
         width: odd.
     """
     counted = counted.expand_as(score)
+    total = _around(score.masked_fill(~counted, 0), width).sum(-1)
+    return total / _around(counted.long(), width).sum(-1).clamp(min=1)
 
-    def total(column: Tensor) -> Tensor:
-        return functional.pad(column, (width // 2, width // 2)).unfold(-1, width, 1).sum(-1)
 
-    return total(score.masked_fill(~counted, 0)) / total(counted.long()).clamp(min=1)
+def pooled_max(score: Tensor, counted: Tensor, width: int) -> Tensor:
+    """[B, K, S] the most at each slot and the (width - 1) / 2 places on either side of it.
+
+    Only counted places enter; 0 where there are none.
+
+    Args:
+        score: [B, K, S], nowhere below 0.
+        counted: bool, broadcastable to the score.
+        width: odd.
+    """
+    return _around(score.masked_fill(~counted, 0), width).amax(-1)
+
+
+def _around(column: Tensor, width: int) -> Tensor:
+    """[B, K, S, width] each place and its neighbours, 0 beyond the ends."""
+    return functional.pad(column, (width // 2, width // 2)).unfold(-1, width, 1)
 
 
 def fixed_point(numbers: Tensor) -> Tensor:

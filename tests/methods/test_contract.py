@@ -56,6 +56,7 @@ MEMORIES: list[tuple[CrossFrameMemory, CrossFrameMemory | None]] = [
     (SlidingWindowMemory(2), SlidingWindowMemory(None)),
     (SlidingWindowMemory(0), SlidingWindowMemory(1000)),
     (SnapKVMemory(5, observation_window=2, kernel=3), SnapKVMemory(None)),
+    (SnapKVMemory(5, 2, 3, pooling="avg"), SnapKVMemory(None, pooling="avg")),
     (StateKVMemory(5), StateKVMemory(None)),
     (StateKVMemory(0), StateKVMemory(1000)),
     (StreamMemMemory(5, (3, 0, 7)), StreamMemMemory(None, (3, 0, 7))),

@@ -8,9 +8,12 @@ import torch
 from crossframe.framework import ScoringMemory, Slots
 from crossframe.methods import SnapKVMemory
 
+POOL = {"avg": lambda near: sum(near) / len(near), "max": max}
 
+
+@pytest.mark.parametrize("pooling", POOL)
 @pytest.mark.parametrize(("window", "kernel"), [(1, 1), (2, 3), (4, 5), (8, 5)])
-def test_kept_slots_equal_the_oracle(equals_loops, best, window, kernel) -> None:
+def test_kept_slots_equal_the_oracle(equals_loops, best, window, kernel, pooling) -> None:
     def rule(heads):
         return [keep(head) for head in heads]
 
@@ -23,27 +26,50 @@ def test_kept_slots_equal_the_oracle(equals_loops, best, window, kernel) -> None
         pooled = []
         for place in range(len(mean)):
             near = mean[max(0, place - kernel // 2) : place + kernel // 2 + 1]
-            pooled.append(sum(near) / len(near))
+            pooled.append(POOL[pooling](near))
         return [*best(pooled, 9 - used), *range(count - used, count)]
 
-    equals_loops(SnapKVMemory(9, observation_window=window, kernel=kernel), rule)
+    equals_loops(SnapKVMemory(9, observation_window=window, kernel=kernel, pooling=pooling), rule)
+
+
+@pytest.mark.parametrize("capacity", [33, 40, 64])
+def test_the_defaults_choose_as_the_release_does_from_a_prompt(
+    equals_loops, best, capacity
+) -> None:
+    """With as many KV heads as query heads, which is what it makes of any model."""
+
+    def rule(heads):
+        return [keep(head.weights[0]) for head in heads]
+
+    def keep(prompt):
+        before = len(prompt) - 32
+        drawn = [sum(row[place] for row in prompt[-32:]) for place in range(before)]
+        beyond = [float("-inf")] * 3
+        padded = [*beyond, *drawn, *beyond]
+        pooled = [max(padded[place : place + 7]) for place in range(before)]
+        return [*best(pooled, capacity - 32), *range(before, len(prompt))]
+
+    equals_loops(SnapKVMemory(capacity), rule, sizes=[90], num_kv_heads=4)
 
 
 def test_neighbours_of_a_strong_slot_are_kept_with_it(slots_with_weights) -> None:
     # One old slot draws much; alone it is kept with the next best, pooled with its neighbours.
     drawn = [0.1, 0.02, 0.0, 0.0, 0.6, 0.0, 0.0, 0.2, 0.0, 0.0]
-    for kernel, expected in [(1, [0, 4, 7, 9]), (3, [3, 4, 5, 9])]:
-        slots = slots_with_weights(drawn)
-        kept = SnapKVMemory(4, observation_window=1, kernel=kernel).update(slots)
-        assert kept.index[0, 0].tolist() == expected
+    for pooling in POOL:
+        for kernel, expected in [(1, [0, 4, 7, 9]), (3, [3, 4, 5, 9])]:
+            slots, memory = slots_with_weights(drawn), SnapKVMemory(4, 1, kernel, pooling)
+            assert memory.update(slots).index[0, 0].tolist() == expected
 
 
 def test_the_window_takes_no_part_in_pooling(slots_with_weights) -> None:
     # The window draws most weight itself; the slot next to it gains nothing from that.
-    slots = slots_with_weights([0.02, 0.05, 0.02, 0.0, 0.0, 0.9])
-    score = SnapKVMemory(3, observation_window=1, kernel=3).ranking(slots)[0, 0]
-    expected = [0.035, 0.03, 0.07 / 3, 0.02 / 3, 0.0, torch.inf]
-    assert torch.allclose(score, torch.tensor(expected, dtype=torch.float64))
+    drawn = [0.02, 0.05, 0.02, 0.0, 0.0, 0.9]
+    for pooling, expected in {
+        "avg": [0.035, 0.03, 0.07 / 3, 0.02 / 3, 0.0, torch.inf],
+        "max": [0.05, 0.05, 0.05, 0.02, 0.0, torch.inf],
+    }.items():
+        score = SnapKVMemory(3, 1, 3, pooling).ranking(slots_with_weights(drawn))[0, 0]
+        assert torch.allclose(score, torch.tensor(expected, dtype=torch.float64))
 
 
 @pytest.fixture
@@ -74,6 +100,7 @@ class _Unbounded(ScoringMemory):
         ({"observation_window": 0}, "observation_window must be an integer of at least 1"),
         ({"observation_window": 2, "kernel": 4}, "kernel must be odd"),
         ({"observation_window": 2, "kernel": -1}, "kernel must be an integer of at least 1"),
+        ({"observation_window": 2, "pooling": "mean"}, r"pooling must be one of .*, got 'mean'"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings, message) -> None:
