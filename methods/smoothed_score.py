@@ -36,9 +36,9 @@ class SmoothedScore(WrappedRankingMemory):
     Raises:
         ValueError: for an unknown rule, a decay outside its range, or a smoothed score inside.
 
-    Scores must be finite; what the inner memory protects (the newest slots of TOVA, SnapKV, H2O)
-    stays protected and out of the history. Steps count as they score: mass grows with the tokens of
-    a step, so that steps of many tokens weigh more.
+    Scores must be finite; what the inner memory protects (the newest slots of SnapKV and H2O) stays
+    protected and out of the history. Steps count as they score: mass grows with the tokens of a
+    step, so that steps of many tokens weigh more.
 
     Cost per frame: the inner memory's. Bytes held: its own and per slot the smoothed score, and for
     "mean" and "ema" a count of steps.

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from ..framework import ScoringMemory, Slots, require_count
-from .selection import newest
 
 
 @final
@@ -18,7 +17,7 @@ class TOVAMemory(ScoringMemory):
     """Keep the slots that the frame's last token attends to most, the same ones in every head.
 
     Rule: after each step rank [carried ; frame] by the attention weights of the step's last `rows`
-    queries, averaged over these and over all query heads of the layer. The newest token stays.
+    queries, averaged over these and over all query heads of the layer.
 
     Paper: Oren et al., "Transformers are Multi-State RNNs", arXiv 2401.06104 (token omission via
     attention).
@@ -34,8 +33,12 @@ class TOVAMemory(ScoringMemory):
             slots, as under a memory that gives every head a budget of its own: one set for all
             heads does not exist then.
 
-    Differences from the paper: it decodes one token at a time and evicts one; here a frame passes
-    and its last token speaks for it.
+    The newest slot competes as in the released code and may go at once; kvpress always keeps it, as
+    does `ProtectedRecent(TOVAMemory(capacity), tokens=1)`.
+
+    Differences from the released code: it evicts one token for every token decoded; here a frame
+    passes and its last token speaks for it, as the prompt's does there. It rounds weights to the
+    model's dtype before it averages them, so that more of them tie.
 
     Cost per frame: attention over at most capacity + frame tokens, and once more the weights of
     `rows` queries. Bytes held: `capacity` slots.
@@ -58,6 +61,3 @@ class TOVAMemory(ScoringMemory):
         last = torch.arange(-min(self.rows, slots.num_new), 0, device=slots.index.device)
         weights = slots.mass_of(last).mean(1, keepdim=True) / len(last)
         return weights.expand_as(slots.index)
-
-    def protected(self, slots: Slots) -> Tensor:
-        return newest(slots, 1).expand_as(slots.visual)

@@ -10,8 +10,8 @@ from crossframe.methods import (
     ProtectedSinks,
     RecencyMemory,
     SmoothedScore,
+    SnapKVMemory,
     StateKVMemory,
-    TOVAMemory,
 )
 
 
@@ -84,9 +84,9 @@ def test_token_numbers_are_kept_exact(frames, open_session) -> None:
 
 
 def test_protected_slots_stay_out_of_the_history(frames, open_session) -> None:
-    # TOVA protects its newest slot: a history of infinity would keep it for good.
+    # SnapKV protects its window: a history of infinity would keep it for good.
     for memory in (
-        SmoothedScore(TOVAMemory(4), "sum"),
+        SmoothedScore(SnapKVMemory(4, observation_window=1), "sum"),
         SmoothedScore(ProtectedSinks(StateKVMemory(4), tokens=1), "ema"),
     ):
         session = open_session(memory)

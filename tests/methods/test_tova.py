@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from crossframe.methods import TOVAMemory
+from crossframe.methods import ProtectedRecent, TOVAMemory
 
 
 @pytest.mark.parametrize("rows", [1, 3, 50])
@@ -21,7 +21,7 @@ def test_kept_slots_equal_the_oracle(equals_loops, best, rows) -> None:
                     score = [a + b for a, b in zip(score, row, strict=True)]
         if count <= 9:
             return [range(count)] * len(heads)
-        return [[*best(score[:-1], 8), count - 1]] * len(heads)
+        return [best(score, 9)] * len(heads)
 
     equals_loops(TOVAMemory(9, rows=rows), rule)
 
@@ -34,12 +34,15 @@ def test_all_heads_of_a_layer_hold_the_same_and_layers_do_not(frames, open_sessi
     assert not torch.equal(index[0][0], index[1][0])
 
 
-def test_the_newest_token_is_kept_whatever_it_drew(frames, open_session) -> None:
-    session = open_session(TOVAMemory(1))
-    for frame in frames(*[4] * 10):
-        session.push(frame)
-        newest = session.cursor.tokens - 1
-        assert session.slots(0).index[0].tolist() == [[newest]] * 2
+def test_the_newest_slot_competes_unless_it_is_protected(frames, open_session) -> None:
+    free, forced = TOVAMemory(3), ProtectedRecent(TOVAMemory(3), tokens=1)
+    sessions, kept = [open_session(memory) for memory in (free, forced)], [0, 0]
+    for frame in frames(*[4] * 30):
+        for place, session in enumerate(sessions):
+            session.push(frame)
+            newest = session.slots(0).index[0, 0, -1] == session.cursor.tokens - 1
+            kept[place] += bool(newest)
+    assert 0 < kept[0] < 30 == kept[1]
 
 
 def test_heads_that_hold_different_numbers_of_slots_are_refused(frames, open_session) -> None:
