@@ -64,9 +64,11 @@ class InfiniPotVMemory(ScoringMemory):
     every step. It reshapes the cache to [frames, patches] although heads have lost different
     patches by then, and so compares unrelated ones; here the numbers travel with the slots. It
     counts frames as slots / tokens per frame, which step 2 repeats for frames of any size, but may
-    find none recent. Its system prompt comes on top of the capacity. It pools over windows of
-    more than one dimension in the first half of the layers; a thinned frame has no such grid, so
-    pooling here follows the patch numbers and leaves out what is not held.
+    find none recent. Its system prompt comes on top of the capacity. It pools over frames, rows
+    and columns in the first quarter of the layers, over rows and columns in the second, and in the
+    third over three slots in a row, of two frames where one ends; beyond the edges it counts zeros.
+    A thinned frame has no such grid, so pooling here follows the patch numbers, stays inside a
+    frame, and leaves out what is not held.
 
     Cost per frame: attention over at most capacity + frame tokens; no attention mass. The update
     is linear in the slots but for sorting, with a few int64 copies of a layer's keys while it runs.
@@ -131,7 +133,9 @@ def _recent(slots: Slots, ratio: float) -> Tensor:
     seen = visual.cumsum(-1)
     frame = slots.frame.masked_fill(~held, -2).contiguous()  # padding stands in front
     before = (seen - visual).gather(-1, torch.searchsorted(frame, frame))
-    whole = seen[..., -1:] - before <= ratio * seen[..., -1:].double()
+    filled, seen = seen[..., -1:] - before, seen[..., -1:].double()
+    # Room for rounding: 0.35 * 2800 is a little less than the 980 of 7 frames of 140 tokens.
+    whole = filled <= ratio * seen + 1e-9 * seen
     return (frame >= 0) & (whole | (frame == frame[..., -1:]))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 import torch
@@ -98,7 +99,7 @@ class PlainLoopInfiniPot:
         total = sum(self.visual[n] for n in pool)
         for frame in sorted({self.frame[n] for n in pool if self.frame[n] >= 0}, reverse=True):
             filled += sum(self.visual[n] for n in pool if self.frame[n] == frame)
-            if recent and filled > self.memory.recent_ratio * total:
+            if recent and filled > Fraction(str(self.memory.recent_ratio)) * total:
                 break
             recent.add(frame)
         return recent
@@ -151,6 +152,54 @@ def test_kept_slots_equal_the_oracle_after_every_frame(memory: InfiniPotVMemory)
                 for head in range(2):
                     kept = oracle.keep(session, (layer, row, head), new)
                     assert index[row, head].tolist() == kept
+
+
+def released(keys: list, values: list, patches: int, frames: int, ratio: float, tar: float) -> set:
+    """What the released code keeps of one head's block of whole frames, in slots of `frames`."""
+    size = frames * patches
+    recent_frames = int(len(keys) // patches * ratio)
+    older = len(keys) - recent_frames * patches
+    change = []
+    for slot in range(older):
+        same = [older + frame * patches + slot % patches for frame in range(recent_frames)]
+        change.append(-sum(_cosine(keys[slot], keys[other]) for other in same) / recent_frames)
+    room = size - round((1 - tar) * size) - (len(keys) - older)
+    first = sorted(range(older), key=lambda slot: -change[slot])[:room]
+    chosen = {*range(older, len(keys)), *first}
+    rest = [slot for slot in range(len(keys)) if slot not in chosen]
+    rest.sort(key=lambda slot: -sum(x * x for x in values[slot]))
+    return {*chosen, *rest[: size - len(chosen)]}
+
+
+@pytest.mark.parametrize(
+    ("count", "patches", "frames", "ratio", "tar"),
+    [
+        (32, 5, 24, 0.25, 0.5),
+        (8, 14, 6, 0.25, 0.5),
+        (20, 140, 15, 0.35, 0.6),  # 0.35 * 2800 in floats is a little less than 7 frames
+        (10, 7, 8, 0.7, 0.95),
+    ],
+)
+def test_a_block_of_whole_frames_is_compressed_as_in_the_release(
+    count: int, patches: int, frames: int, ratio: float, tar: float
+) -> None:
+    generator = torch.Generator().manual_seed(count)
+    keys, values = torch.randn(2, 1, 2, count * patches, 6, generator=generator).double()
+    numbers = torch.arange(count * patches).expand(1, 2, -1)
+    slots = Slots(
+        keys=keys,
+        values=values,
+        index=numbers,
+        frame=numbers // patches,
+        visual=numbers >= 0,
+        positions=numbers[None],
+        stats={"patch": numbers % patches},
+    )
+    kept = InfiniPotVMemory(frames * patches, recent_ratio=ratio, tar_share=tar).update(slots)
+    for head in range(2):
+        pair = keys[0, head].tolist(), values[0, head].tolist()
+        expected = released(*pair, patches, frames, ratio, tar)
+        assert kept.index[0, head].tolist() == sorted(expected)
 
 
 def test_several_frames_in_a_step_are_told_apart() -> None:
