@@ -157,5 +157,6 @@ def evicted(slots: Slots, kept: Slots) -> Tensor:
 
 
 def frame_cosine(frame: Tensor, previous: Tensor) -> Tensor:
-    """[B, tokens] cosine of each token with the one at its place in the previous frame."""
-    return functional.cosine_similarity(frame.float(), previous.float(), dim=-1)
+    """[B, tokens] cosine of each token with the one at its place in the previous frame, at most 1;
+    float32, or float64 if they are."""
+    return functional.cosine_similarity(widened(frame), widened(previous), dim=-1).clamp(max=1)

@@ -21,17 +21,17 @@ class TokenDroppingMemory(WrappedMemory):
     """Thin every frame before the decoder; an inner memory decides about the rest.
 
     Rule: each visual token is compared with the one at its place in the previous whole frame
-    (Differential Token Drop of TimeChat-Online, arXiv 2504.17343, feature mode). Kept are the
-    tokens whose cosine is below `threshold`, or the least similar so that a share `ratio` is
-    dropped. Kept tokens keep their positions and token numbers. Text markers always enter, and so
-    does the whole of the first frame and of a frame whose count of visual tokens changed; at least
-    one visual token of every frame enters.
+    (Differential Token Drop of TimeChat-Online, arXiv 2504.17343, feature mode). Dropped are the
+    tokens whose cosine is above `threshold` (its absolute mode), or the share `ratio` of the most
+    similar (relative). Kept tokens keep their positions and token numbers. Text markers always
+    enter, and so does the whole of the first frame and of a frame whose count of visual tokens
+    changed; at least one visual token of every frame enters.
 
     Args:
         inner: what later frames may attend to of the tokens that entered; full by default.
         ratio: share of visual tokens to drop, 0 <= ratio < 1; 0 drops none.
-        threshold: drop tokens at least this similar instead, between -1 and 1. Rows of a batch
-            must then drop equal counts.
+        threshold: drop tokens more similar than this instead, between -1 and 1, which drops none.
+            Rows of a batch must then drop equal counts.
         rule: "cosine", or the controls "uniform" (evenly spaced) and "random", which need `ratio`.
         seed: of the "random" rule.
 
@@ -39,7 +39,11 @@ class TokenDroppingMemory(WrappedMemory):
         ValueError: for settings outside these ranges, neither or both of ratio and threshold, or,
             at a push, batch rows that would drop different counts.
 
-    Differences from DTD: its relative mode drops over a whole video, this one per frame.
+    Differences from the released DTD: it may drop all tokens of a frame, here the least similar one
+    always stays. It takes cosines in the model's dtype, in bfloat16 with steps of 1/256 below 1,
+    and compares them with a threshold rounded alike; here both are float32, or float64 in a model
+    of float64. A cosine that rounding puts above 1 is dropped there even at a threshold of 1; here
+    it counts as 1.
 
     Cost per frame: falls with the share dropped.
     Bytes held: the inner memory's and the previous frame; the archive holds only tokens that
@@ -87,7 +91,7 @@ class TokenDroppingMemory(WrappedMemory):
         """[B, kept] ascending numbers of the tokens that enter."""
         novelty = self._novelty(frame.take(places), previous.take(before))
         if self.threshold is not None:
-            keep = (novelty > 1 - self.threshold) | _most_novel(novelty)
+            keep = (novelty >= -self.threshold) | _most_novel(novelty)
         else:
             keep = _by_rank(novelty, self._dropped(novelty.shape[1]))
         counts = keep.sum(-1)
@@ -103,7 +107,7 @@ class TokenDroppingMemory(WrappedMemory):
     def _novelty(self, frame: FrameTokens, previous: FrameTokens) -> Tensor:
         """[B, visual tokens] in rising order of what is worth keeping."""
         if self.rule == "cosine":
-            return 1 - frame_cosine(frame.embeds, previous.embeds)
+            return -frame_cosine(frame.embeds, previous.embeds)
         places = torch.arange(frame.num_tokens, device=frame.embeds.device)
         if self.rule == "uniform":
             return _evenness(places).expand(frame.batch, -1)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
 
-from crossframe.framework import FrameTokens
+from crossframe.framework import FrameTokens, VideoSession
+from crossframe.framework.reference import ReferenceDecoder
 from crossframe.methods import RecencyMemory, TokenDroppingMemory
 
 
@@ -41,6 +44,99 @@ def test_a_ratio_drops_that_share_of_the_most_similar(open_session) -> None:
     session = open_session(TokenDroppingMemory(ratio=0.5))
     session.push(_pair([0, 2, 5]))
     assert _archived(session) == [0, 1, 2, 3, 4, 5, 6, 8, 11]
+
+
+def _near(frames: int, tokens: int, dtype: torch.dtype) -> list[FrameTokens]:
+    """Frames in which tokens have changed between not at all and wholly."""
+    generator = torch.Generator().manual_seed(0)
+    embeds = [torch.randn(1, tokens, 24, generator=generator, dtype=torch.float64)]
+    for _ in range(frames - 1):
+        share = torch.rand(1, tokens, 1, generator=generator, dtype=torch.float64) ** 2
+        share = share.masked_fill(share < 0.05, 0)
+        fresh = torch.randn(1, tokens, 24, generator=generator, dtype=torch.float64)
+        embeds.append((1 - share) * embeds[-1] + share * fresh)
+    places = torch.arange(frames * tokens).split(tokens)
+    return [FrameTokens(e.to(dtype), p[None, None]) for e, p in zip(embeds, places, strict=True)]
+
+
+def _cosine(first: list[float], second: list[float]) -> float:
+    dot = math.fsum(a * b for a, b in zip(first, second, strict=True))
+    return dot / math.sqrt(math.fsum(a * a for a in first) * math.fsum(b * b for b in second))
+
+
+def _released(
+    frames: list[FrameTokens], *, threshold: float | None = None, ratio: float = 0.0
+) -> list[list[int]]:
+    """Places that stay in each frame by the released rule: above the threshold a token is dropped,
+    or int(ratio * tokens) of the most similar are."""
+    kept = [list(range(frames[0].num_tokens))]
+    for before, frame in pairwise(frames):
+        pairs = zip(before.embeds[0].tolist(), frame.embeds[0].tolist(), strict=True)
+        likeness = [_cosine(*pair) for pair in pairs]
+        if threshold is not None:
+            dropped = {place for place, cosine in enumerate(likeness) if cosine > threshold}
+        else:
+            ranked = sorted(range(len(likeness)), key=lambda place: -likeness[place])
+            dropped = set(ranked[: int(len(likeness) * ratio)])
+        kept.append([place for place in range(len(likeness)) if place not in dropped])
+    return kept
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize(
+    "settings", [{"threshold": t} for t in (0.25, 0.5, 0.95)] + [{"ratio": r} for r in (0.3, 0.85)]
+)
+def test_what_enters_is_what_the_release_keeps_frame_by_frame(settings: dict, dtype) -> None:
+    frames = _near(8, 60, dtype)
+    session = VideoSession(ReferenceDecoder(float_type=dtype), TokenDroppingMemory(**settings))
+    session.push(frames)
+    kept = _released(frames, **settings)
+    assert all(kept)  # else the release drops the whole frame
+    expected = [60 * frame + place for frame, places in enumerate(kept) for place in places]
+    assert 60 < len(expected) < 8 * 60
+    assert _archived(session) == expected
+
+
+def test_only_the_least_similar_token_of_a_frame_stays_that_the_release_drops() -> None:
+    frames = _near(4, 60, torch.float64)
+    session = VideoSession(ReferenceDecoder(), TokenDroppingMemory(threshold=-1.0))
+    session.push(frames)
+    assert _released(frames, threshold=-1.0)[1:] == [[]] * 3
+    expected = list(range(60))
+    for number, (before, frame) in enumerate(pairwise(frames), start=1):
+        pairs = zip(before.embeds[0].tolist(), frame.embeds[0].tolist(), strict=True)
+        likeness = [_cosine(*pair) for pair in pairs]
+        expected.append(60 * number + likeness.index(min(likeness)))
+    assert _archived(session) == expected
+
+
+def test_cosines_are_compared_in_float32_whatever_the_models_dtype() -> None:
+    # In bfloat16 both cosines and the threshold would be rounded to 1/256.
+    frames = _near(30, 60, torch.bfloat16)
+    model = ReferenceDecoder(float_type=torch.bfloat16)
+    session = VideoSession(model, TokenDroppingMemory(threshold=0.95))
+    session.push(frames)
+    wide = [replace(frame, embeds=frame.embeds.float()) for frame in frames]
+    exact = [60 * n + place for n, ps in enumerate(_released(wide, threshold=0.95)) for place in ps]
+    assert _archived(session) == exact
+    differ = 0
+    for before, frame in pairwise(frames):
+        narrow = torch.cosine_similarity(before.embeds, frame.embeds, dim=-1)
+        exactly = torch.cosine_similarity(before.embeds.float(), frame.embeds.float(), dim=-1)
+        differ += int(((narrow > 0.95) != (exactly > 0.95)).sum())
+    assert differ > 0
+
+
+def test_a_threshold_of_one_drops_nothing() -> None:
+    # Rounding puts cosines of a vector with itself on either side of 1.
+    still = _near(1, 300, torch.float32)[0]
+    again = replace(still, positions=still.positions + 300)
+    assert bool((torch.cosine_similarity(still.embeds, still.embeds, dim=-1) > 1).any())
+    session = VideoSession(
+        ReferenceDecoder(float_type=torch.float32), TokenDroppingMemory(threshold=1.0)
+    )
+    session.push([still, again])
+    assert _archived(session) == list(range(600))
 
 
 def test_a_still_frame_keeps_one_visual_token(open_session) -> None:
