@@ -100,6 +100,8 @@ def _add_compare(parser: ArgumentParser) -> None:
         parser.add_argument(name, nargs="+", type=str, default=[next(iter(known))], help=names)
     alone = "also answer from so many last frames alone, prefilled afresh (SimpleStream)"
     parser.add_argument("--simple-stream", type=int | None, default=None, help=alone)
+    images = "as images of their own, as its release gives them to Qwen-VL, not as a video"
+    parser.add_argument("--simple-stream-images", action="store_true", help=images)
     _add_report(parser, None)
     _add_run_options(parser)
 

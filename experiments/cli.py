@@ -109,11 +109,14 @@ def _compare(values: Values) -> None:
 def _choices(values: Values) -> Choices:
     for name in ("readers", "archives"):
         require_distinct(name, values[name])
+    if values["simple_stream_images"] and values["simple_stream"] is None:
+        raise ValueError("--simple-stream-images: say of how many frames with --simple-stream")
     return Choices(
         memories_from(values["memories"], options_from(MemoryDefaults, values)),
         {spec: reader_from(spec) for spec in values["readers"]},
         {spec: archive_from(spec) for spec in values["archives"]},
         values["simple_stream"],
+        values["simple_stream_images"],
     )
 
 

@@ -50,12 +50,14 @@ class Choices:
         archives: how the KV of all frames is kept.
         last_frames: also answer from so many last frames alone, prefilled afresh (SimpleStream);
             None: do not.
+        last_as_images: give them as images of their own, as SimpleStream's release does.
     """
 
     memories: Mapping[str, CrossFrameMemory]
     readers: Mapping[str, Reader] = field(default_factory=lambda: {"all": ReadAll()})
     archives: Mapping[str, Archive] = field(default_factory=lambda: {"plain": PlainArchive()})
     last_frames: int | None = None
+    last_as_images: bool = False
 
     def session(
         self, stream: StreamOptions, model: VideoModel, memory: str, archive: str
@@ -147,9 +149,9 @@ class Comparison:
 
     def _baseline_row(self, baseline: Baseline) -> Row:
         """Its decoder sees the frames when asked, so that FLOPs are those of the one question."""
-        costs, frames = baseline.stream.costs, baseline.stream.frames
+        costs = baseline.stream.costs
         return {
-            "memory": f"SimpleStream(frames={frames})",
+            "memory": repr(baseline.stream),
             "reader": "prefills anew",
             "archive": "none",
             "settings": "no memory",
@@ -208,7 +210,9 @@ def compare(
         for memory, archive in product(choices.memories, choices.archives)
     }
     exact = _exact_among(written, choices) or stream.session(model, FullMemory())
-    alone = None if choices.last_frames is None else SimpleStream(model, choices.last_frames)
+    alone = None
+    if choices.last_frames is not None:
+        alone = SimpleStream(model, choices.last_frames, as_images=choices.last_as_images)
     pushed = {id(session): session for session in (exact, *written.values())}
     with progress_bar(console) as bar:
         steps = push_all(

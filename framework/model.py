@@ -144,6 +144,18 @@ class VideoModel(ABC):
             raise ValueError(f"{type(self).__name__} has no place for the system turn {system!r}")
         return self
 
+    def for_images(self) -> VideoModel:
+        """The same weights with every frame as an image of its own in the prompt, not as part of a
+        video.
+
+        Raises:
+            ValueError: if the model has only one way to take frames.
+        """
+        raise ValueError(
+            f"{type(self).__name__} takes frames in one way only, not as a video or as images: "
+            "push them to the model itself"
+        )
+
     def text(self, token_ids: Tensor) -> str:
         """The text of an answer's tokens [new]; empty without a tokenizer."""
         del token_ids

@@ -41,18 +41,31 @@ class SimpleStream:
         model: an adapter.
         frames: frames to keep, at least 1 (4 in the paper, at one per second). Raw frames count
             one by one, also where several make a temporal patch; `FrameTokens` count as one.
+        as_images: give a model that can tell a video from images (Qwen-VL) every frame as an image
+            of its own, as the release does: without a timestamp and the template's system turn,
+            twice the visual tokens where two frames would share a temporal patch. Else they are a
+            video's, as the adapter has it.
         max_tokens: planned length of one prompt, its frames, question and answer; fixes the RoPE
             scaling. None is the range the model was trained for.
 
     Raises:
-        ValueError: for frames below 1; at a push, for frames that do not fit the model, images
-            among `FrameTokens`, or `FrameTokens` with positions before their place in the stream,
-            which cannot be numbered anew (Qwen2.5-VL's): push images.
+        ValueError: for frames below 1, or `as_images` with a model that has one way only; at a
+            push, for frames that do not fit the model, images among `FrameTokens`, `FrameTokens`
+            as images, or with positions before their place in the stream, which cannot be numbered
+            anew (Qwen2.5-VL's): push images.
 
-    Differences from the paper: none known. Images keep their timestamps, and are encoded at every
-    question as the beginning of a video, so that positions and prompts are those of a video of
-    only these frames, with every adapter. `FrameTokens` are moved to the beginning as a whole;
-    what their embeddings say of time and frame number stays.
+    Differences from the released code: it knows only Qwen-VL and gives every frame as an image;
+    here `as_images` does, and a video is the default, as every adapter has one. The ids and
+    positions of `as_images` are those of the release's Qwen3-VL on OVO-Bench; DeepStack's features
+    enter as in the stock model, which the release leaves out by passing embeddings alone. With
+    Qwen2.5-VL, and with both on StreamingBench, it puts all images between one pair of vision
+    markers, so that only the first has rows and columns and the others follow like text; here every
+    image has markers and places of its own.
+
+    As a video, images keep their timestamps and are encoded at every question as its beginning, so
+    that positions and prompts are those of a video of only these frames, with every adapter.
+    `FrameTokens` are moved to the beginning as a whole; what their embeddings say of time and frame
+    number stays.
 
     Cost per frame: none. Cost per question: encoding and prefilling the kept frames, both timed
     in `costs`.
@@ -60,16 +73,25 @@ class SimpleStream:
     """
 
     def __init__(
-        self, model: VideoModel, frames: int = 4, *, max_tokens: int | None = None
+        self,
+        model: VideoModel,
+        frames: int = 4,
+        *,
+        as_images: bool = False,
+        max_tokens: int | None = None,
     ) -> None:
         require_count("SimpleStream", "frames", frames, least=1, unbounded=False)
-        self.model, self.frames, self.max_tokens = model, frames, max_tokens
+        self.model = model.for_images() if as_images else model
+        self.frames, self.as_images, self.max_tokens = frames, as_images, max_tokens
         self.costs: list[StepCost] = []
         self._images = StreamState()
         self._prompt: FrameTokens | None = None
         # With the position at which the stream stood before each.
         self._tokens: list[tuple[int, FrameTokens]] = []
         self._cursor = Cursor()
+
+    def __repr__(self) -> str:
+        return f"SimpleStream(frames={self.frames}{', as_images=True' if self.as_images else ''})"
 
     @property
     def state_bytes(self) -> int:
@@ -92,6 +114,11 @@ class SimpleStream:
         if images.pending and (tokens or self._cursor.tokens):
             raise ValueError(
                 "SimpleStream got both images and FrameTokens: push a stream as one or the other"
+            )
+        if tokens and self.as_images:
+            raise ValueError(
+                "SimpleStream got FrameTokens, which are encoded already and not as images of "
+                "their own: push images, or leave out as_images"
             )
         if tokens:
             self._push_tokens(tokens)

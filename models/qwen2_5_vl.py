@@ -15,6 +15,7 @@ from ..framework import Cursor, FrameTokens
 from .chat import ChatPrompt, require_class, require_same_id
 from .prompt import surround, text_tokens
 from .qwen_vl import VIDEO, QwenVL
+from .qwen_vl_images import QwenVLImages
 
 USUAL_FPS = 2.0
 
@@ -97,6 +98,9 @@ class Qwen2_5VL(QwenVL):
             twin.fps, twin._times = fps, torch.empty(0, dtype=torch.int64)
         return twin
 
+    def for_images(self) -> QwenVL:
+        return Qwen2_5VLImages(self)
+
     def prologue(self, cursor: Cursor) -> FrameTokens | None:
         return text_tokens(self, self.prompt.prefix_ids, cursor)
 
@@ -113,3 +117,7 @@ class Qwen2_5VL(QwenVL):
         """[3, 1, tokens] of a video alone, as the installed transformers rounds its times."""
         times = {"second_per_grid_ts": torch.tensor([self.frames_per_patch / self.fps])}
         return self.vlm.get_rope_index(kinds, kinds, video_grid_thw=grid, **times)[0]
+
+
+class Qwen2_5VLImages(QwenVLImages, Qwen2_5VL):
+    """Qwen2.5-VL with every frame as an image of its own, see `QwenVLImages`."""

@@ -19,6 +19,7 @@ from .chat import require_class
 from .prompt import surround, text_tokens
 from .qwen3_vl_prompt import Qwen3VLPrompt
 from .qwen_vl import VIDEO, QwenVL
+from .qwen_vl_images import QwenVLImages
 
 DEEPSTACK = "deepstack"
 
@@ -77,18 +78,21 @@ class Qwen3VL(QwenVL):
                 as long as wide.
         """
         seconds = self.pixels.seconds(timestamps, cursor.frames)
-        features, levels, grid = self._features(frames)
+        found, grid = self.see(frames)
         before = self.prompt.before_ids(seconds, first=cursor.frames == 0)
         after = self.prompt.after_ids()
-        patch = surround(self, before, features[None], after, cursor, seconds)
-        own = slice(len(before), len(before) + len(features))
+        patch = surround(self, before, found.pooler_output[None], after, cursor, seconds)
+        return self.placed(patch, found, len(before), VIDEO, cursor, video_grid_thw=grid)
+
+    def extras(self, found: Any, patch: FrameTokens, first: int) -> Mapping[str, Tensor]:
+        """DeepStack's features at the patch's visual tokens."""
+        levels = torch.stack(found.deepstack_features, 1)
         spread = patch.embeds.new_zeros(1, patch.num_tokens, *levels.shape[1:])
-        spread[:, own] = levels.to(spread)
-        kinds = torch.zeros(1, patch.num_tokens, dtype=torch.int64)
-        kinds[:, own] = VIDEO
-        positions, _ = self.vlm.get_rope_index(kinds, kinds, video_grid_thw=grid)
-        positions = positions + cursor.position
-        return replace(patch, positions=positions, extras={DEEPSTACK: spread})
+        spread[:, first : first + len(levels)] = levels.to(spread)
+        return {DEEPSTACK: spread}
+
+    def for_images(self) -> QwenVL:
+        return Qwen3VLImages(self)
 
     def prologue(self, cursor: Cursor) -> FrameTokens | None:
         return text_tokens(self, self.prompt.prologue_ids, cursor)
@@ -102,7 +106,6 @@ class Qwen3VL(QwenVL):
         rows = torch.arange(frame.batch, device=self.device)
         return {"visual_pos_masks": rows, "deepstack_visual_embeds": levels.unbind(2)}
 
-    def _features(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Visual tokens [tokens, hidden], DeepStack's [tokens, levels, hidden], the grid [1, 3]."""
-        found, grid = self.see(frames)
-        return found.pooler_output, torch.stack(found.deepstack_features, 1), grid
+
+class Qwen3VLImages(QwenVLImages, Qwen3VL):
+    """Qwen3-VL with every frame as an image of its own, see `QwenVLImages`."""

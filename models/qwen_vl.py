@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import copy
+from dataclasses import replace
 from typing import Any, Self
 
+import torch
 from torch import Tensor
 
+from ..framework import Cursor, FrameTokens
 from .chat import ChatDecoder
 from .qwen_vl_pixels import QwenVLPixels
 
@@ -28,7 +32,7 @@ class QwenVL(ChatDecoder):
         super().__init__(model, model.model.language_model)
         self.vlm: Any = model.model
         self.processor: Any = processor
-        self.pixels = QwenVLPixels(processor, planned_frames)
+        self.pixels: Any = QwenVLPixels(processor, planned_frames)
         self.frames_per_patch = self.pixels.frames_per_patch
         self.sized_by_length = self.pixels.sized_by_length
 
@@ -38,6 +42,28 @@ class QwenVL(ChatDecoder):
         pixels, grid = self.pixels(frames.permute(0, 3, 1, 2).to(tower.device))
         found = tower(pixels.to(tower.dtype), grid_thw=grid.to(tower.device), return_dict=True)
         return found, grid
+
+    def placed(
+        self, patch: FrameTokens, found: Any, first: int, kind: int, cursor: Cursor, **grid: Tensor
+    ) -> FrameTokens:
+        """The patch at the stock model's positions, with what else the tower found.
+
+        Args:
+            found: what the tower says of it, from `see`.
+            first: place of its first visual token; all of them stand together.
+            kind: `VIDEO` or `IMAGE`.
+            grid: from `see`, by its name in `get_rope_index`.
+        """
+        visual = torch.zeros(1, patch.num_tokens, dtype=torch.int64)
+        visual[:, first : first + len(found.pooler_output)] = 1
+        positions, _ = self.vlm.get_rope_index(visual * kind, visual * kind, **grid)
+        extras = self.extras(found, patch, first)
+        return replace(patch, positions=positions + cursor.position, extras=extras)
+
+    def extras(self, found: Any, patch: FrameTokens, first: int) -> Mapping[str, Tensor]:
+        """Further decoder inputs of a patch from what the tower found; none by default."""
+        del found, patch, first
+        return {}
 
     def patch_grid(self, height: int, width: int) -> tuple[int, int]:
         return self.pixels.token_grid(height, width)

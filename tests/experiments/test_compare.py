@@ -25,7 +25,8 @@ from crossframe.methods import (
     SimpleStream,
     StateKVMemory,
 )
-from crossframe.models import load_model
+from crossframe.models import Qwen3VL, load_model
+from crossframe.models.tiny_qwen3_vl import tiny_qwen3_vl
 
 QUESTION = "What moves?"
 STREAM = StreamOptions(max_new_tokens=4)
@@ -80,6 +81,19 @@ def test_the_baseline_answers_from_its_last_frames(
     assert row["answer"] == answer.text
     assert row["decoder_flops"] == sum(cost.flops for cost in alone.costs)
     assert row["state_bytes"] == alone.state_bytes
+
+
+def test_the_baseline_may_take_its_frames_as_images(video: Path) -> None:
+    model = Qwen3VL(*tiny_qwen3_vl())
+    choices = Choices(MEMORIES, last_frames=3, last_as_images=True)
+    frames, quiet = VideoFrames(video, STREAM), Console(quiet=True)
+    row = compare(model, choices, frames, QUESTION, stream=STREAM, console=quiet).rows()[-1]
+    assert row["memory"] == "SimpleStream(frames=3, as_images=True)"
+    alone = SimpleStream(model, 3, as_images=True)
+    for image, seconds in stream_video(video):
+        alone.push(image, seconds)
+    assert row["answer"] == alone.ask(QUESTION, max_new_tokens=4).text
+    assert row["tokens"] == sum(cost.tokens for cost in alone.costs)
 
 
 def test_full_attention_reading_all_is_the_reference_itself(done: Comparison) -> None:
@@ -141,6 +155,11 @@ def test_command_prints_written_x_read(
             "IsolatedFramesMemory() carries nothing, so ReadCarried() has nothing to read",
         ),
         (["--simple-stream", "0"], "frames must be an integer of at least 1"),
+        (["--simple-stream-images"], "say of how many frames with --simple-stream"),
+        (
+            ["--simple-stream", "2", "--simple-stream-images"],
+            "InternVL3 takes frames in one way only",
+        ),
     ],
 )
 def test_wrong_choices_are_refused(

@@ -59,7 +59,8 @@ def stock_positions(model: HFDecoder, inputs: dict[str, Tensor]) -> Tensor:
     """[axes, 1, tokens] of the whole prompt."""
     if model.position_axes == 1:
         return torch.arange(inputs["input_ids"].shape[1])[None, None]
-    names = {"input_ids", "mm_token_type_ids", "video_grid_thw", "second_per_grid_ts"}
+    names = {"input_ids", "mm_token_type_ids", "second_per_grid_ts"}
+    names |= {"video_grid_thw", "image_grid_thw"}
     known = {name: value for name, value in inputs.items() if name in names}
     return model.hf_model.model.get_rope_index(**known)[0]
 
