@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from .promised_bytes import end_of_mdat
 from .video_file import open_video, video_stream
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class SoughtKeyFrames:
 
     def promised_bytes(self) -> int:
         """An mp4's box of pictures and sound tells its own size."""
-        return _end_of_mdat(self._path) if "mp4" in self._format_name else 0
+        return end_of_mdat(self._path) if "mp4" in self._format_name else 0
 
     def close(self) -> None:
         if self._container is not None:
@@ -99,21 +100,3 @@ class SoughtKeyFrames:
 def _earlier_time(packet: "Packet") -> int | None:
     """Seeking to just before it finds an earlier packet, whichever time the file goes by."""
     return min((time for time in (packet.dts, packet.pts) if time is not None), default=None)
-
-
-def _end_of_mdat(path: Path) -> int:
-    """Where the last `mdat` box of an mp4 ends by its own header; 0 without one that tells."""
-    size, place, end = path.stat().st_size, 0, 0
-    with path.open("rb") as file:
-        while place + 16 <= size:
-            file.seek(place)
-            header = file.read(16)
-            length = int.from_bytes(header[:4])
-            if length == 1:  # too long for 4 bytes
-                length = int.from_bytes(header[8:])
-            if length < 8:  # 0: up to the end of the file
-                break
-            place += length
-            if header[4:8] == b"mdat":
-                end = place
-    return end

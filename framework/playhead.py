@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Iterator
-from itertools import dropwhile, takewhile
+from itertools import dropwhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .key_frames import key_frames_of
+from .promised_bytes import end_of_movi
 from .video_file import VideoError, packet_end, video_stream
 
 if TYPE_CHECKING:
@@ -21,6 +22,12 @@ _SEEK_PAYS_FROM = 32
 _EARLY_END = 0.5
 
 
+# What may be wrong, and begins so many seconds after the first frame.
+CUT = "the data are cut off or damaged"
+FLAGGED = "FFmpeg flags a frame as damaged (strict stops there)"
+FALLING = "the times of the frames fall back"
+
+
 class DamageError(Exception):
     """The data of an open video end too early or cannot be decoded; says from which second on."""
 
@@ -30,22 +37,37 @@ class Playhead:
 
     `show` and `remaining` raise `DamageError` instead of the first frame that may be wrong. Whoever
     made it closes it, and then the container.
+
+    Args:
+        strict: whether a frame that FFmpeg flags as damaged counts as wrong. If not, it is shown
+            and counted, unless no good one came before it (a recording cut out of a broadcast).
+
+    Attributes:
+        shown: the frame on display.
+        flagged: how many frames up to the one on display FFmpeg flagged, of those it decoded.
     """
 
-    def __init__(self, container: "InputContainer", path: Path) -> None:
-        self._container, self._path = container, path
+    def __init__(self, container: "InputContainer", path: Path, *, strict: bool = False) -> None:
+        self._container, self._path, self._strict = container, path, strict
         self.stream = video_stream(container, path)
-        self.stream.thread_type = "AUTO"
+        from av.logging import get_level
+
+        # FFmpeg's threads wait for the interpreter to take their messages, which waits for them.
+        self.stream.thread_type = "AUTO" if get_level() is None else "NONE"
         if "matroska" in container.format.name:  # reads its index of key frames at the first seek
             container.seek(self.stream.start_time or 0, stream=self.stream)
         self._key_frames = key_frames_of(container, self.stream, path)
         self._tick = float(self.stream.time_base or 1)
-        self._reached, self._good_until = 0.0, math.inf
+        self._reached, self._good_until, self._wrong = 0.0, math.inf, CUT
+        self.flagged = 0
         self._frames = self._decode()
         first = next(self._frames, None)
+        if first is None and self._wrong == FLAGGED:
+            raise DamageError(f"{FLAGGED}, the first one")
         if first is None:
             raise VideoError(f"{path}: holds no frame that can be decoded; copy the file anew")
         self._start, self.shown = self._pts(first), first
+        self._counted = self._start
         self._next = next(self._frames, None)
 
     def close(self) -> None:
@@ -77,11 +99,14 @@ class Playhead:
 
     def _step(self, following: "VideoFrame") -> None:
         self.shown, self._next = following, next(self._frames, None)
+        if self._pts(following) > self._counted:  # not once more after a seek
+            self._counted = self._pts(following)
+            self.flagged += following.is_corrupt
 
     def _damage(self) -> DamageError:
         end = self._good_until if self._good_until < math.inf else self._pts(self.shown)
         seconds = (max(end, self._start) - self._start) * self._tick
-        return DamageError(f"the data are cut off or damaged {seconds:.2f} s after the first frame")
+        return DamageError(f"{self._wrong} {seconds:.2f} s after the first frame")
 
     def _jump(self, limit: float) -> None:
         """Seek to the last key frame shown by `limit` if that spares enough decoding."""
@@ -89,22 +114,28 @@ class Playhead:
         enough = self._pts(self._next or self.shown) + _SEEK_PAYS_FROM * frame_ticks
         if limit < enough:
             return
-        target = int(limit)
-        key = self._key_frames.last_until(target)
+        key = self._key_frames.last_until(int(limit))
         if key is None or key < enough:
             return
-        while key is not None:
+        # Flagged where decoding would begin, but perhaps not for one that has seen what is before.
+        if not (self._land(limit) or (not self._strict and self._land(limit, flagged=True))):
+            raise self._damage()
+
+    def _land(self, limit: float, *, flagged: bool = False) -> bool:
+        """Go on from the last key frame that is shown by `limit` and whole; whether there is one."""
+        target = int(limit)
+        while (key := self._key_frames.last_until(target)) is not None:
             self._container.seek(target, stream=self.stream)
             self._frames = self._decode(from_key=True)
             landed = next(self._frames, None)
-            if landed is not None and self._pts(landed) <= limit:
+            good = landed is not None and (flagged or not landed.is_corrupt)
+            if landed is not None and good and self._pts(landed) <= limit:
                 self._step(landed)
-                return
+                return True
             # Key frames may go by decoding times: this one may come on display after `limit`, or
             # lie where the data are missing. Then the key frame before it has to do.
             target = key - 1
-            key = self._key_frames.last_until(target)
-        raise self._damage()
+        return False
 
     def _decode(self, *, from_key: bool = False) -> "Iterator[VideoFrame]":
         """Frames in order of display from where the container stands, up to the end or damage.
@@ -112,7 +143,8 @@ class Playhead:
         `from_key`: begin with the next key frame; what is shown before it leans on data before.
         At the beginning of a file (a recording cut out of a broadcast) bad frames are skipped.
         """
-        self._good_until, earliest, last = math.inf, -math.inf, -math.inf
+        self._good_until, self._wrong = math.inf, CUT
+        earliest, last = -math.inf, -math.inf
         packets = self._packets()
         if from_key:
             packets = dropwhile(
@@ -121,30 +153,43 @@ class Playhead:
         for packet in packets:
             if from_key and earliest == -math.inf and packet is not None:
                 earliest = packet.pts or 0
-            frames, bad_from = self._good_frames(packet, earliest)
+            frames, failed = self._frames_of(packet, earliest)
             for frame in frames:
+                if frame.is_corrupt and not self._strict and not from_key and last == -math.inf:
+                    self.flagged += 1
+                    continue
+                if self._is_wrong(frame, last):
+                    return
                 if self._pts(frame) <= self._good_until:
                     last = self._pts(frame)
                     yield frame
-            if bad_from < math.inf and (from_key or last > -math.inf):
-                self._good_until = max(bad_from, last + 1)
+            if failed and (from_key or last > -math.inf):
+                self._good_until = last + 1
                 return
         if self._good_until < math.inf:
             self._good_until = max(self._good_until, last + 1)
 
-    def _good_frames(
+    def _is_wrong(self, frame: "VideoFrame", last: float) -> bool:
+        """Whether the frames end before this one, which follows one shown at `last`."""
+        if self._strict and frame.is_corrupt:
+            self._good_until, self._wrong = max(self._pts(frame), last + 1), FLAGGED
+        elif self._pts(frame) < last and "avi" in self._container.format.name:
+            frame.pts = int(last)  # an AVI stores no times; FFmpeg's guess falls now and then
+        elif self._pts(frame) < last:
+            self._good_until, self._wrong = last + 1, FALLING
+        return self._wrong != CUT
+
+    def _frames_of(
         self, packet: "Packet | None", earliest: float
-    ) -> "tuple[list[VideoFrame], float]":
-        """What the decoder gives for a packet, and from when on that is bad (inf: all good)."""
+    ) -> "tuple[list[VideoFrame], bool]":
+        """What the decoder gives for a packet, and whether it failed."""
         from av.error import FFmpegError
 
         try:
             frames = self.stream.decode(packet)
         except FFmpegError:
-            return [], -math.inf
-        frames = [frame for frame in frames if self._pts(frame) >= earliest]
-        good = list(takewhile(lambda frame: not frame.is_corrupt, frames))
-        return good, math.inf if len(good) == len(frames) else self._pts(frames[len(good)])
+            return [], True
+        return [frame for frame in frames if self._pts(frame) >= earliest], False
 
     def _packets(self) -> "Iterator[Packet | None]":
         """The stream's packets as far as they are whole, then None, which empties the decoder."""
@@ -174,7 +219,10 @@ class Playhead:
     def _ends_early(self) -> bool:
         """Whether the file's index, or else its declared duration, promises more data."""
         container = self._container
-        if promised := self._key_frames.promised_bytes():
+        promised = self._key_frames.promised_bytes()
+        if "avi" in container.format.name:
+            promised = end_of_movi(self._path) or promised
+        if promised:
             return promised > self._path.stat().st_size
         if "matroska" not in container.format.name:  # others measure their duration by the data
             return False

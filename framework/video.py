@@ -8,18 +8,26 @@ from itertools import islice, pairwise
 from numbers import Real
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
 from .playhead import TOLERANCE, DamageError, Playhead
-from .video_file import VideoError, declared_duration, measure, open_video
+from .video_file import (
+    VideoError,
+    declared_duration,
+    ffmpeg_errors_told,
+    measure,
+    open_video,
+)
 
 if TYPE_CHECKING:
     from av import VideoFrame
 
-__all__ = ["VideoError", "VideoInfo", "frames_at", "probe_video", "stream_video"]
+__all__ = ["VideoError", "VideoInfo", "VideoSamples", "frames_at", "probe_video", "stream_video"]
+
+Sample = tuple[Tensor, float]
 
 
 @dataclass(frozen=True)
@@ -44,10 +52,17 @@ def probe_video(path: str | PathLike[str]) -> VideoInfo:
     A file which does not tell its duration is read through once, without decoding, to measure it.
     """
     path = Path(path)
-    with open_video(path) as container, closing(Playhead(container, path)) as head:
+    with (
+        ffmpeg_errors_told(path),
+        open_video(path) as container,
+        closing(Playhead(container, path)) as head,
+    ):
         height, width = _pixels(head.shown).shape[:2]
         rate = head.stream.average_rate or head.stream.guessed_rate
-        duration, frames = declared_duration(container, head.stream), head.stream.frames or None
+        duration, frames = (
+            declared_duration(container, head.stream, path),
+            head.stream.frames or None,
+        )
     if duration is None:
         duration, frames = measure(path)
     fps = float(rate) if rate else (frames or 1) / duration
@@ -60,7 +75,8 @@ def stream_video(
     fps: float | None = 1.0,
     max_frames: int | None = None,
     sampling: Literal["auto", "centres"] = "auto",
-) -> Generator[tuple[Tensor, float], None, None]:
+    strict: bool = False,
+) -> "VideoSamples":
     """Yield frames in order, each uint8 [height, width, 3] RGB, with its time in seconds.
 
     The time is the frame's presentation time minus that of the first frame. A sample at time t
@@ -76,33 +92,70 @@ def stream_video(
 
     `duration` is that of `probe_video`. Arguments and file are checked at the call. `VideoError`
     is raised there, or, for damage further inside, after the last good sample, so that what was
-    taken before stays usable; it says how many frames and seconds were good. Where cheaper the
-    decoder seeks, and yields the same frames. Rotation is applied in steps of 90 degrees. Frames
+    taken before stays usable; it says how many frames and seconds were good.
+
+    FFmpeg conceals what it can of damaged frames and flags them. Such frames are yielded, and
+    counted in `flagged` of what is returned; frames that lean on one may be wrong without a flag.
+    With `strict` the first flagged frame is damage. Flags are no checksum: many a changed byte makes
+    a different picture, and no flag.
+
+    Where cheaper the decoder seeks, and yields the same frames. Rotation is applied in steps of 90 degrees. Frames
     whose size changes inside a video are yielded as they are. The file is closed when the
     generator ends, is closed or is collected.
     """
     _check_options(path, fps, max_frames, sampling)
     info = probe_video(path)
-    return _samples(info.path, _sample_times(info, fps, max_frames, sampling), max_frames)
+    times = _sample_times(info, fps, max_frames, sampling)
+    return VideoSamples(info.path, times, max_frames, strict=strict)
 
 
 def frames_at(
-    path: str | PathLike[str], seconds: Iterable[float]
-) -> Generator[tuple[Tensor, float], None, None]:
+    path: str | PathLike[str], seconds: Iterable[float], *, strict: bool = False
+) -> "VideoSamples":
     """Yield the frame on display at each of the given times; otherwise as `stream_video`. A time
     behind the end shows the last frame.
 
     Args:
         seconds: after the first frame; they may repeat but not fall.
+        strict: take a frame that FFmpeg flags for damage, as `stream_video` does.
 
     Raises:
         VideoError: at the call for a negative, falling or infinite time; when frames are taken, for
             a file that cannot be opened or is damaged.
     """
     times = list(seconds)
-    if not all(before <= time < math.inf for before, time in pairwise([0.0, *times])):
+    numbers = all(isinstance(time, Real) for time in times)
+    if not (numbers and all(a <= b < math.inf for a, b in pairwise([0.0, *times]))):
         raise VideoError(f"{path}: times must be numbers that rise from 0, got {times[:8]}")
-    return _samples(Path(path), iter(times), None)
+    return VideoSamples(Path(path), iter(times), None, strict=strict)
+
+
+class VideoSamples(Generator[Sample, None, None]):
+    """A generator of frames and their times that knows how many FFmpeg flagged as damaged."""
+
+    def __init__(
+        self, path: Path, times: Iterator[float] | None, max_frames: int | None, *, strict: bool
+    ) -> None:
+        self._flags = _Flags()
+        self._frames = _samples(path, times, max_frames, strict, self._flags)
+
+    @property
+    def flagged(self) -> int:
+        """Frames flagged so far, of all that had to be decoded for those that were taken."""
+        return self._flags.count
+
+    def send(self, value: None, /) -> Sample:
+        return self._frames.send(value)
+
+    def throw(self, *error: Any) -> Sample:
+        return self._frames.throw(*error)
+
+
+@dataclass
+class _Flags:
+    """Apart from who counts and who reads, so that none keeps the other and the file is closed."""
+
+    count: int = 0
 
 
 def _check_options(path: object, fps: object, max_frames: object, sampling: object) -> None:
@@ -135,21 +188,31 @@ def _sample_times(
 
 
 def _samples(
-    path: Path, times: Iterator[float] | None, max_frames: int | None
-) -> Generator[tuple[Tensor, float], None, None]:
+    path: Path,
+    times: Iterator[float] | None,
+    max_frames: int | None,
+    strict: bool,
+    flags: _Flags,
+) -> Generator[Sample, None, None]:
     yielded = 0
-    with open_video(path) as container, closing(Playhead(container, path)) as head:
-        # The count of a container is a claim, max_frames a promise: hence the islice.
-        frames = head.remaining() if times is None else map(head.show, times)
-        try:
+    try:
+        with (
+            ffmpeg_errors_told(path),
+            open_video(path) as container,
+            closing(Playhead(container, path, strict=strict)) as head,
+        ):
+            # The count of a container is a claim, max_frames a promise: hence the islice.
+            frames = head.remaining() if times is None else map(head.show, times)
             for frame in islice(frames, max_frames):
+                flags.count = head.flagged
                 yield _pixels(frame), head.seconds(frame)
                 yielded += 1
-        except DamageError as damage:
-            raise VideoError(
-                f"{path}: {damage}; frames yielded before that, all good: {yielded}. "
-                "Copy or download the file anew, or re-encode what is left of it with ffmpeg"
-            ) from damage
+    except DamageError as damage:
+        good = f"{flags.count} of them flagged by FFmpeg" if flags.count else "all good"
+        raise VideoError(
+            f"{path}: {damage}; frames yielded before that, {good}: {yielded}. "
+            "Copy or download the file anew, or re-encode what is left of it with ffmpeg"
+        ) from damage
 
 
 def _pixels(frame: "VideoFrame") -> Tensor:

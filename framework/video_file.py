@@ -1,16 +1,46 @@
 """Opening a video file, saying what is wrong with it, and finding out how long it is."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from .promised_bytes import end_of_movi
 
 if TYPE_CHECKING:
     from av import Packet, VideoStream
     from av.container import InputContainer
 
 
+# Seconds by which a stream's own length may differ from the file's before it is looked at closer:
+# sound may be a little longer than the pictures.
+_CLOSE = 0.5
+
+
 class VideoError(ValueError):
     """A video, or a way to sample it, that cannot be used; names the path and the remedy."""
+
+    def __init__(self, message: str) -> None:
+        """In one line, whatever characters the name of the file has."""
+        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
+
+
+@contextmanager
+def ffmpeg_errors_told(path: Path) -> Iterator[None]:
+    """What FFmpeg or PyAV raise about a file becomes a `VideoError` with their words."""
+    from av.error import FFmpegError
+
+    try:
+        yield
+    except VideoError:
+        raise
+    except (FFmpegError, MemoryError, ValueError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise VideoError(
+            f"{path}: FFmpeg cannot read on ({reason}); copy or download the file anew, or "
+            "re-encode it with ffmpeg"
+        ) from error
 
 
 def open_video(path: Path) -> "InputContainer":
@@ -25,8 +55,14 @@ def open_video(path: Path) -> "InputContainer":
     if path.stat().st_size == 0:
         raise VideoError(f"{path}: the file is empty; copy or download it anew")
     try:
-        container = av.open(path)
-    except (FFmpegError, OSError) as error:
+        # Bare, a name such as "a:b.mp4" would be a protocol, "%d.gif" the pattern of many files.
+        # Titles are nothing to refuse a video for, in whatever encoding they are.
+        container = av.open(
+            f"file:{path.absolute()}",
+            options={"pattern_type": "none"},
+            metadata_errors="replace",
+        )
+    except (FFmpegError, OSError, MemoryError, ValueError) as error:
         raise VideoError(f"{path}: {_why_unreadable(path, error)}") from error
     if container.format.name == "tty":  # FFmpeg plays any *.txt as an animation of letters
         container.close()
@@ -43,7 +79,8 @@ def _why_unreadable(path: Path, error: Exception) -> str:
                 "an mp4 without its index (moov): cut off, or still being recorded; "
                 "copy or download it anew, or finish the recording"
             )
-    return f"not a video that FFmpeg can read ({error}); give an mp4, mkv, webm, ..."
+    reason = getattr(error, "strerror", None) or error or type(error).__name__
+    return f"not a video that FFmpeg can read ({reason}); give an mp4, mkv, webm, ..."
 
 
 def video_stream(container: "InputContainer", path: Path) -> "VideoStream":
@@ -58,29 +95,64 @@ def video_stream(container: "InputContainer", path: Path) -> "VideoStream":
     raise VideoError(f"{path}: no video stream in it, only {held}; give a file with pictures")
 
 
-def declared_duration(container: "InputContainer", stream: "VideoStream") -> float | None:
-    """Seconds that the stream, its DURATION tag (Matroska) or else the container declares."""
+def declared_duration(
+    container: "InputContainer", stream: "VideoStream", path: Path
+) -> float | None:
+    """Seconds that the stream, its DURATION tag (Matroska) or else the container declares.
+
+    Moves the container's place where the tag has to be checked.
+    """
     tick = float(stream.time_base or 0)
     seconds = (stream.duration or 0) * tick
+    if "avi" in container.format.name and end_of_movi(path) > path.stat().st_size:
+        # Cut off, and FFmpeg scales the length down to what is left.
+        seconds = max(seconds, float((stream.frames or 0) / (stream.average_rate or math.inf)))
     if not seconds:
-        seconds = _tagged_seconds(stream) or (container.duration or 0) / 1e6
+        seconds = _tagged_end(container, stream) or (container.duration or 0) / 1e6
         if "matroska" in container.format.name:  # there it is the time of the end
             seconds -= (stream.start_time or 0) * tick
-    return seconds if seconds > 0 else None
+    return seconds if 0 < seconds < math.inf else None
 
 
-def _tagged_seconds(stream: "VideoStream") -> float:
+def _tagged_end(container: "InputContainer", stream: "VideoStream") -> float:
+    """Seconds of the DURATION tag as far as the file bears it out; 0 where it does not.
+
+    The tag of a stream may be wrong, as tools copy it along when they cut. It cannot be longer than
+    the file. Where it is shorter, because sound goes on, the last pictures are looked at.
+    """
     try:
-        hours, minutes, seconds = stream.metadata.get("DURATION", "").split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        hours, minutes, rest = stream.metadata.get("DURATION", "").split(":")
+        tagged = int(hours) * 3600 + int(minutes) * 60 + float(rest)
     except ValueError:
         return 0.0
+    whole = (container.duration or 0) / 1e6
+    if not 0 < tagged < whole + _CLOSE:  # or not a number
+        return 0.0
+    if tagged > whole - _CLOSE:
+        return tagged
+    end = _last_end(container, stream, whole)
+    return end if end > tagged + _CLOSE else tagged
+
+
+def _last_end(container: "InputContainer", stream: "VideoStream", whole: float) -> float:
+    """Seconds at which the last picture ends, by reading from the last key frame on."""
+    from av.error import FFmpegError
+
+    end = 0.0
+    try:
+        container.seek(int(whole * 1e6))
+        for packet in container.demux(stream):
+            if packet.pts is not None:
+                end = max(end, packet_end(packet, packet.duration or 0))
+    except FFmpegError:  # cut off: as far as it goes
+        pass
+    return end
 
 
 def measure(path: Path) -> tuple[float, int]:
     """Seconds and number of frames, counted by reading the file through without decoding."""
     first, end, count = math.inf, -math.inf, 0
-    with open_video(path) as container:
+    with ffmpeg_errors_told(path), open_video(path) as container:
         for packet in container.demux(video_stream(container, path)):
             if packet.pts is not None:
                 first, count = min(first, packet_end(packet, 0)), count + 1

@@ -125,9 +125,9 @@ def test_frames_are_the_same(library: Library, name: str, options: dict[str, Any
 def test_sparse_samples_are_sought_not_decoded(
     write_video: Callable[..., Path], tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decoded, count = Playhead._good_frames, []
+    decoded, count = Playhead._frames_of, []
     monkeypatch.setattr(
-        Playhead, "_good_frames", lambda *given: count.append(None) or decoded(*given)
+        Playhead, "_frames_of", lambda *given: count.append(None) or decoded(*given)
     )
     path = write_video(tmp_path / name, 1200, key_every=20)
     with without_index():
@@ -152,11 +152,11 @@ def test_a_key_frame_decoded_in_time_but_shown_too_late(library: Library, sought
 def test_nothing_is_decoded_twice(
     library: Library, monkeypatch: pytest.MonkeyPatch, sought: bool
 ) -> None:
-    path, decoded, count = library("one_key.mp4"), Playhead._good_frames, []
+    path, decoded, count = library("one_key.mp4"), Playhead._frames_of, []
     with without_index() if sought else pytest.MonkeyPatch.context():
         end = probe_video(path).duration
         monkeypatch.setattr(
-            Playhead, "_good_frames", lambda *given: count.append(None) or decoded(*given)
+            Playhead, "_frames_of", lambda *given: count.append(None) or decoded(*given)
         )
         assert len(list(frames_at(path, [0.0, end / 2, end - 0.1]))) == 3
     assert len(count) <= 161  # all frames once, and the end

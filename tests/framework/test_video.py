@@ -115,9 +115,9 @@ def test_beyond_the_cap_frames_are_segment_centres(library: Library) -> None:
 def test_sparse_samples_are_sought_not_decoded(
     write_video: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decoded, count = Playhead._good_frames, []
+    decoded, count = Playhead._frames_of, []
     monkeypatch.setattr(
-        Playhead, "_good_frames", lambda *given: count.append(None) or decoded(*given)
+        Playhead, "_frames_of", lambda *given: count.append(None) or decoded(*given)
     )
     path = write_video(tmp_path / "long.mp4", 1200, key_every=20)
     samples = list(stream_video(path, max_frames=5))

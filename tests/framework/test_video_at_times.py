@@ -64,10 +64,8 @@ def test_a_time_that_comes_again_is_shown_again_in_memory_of_its_own(library: Li
 def test_times_far_apart_are_sought_not_decoded(
     write_video: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decode, count = Playhead._good_frames, []
-    monkeypatch.setattr(
-        Playhead, "_good_frames", lambda *given: count.append(None) or decode(*given)
-    )
+    decode, count = Playhead._frames_of, []
+    monkeypatch.setattr(Playhead, "_frames_of", lambda *given: count.append(None) or decode(*given))
     path = write_video(tmp_path / "long.mp4", 1200, key_every=20)
     assert [time for _, time in frames_at(path, [5.0, 30.0, 55.0])] == [5.0, 30.0, 55.0]
     assert len(count) < 150
