@@ -95,7 +95,8 @@ class Baseline:
 class Comparison:
     """Runs over the same frames and question, with full attention as the reference.
 
-    `runs` hold every combination, memory by memory, then archive, then reader.
+    `runs` hold every combination, memory by memory, then archive, then reader; `flagged` counts
+    the frames that FFmpeg flags as damaged.
     """
 
     question: str
@@ -103,6 +104,7 @@ class Comparison:
     runs: Sequence[Run]
     reference: Run
     baseline: Baseline | None = None
+    flagged: int = 0
 
     def rows(self) -> list[Row]:
         """One row per combination: answer, closeness to full attention, cost."""
@@ -129,6 +131,7 @@ class Comparison:
             **self._closeness(run.answer),
             "archive_error": archive_error(run.session, full.session),
             "frames": sum(step.images for step in self.steps),
+            "flagged_frames": self.flagged,
             "tokens": sum(cost.tokens for cost in costs),
             "decoder_flops": sum(cost.flops for cost in costs),
             "decoder_flops_last_frame": costs[-1].flops / max(last.images, 1),
@@ -158,6 +161,7 @@ class Comparison:
             **self._closeness(baseline.answer),
             "archive_error": nan,
             "frames": sum(step.images for step in self.steps),
+            "flagged_frames": self.flagged,
             "tokens": sum(cost.tokens for cost in costs),
             "decoder_flops": sum(cost.flops for cost in costs),
             "decoder_flops_last_frame": 0,
@@ -235,7 +239,7 @@ def compare(
             for memory, archive, reader in bar.track(combined, description="answers")
         ]
     baseline = None if alone is None else _asked_alone(alone, question, stream)
-    return Comparison(question, steps, runs, reference, baseline)
+    return Comparison(question, steps, runs, reference, baseline, frames.flagged)
 
 
 def _seen_by(

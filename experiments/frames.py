@@ -37,7 +37,9 @@ class VideoFrames:
 
     def __init__(self, path: str | Path, options: StreamOptions) -> None:
         self.path = Path(path)
-        self._frames = stream_video(path, fps=options.fps, max_frames=options.max_frames)
+        self._frames = stream_video(
+            path, fps=options.fps, max_frames=options.max_frames, strict=options.strict
+        )
         self.expected, self.fps = _expected(self.path, options)
         self.taken = 0
         self.damage: VideoError | None = None
@@ -52,12 +54,29 @@ class VideoFrames:
                 raise
             self.damage = error
 
+    @property
+    def flagged(self) -> int:
+        """How many frames FFmpeg flagged as damaged so far, of those it had to decode."""
+        return self._frames.flagged
+
     def warn(self, console: Console) -> None:
-        """Say loudly that the video was cut short, if it was."""
-        if self.damage is None:
-            return
-        text = f"WARNING: {self.damage}. Going on with the {self.taken} good frames alone."
-        console.print(text, style="bold yellow", markup=False, highlight=False, soft_wrap=True)
+        """Say loudly that the video was cut short, or is damaged inside, if it is."""
+        texts = []
+        if self.damage is not None:
+            texts.append(f"{self.damage}. Going on with the {self.taken} frames before alone.")
+        if self.flagged:
+            texts.append(f"{self.path}: {told_flags(self.flagged)}")
+        for text in texts:
+            say = f"WARNING: {text}"
+            console.print(say, style="bold yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+def told_flags(count: int) -> str:
+    """What it means that FFmpeg flagged so many frames."""
+    return (
+        f"FFmpeg flags {count} of the decoded frames as damaged; what is shown of them, and of "
+        "frames that lean on them, may be wrong (strict refuses them)"
+    )
 
 
 def groups(items: Iterable[T], size: int) -> Iterator[list[T]]:

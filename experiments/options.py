@@ -47,6 +47,8 @@ class StreamOptions:
     Args:
         fps: frames taken per second of video; null takes every frame.
         max_frames: most frames taken; a longer video is sampled evenly instead.
+        strict: end the video at the first frame that FFmpeg flags as damaged, instead of counting
+            such frames.
         frames_per_step: temporal patches that pass the decoder together.
         max_tokens: planned length of video, question and answer; null is the range the model was
             trained for.
@@ -56,6 +58,7 @@ class StreamOptions:
 
     fps: float | None = 1.0
     max_frames: int | None = 512
+    strict: bool = False
     frames_per_step: int = 1
     max_tokens: int | None = None
     attention: str = "auto"

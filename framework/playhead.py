@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-3
 # Frames. A seek empties the decoder's pipeline, which is up to 16 threads and 16 frames deep.
 _SEEK_PAYS_FROM = 32
+# FFmpeg counts ticks in 64 bits.
+_LAST_TICK = 2.0**62
 # Seconds. A Matroska file that ends earlier than declared by more than this has been cut off.
 _EARLY_END = 0.5
 
@@ -80,7 +82,7 @@ class Playhead:
 
     def show(self, seconds: float) -> "VideoFrame":
         """The frame on display at this time, which must not lie before that of the last call."""
-        limit = self._start + (seconds + TOLERANCE) / self._tick
+        limit = min(self._start + (seconds + TOLERANCE) / self._tick, _LAST_TICK)
         self._jump(limit)
         while self._next is not None and self._pts(self._next) <= limit:
             self._step(self._next)
@@ -122,7 +124,7 @@ class Playhead:
             raise self._damage()
 
     def _land(self, limit: float, *, flagged: bool = False) -> bool:
-        """Go on from the last key frame that is shown by `limit` and whole; whether there is one."""
+        """Go on from the last key frame shown by `limit` that is whole; whether there is one."""
         target = int(limit)
         while (key := self._key_frames.last_until(target)) is not None:
             self._container.seek(target, stream=self.stream)

@@ -1,4 +1,4 @@
-"""How long a video file must be for its pictures to be whole, told by the sizes in its own boxes."""
+"""How long a video file must be for its pictures to be whole, by the sizes that it tells."""
 
 from pathlib import Path
 from typing import BinaryIO

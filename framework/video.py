@@ -1,6 +1,7 @@
 """Video files as streams of frames: sampled in time, one frame at a time, never held as a whole."""
 
 import math
+import sys
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -95,13 +96,13 @@ def stream_video(
     taken before stays usable; it says how many frames and seconds were good.
 
     FFmpeg conceals what it can of damaged frames and flags them. Such frames are yielded, and
-    counted in `flagged` of what is returned; frames that lean on one may be wrong without a flag.
-    With `strict` the first flagged frame is damage. Flags are no checksum: many a changed byte makes
-    a different picture, and no flag.
+    counted in `flagged` of what is returned; those that lean on one may be wrong without a flag.
+    With `strict` the first flagged frame is damage. Flags are no checksum: many a changed byte
+    gives a different picture and no flag.
 
-    Where cheaper the decoder seeks, and yields the same frames. Rotation is applied in steps of 90 degrees. Frames
-    whose size changes inside a video are yielded as they are. The file is closed when the
-    generator ends, is closed or is collected.
+    Where cheaper the decoder seeks, and yields the same frames. Rotation is applied in steps of 90
+    degrees. Frames whose size changes inside a video are yielded as they are. The file is closed
+    when the generator ends, is closed or is collected.
     """
     _check_options(path, fps, max_frames, sampling)
     info = probe_video(path)
@@ -124,10 +125,13 @@ def frames_at(
             a file that cannot be opened or is damaged.
     """
     times = list(seconds)
-    numbers = all(isinstance(time, Real) for time in times)
-    if not (numbers and all(a <= b < math.inf for a, b in pairwise([0.0, *times]))):
-        raise VideoError(f"{path}: times must be numbers that rise from 0, got {times[:8]}")
-    return VideoSamples(Path(path), iter(times), None, strict=strict)
+    numbers = [float(time) for time in times if _is_finite(time)]
+    rising = all(before <= time for before, time in pairwise([0.0, *numbers]))
+    if not rising or len(numbers) < len(times):
+        raise VideoError(
+            f"{path}: times must be numbers that rise from 0, got {str(times[:8])[:200]}"
+        )
+    return VideoSamples(Path(path), iter(numbers), None, strict=strict)
 
 
 class VideoSamples(Generator[Sample, None, None]):
@@ -160,14 +164,21 @@ class _Flags:
 
 def _check_options(path: object, fps: object, max_frames: object, sampling: object) -> None:
     # bool is a kind of int, and True frames per second is surely a slip
-    number = isinstance(fps, Real) and not isinstance(fps, bool) and 0 < float(fps) < math.inf
-    if fps is not None and not number:
+    number = _is_finite(fps) and not isinstance(fps, bool)
+    if fps is not None and not (number and float(fps) > 0):  # type: ignore[arg-type]
         raise VideoError(f"{path}: fps is {fps!r}; give a number > 0, or None for every frame")
     count = isinstance(max_frames, int) and not isinstance(max_frames, bool) and max_frames >= 1
     if max_frames is not None and not count:
         raise VideoError(f"{path}: max_frames is {max_frames!r}; give an integer >= 1, or None")
     if sampling not in ("auto", "centres"):
         raise VideoError(f"{path}: sampling is {sampling!r}; give 'auto' or 'centres'")
+
+
+def _is_finite(value: object) -> bool:
+    try:
+        return isinstance(value, Real) and math.isfinite(value)
+    except OverflowError:  # an integer beyond all floats
+        return False
 
 
 def _sample_times(
@@ -203,7 +214,7 @@ def _samples(
         ):
             # The count of a container is a claim, max_frames a promise: hence the islice.
             frames = head.remaining() if times is None else map(head.show, times)
-            for frame in islice(frames, max_frames):
+            for frame in islice(frames, max_frames and min(max_frames, sys.maxsize)):
                 flags.count = head.flagged
                 yield _pixels(frame), head.seconds(frame)
                 yielded += 1

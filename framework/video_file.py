@@ -36,9 +36,8 @@ def ffmpeg_errors_told(path: Path) -> Iterator[None]:
     except VideoError:
         raise
     except (FFmpegError, MemoryError, ValueError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise VideoError(
-            f"{path}: FFmpeg cannot read on ({reason}); copy or download the file anew, or "
+            f"{path}: FFmpeg cannot read on ({_reason(error)}); copy or download the file anew, or "
             "re-encode it with ffmpeg"
         ) from error
 
@@ -79,8 +78,15 @@ def _why_unreadable(path: Path, error: Exception) -> str:
                 "an mp4 without its index (moov): cut off, or still being recorded; "
                 "copy or download it anew, or finish the recording"
             )
-    reason = getattr(error, "strerror", None) or error or type(error).__name__
-    return f"not a video that FFmpeg can read ({reason}); give an mp4, mkv, webm, ..."
+    return f"not a video that FFmpeg can read ({_reason(error)}); give an mp4, mkv, webm, ..."
+
+
+def _reason(error: Exception) -> str:
+    """In FFmpeg's words, without the name of the file."""
+    from av.error import FFmpegError
+
+    told = error.strerror if isinstance(error, FFmpegError | OSError) else str(error)
+    return told or type(error).__name__
 
 
 def video_stream(container: "InputContainer", path: Path) -> "VideoStream":

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..evaluation.options import plain
+from ..evaluation.summary import flagged_videos
 from ..web_page import definitions, figure, web_page
 from .figures import Figures, figures_of
 from .options import AblateOptions
@@ -62,6 +63,13 @@ def _about(study: Study, options: AblateOptions) -> str:
         parts.append(
             f"<b>{len(names):,} videos were missing or could not be read</b>; their questions "
             f"count as wrong: {escape(', '.join(names[:5]))}{' ...' if len(names) > 5 else ''}."
+        )
+    flagged = flagged_videos(row for run in study.runs.values() for row in run.rows)
+    if flagged:
+        told = [f"{video} ({count:,})" for video, count in list(flagged.items())[:5]]
+        parts.append(
+            f"<b>FFmpeg flags frames of {len(flagged):,} videos as damaged</b>; what is shown of "
+            f"them may be wrong: {escape(', '.join(told))}{' ...' if len(flagged) > 5 else ''}."
         )
     if study.owed:
         parts.append(f"<b>Unfinished: {study.owed:,} rows are owed.</b> Run the command again.")

@@ -22,8 +22,8 @@ from .settle import Look, read_settled
 Table = Any  # a pandas DataFrame, whose own types get lost at the first selection
 KEPT = (
     *("question", "video", "status", "answer", "parsed", "correct", "agreement", "kl_to_full"),
-    *("frames", "tokens", "decoder_flops", "decoder_ms", "vision_ms", "ask_ms", "reply_tokens"),
-    *("state_bytes", "archive_bytes"),
+    *("frames", "flagged_frames", "tokens", "decoder_flops", "decoder_ms", "vision_ms", "ask_ms"),
+    *("reply_tokens", "state_bytes", "archive_bytes"),
 )
 COSTS = (
     *("decoder_flops", "decoder_ms_per_frame", "vision_ms_per_frame", "ask_ms"),

@@ -32,7 +32,8 @@ class RunOptions:
         generation: options of `generate`; greedy unless they say otherwise.
         seed: of every reply, for sampling; a reply does not depend on what was asked before.
         limit: ask only the first so many questions.
-        strict: stop at a missing or unreadable video instead of counting it.
+        strict: stop at a missing or unreadable video, or at a frame that FFmpeg flags as damaged,
+            instead of counting it.
         retry: look again for videos that were missing or unreadable before.
         trainer: options of Lightning's Trainer: accelerator, devices, strategy, num_nodes, logger
             and callbacks (each as class_path and init_args), ...

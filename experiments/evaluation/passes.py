@@ -91,22 +91,29 @@ class PassRunner:
         stream = SharedStream(model, sessions, stretch.patch_tokens)
         asked = {question for _, question in work.owed}
         stops = [stop for stop in stretch.stops if stop.question.id in asked]
-        with closing(frames_at(work.video.path, work.video.times)) as frames:
+        times, strict = work.video.times, self.options.strict
+        with closing(frames_at(work.video.path, times, strict=strict)) as frames:
             for count, here in groupby(stops, key=lambda stop: stop.frames):
                 while stream.frames < count:
                     stream.push(*next(frames))
                 questions = [stop.question for stop in here]
-                yield from self._ask_all(stream, questions, reference)
+                yield from self._ask_all(stream, questions, reference, frames.flagged)
 
     def _ask_all(
-        self, stream: SharedStream, questions: Sequence[Question], reference: Answers
+        self,
+        stream: SharedStream,
+        questions: Sequence[Question],
+        reference: Answers,
+        flagged: int,
     ) -> Iterator[Row]:
         for name, session, vision_ms in stream.sessions():
             for question in questions:
                 answer, row = self._ask(session, question)
                 if name == self.options.reference:
                     reference[question.id] = answer
-                seen = {"frames": stream.frames, "vision_ms": vision_ms}
+                seen = {
+                    "frames": stream.frames, "flagged_frames": flagged, "vision_ms": vision_ms
+                }  # fmt: skip
                 close = _closeness(answer, reference.get(question.id))
                 yield {"cell": name, **row, **seen, **close}
 

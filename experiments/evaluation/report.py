@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ..frames import told_flags
 from .summary import Outcome
 
 NAMES = 5  # videos that are named; the rest is in the summary
@@ -54,6 +55,8 @@ def _remarks(found: Outcome) -> Iterator[str]:
         yield f"No file of {len(found['missing'])} videos: {_some(found['missing'])}"
     for video, why in list(found["unreadable"].items())[:NAMES]:
         yield f"Cannot be read: {video}: {why}"
+    for video, count in list(found["flagged"].items())[:NAMES]:
+        yield f"Damaged: {video}: {told_flags(count)}"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -12,10 +12,11 @@ A row says
 - how close it is to the reference cell, if there is one: `agreement` (share of places with the same
   token), `kl_to_full` (of the first new token; null where it is infinite),
 - what it cost, as a session that takes this question's frames and no other question pays it:
-  `frames` (raw), `tokens` (that entered the decoder), `decoder_flops`, `decoder_ms`, `vision_ms`
-  (encoder and projector), `ask_ms` and `reply_tokens` (reading the question and decoding the
-  reply), `state_bytes` (held for later frames), `archive_bytes` (held for answering, without room
-  to grow), `planned_tokens` (which fixes the RoPE scaling),
+  `frames` (raw), `flagged_frames` (that FFmpeg flags as damaged, of all that had to be decoded;
+  older rows lack it), `tokens` (that entered the decoder), `decoder_flops`, `decoder_ms`,
+  `vision_ms` (encoder and projector), `ask_ms` and `reply_tokens` (reading the question and
+  decoding the reply), `state_bytes` (held for later frames), `archive_bytes` (held for answering,
+  without room to grow), `planned_tokens` (which fixes the RoPE scaling),
 - where it came from: `config` (hash of the settings in config.json, of cells this one and the
   reference), `commit`, `environment`.
 

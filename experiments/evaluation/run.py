@@ -11,13 +11,14 @@ import lightning
 
 from ..benchmarks.question import Question
 from ..environment import commit
+from ..frames import told_flags
 from .folder import Config, cell_hashes, config_hash, run_folder, wait_for_others, write_json
 from .module import Evaluation, PassData
 from .options import EvaluateOptions
 from .passes import PassRunner, unanswered
 from .plan import Refused, Sampled, Work, owing, plan_passes, sample_videos, video_seconds
 from .rows import REFUSED, Key, Row, RowFile, key_of, read_rows
-from .summary import Outcome, outcome
+from .summary import Outcome, flagged_videos, outcome
 from .trainer import make_trainer, quiet
 from .writer import RowWriter
 
@@ -33,7 +34,7 @@ def evaluate(options: EvaluateOptions, *, interactive: bool = False) -> Outcome 
 
     Raises:
         ValueError: for settings that cannot work, a folder of another run, or (strict) a video
-            that is missing or cannot be read.
+            that is missing, cannot be read, or has frames that FFmpeg flags as damaged.
     """
     questions = list(options.benchmark.questions())[: options.limit]
     folder = options.output
@@ -70,6 +71,7 @@ class _Run:
 
     def go_on(self, trainer: lightning.Trainer) -> None:
         """Write the rows that are left to write."""
+        self._require_unflagged()
         sampled, refused = self._look()
         if trainer.is_global_zero:
             self._write(refused)
@@ -79,6 +81,20 @@ class _Run:
         data = PassData(lambda: self._work(sampled, module.runner.model.sized_by_length))
         with _ended_together(trainer):
             trainer.predict(module, data, return_predictions=False)
+
+    def _require_unflagged(self) -> None:
+        """Strict means that no row comes from frames that FFmpeg flags, from earlier runs neither.
+
+        Raises:
+            ValueError: naming the first such video.
+        """
+        flagged = flagged_videos(self.rows()) if self.options.strict else {}
+        for video, count in flagged.items():
+            raise ValueError(
+                f"{len(flagged)} videos that have rows already have damaged frames, first {video}: "
+                f"{told_flags(count)}: mend the video and give another output folder, or "
+                "run without strict"
+            )
 
     def _look(self) -> tuple[list[Sampled], list[Refused]]:
         """Questions by whether they can be asked; videos that owe nothing are not looked at.

@@ -33,8 +33,8 @@ def outcome(
 
     Besides `cells` (see `summarise`): `questions` of the benchmark, `owed` rows that are not there
     yet, `passes` over videos and questions answered by one that another needs anyway (`shared`),
-    names of `missing` videos and the reason for each `unreadable` one, the `commits` rows come
-    from.
+    names of `missing` videos and the reason for each `unreadable` one, the `flagged` videos with
+    the number of frames that FFmpeg flags as damaged, the `commits` rows come from.
     """
     streams = {row["question"]: row["pass"] for row in rows if "pass" in row}
     passes = len(set(streams.values()))
@@ -48,8 +48,19 @@ def outcome(
         "shared": len(streams) - passes,
         "missing": sorted({row["video"] for row in rows if row["status"] == "missing"}),
         "unreadable": {row["video"]: row["why"] for row in rows if row["status"] == "unreadable"},
+        "flagged": flagged_videos(rows),
         "cells": summarise(rows, options.benchmark, list(options.cells), options.reference),
     }
+
+
+def flagged_videos(rows: Iterable[Row]) -> dict[str, int]:
+    """Frames that FFmpeg flags as damaged, by video, of those that have some; as many as were
+    decoded for the question that needed most."""
+    found: dict[str, int] = {}
+    for row in rows:
+        if count := row.get("flagged_frames"):
+            found[row["video"]] = max(found.get(row["video"], 0), count)
+    return found
 
 
 def summarise(

@@ -14,6 +14,7 @@ from ..benchmarks.question import Question
 from ..evaluation.lengths import question_ids, stretches
 from ..evaluation.plan import Pass, plan_passes, sample_videos, video_seconds
 from ..evaluation.stream import SharedStream
+from ..frames import told_flags
 from .options import PluginOptions
 from .requests import Generation
 
@@ -83,9 +84,11 @@ class Answerer:
         (stretch,) = stretches(model, video, reply_tokens, self.options.max_tokens)
         session = self.cell.session(model, stretch.planned_tokens)
         stream = SharedStream(model, {CELL: session}, stretch.patch_tokens)
-        with closing(frames_at(video.path, video.times)) as frames:
+        with closing(frames_at(video.path, video.times, strict=self.options.strict)) as frames:
             for image, seconds in frames:
                 stream.push(image, seconds)
+            if frames.flagged:
+                logger.warning("%s: %s", video.path, told_flags(frames.flagged))
         ((_, seen, _),) = stream.sessions()
         return seen
 

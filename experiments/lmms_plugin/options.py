@@ -32,7 +32,8 @@ class PluginOptions:
         system: the system turn; None is the model's own.
         layout, dtype: see `ModelOptions`.
         adapter: further options of the model's adapter, a JSON object.
-        strict: stop at a video that cannot be read, instead of giving an empty reply.
+        strict: stop at a video that cannot be read, instead of giving an empty reply, and at a
+            frame that FFmpeg flags as damaged, instead of a warning.
 
     Raises:
         ValueError: for settings that cannot work, naming them.

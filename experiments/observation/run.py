@@ -39,7 +39,7 @@ def open_videos(paths: Sequence[str], options: ObserveOptions) -> list[VideoFram
             f"observe: more than one video is called {', '.join(twins)}, but rows and pages go by "
             "that name: rename or link them"
         )
-    stream = StreamOptions(fps=None, max_frames=options.frames)
+    stream = StreamOptions(fps=None, max_frames=options.frames, strict=options.strict)
     return [VideoFrames(path, stream) for path in paths]
 
 

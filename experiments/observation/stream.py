@@ -29,7 +29,8 @@ class Observed:
 
     Attributes:
         name: of the file, without its ending.
-        steps: temporal patches that passed; `frames` raw ones.
+        steps: temporal patches that passed; `frames` raw ones, and `flagged_frames` that FFmpeg
+            flags as damaged.
         tokens: of the stream, prompt included.
         rows, recency: as `Evidence`.
         parts, distances: as `MassByFrame`.
@@ -38,6 +39,7 @@ class Observed:
 
     name: str
     frames: int
+    flagged_frames: int
     steps: int
     tokens: int
     rows: Table
@@ -92,6 +94,7 @@ def observe_video(
     return Observed(
         name=frames.path.stem,
         frames=frames.taken,
+        flagged_frames=frames.flagged,
         steps=full.cursor.frames,
         tokens=full.cursor.tokens,
         rows=table_of(evidence.rows),

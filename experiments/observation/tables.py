@@ -85,6 +85,7 @@ def _about(video: Observed) -> dict[str, Any]:
     return {
         "video": video.name,
         "frames": video.frames,
+        "flagged_frames": video.flagged_frames,
         "steps": video.steps,
         "tokens": video.tokens,
     }

@@ -23,27 +23,44 @@ def write(
     size: tuple[int, int] = (48, 32),
     key_every: int = 40,
     codec: str = "libx264",
+    pixels: str = "yuv420p",
     rotation: int = 0,
+    title: str = "",
+    sound: int = 0,
     codec_options: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
 ) -> Path:
-    """Encode frames of moving noise; `ticks` are their presentation times in units of 1/fps."""
+    """Encode frames of moving noise; `ticks` are their presentation times in units of 1/fps,
+    `sound` seconds of silence."""
     noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
     options = {"g": str(key_every), "bf": "2", "preset": "ultrafast", **(codec_options or {})}
     with av.open(path, "w", options=container_options or {}) as container:
         stream = container.add_stream(codec, rate=fps, options=options)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = size
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = pixels
+        if title:
+            container.metadata["title"] = title
+        silence = container.add_stream("pcm_s16le", rate=8000) if sound else None
         for step, tick in enumerate(range(frames) if ticks is None else ticks):
             picture = np.roll(noise, step, axis=1) // 2 + np.uint8(step % 2 * 64)
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts, frame.time_base = tick, Fraction(1, fps)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+        if isinstance(silence, av.AudioStream):
+            container.mux(list(_silence(silence, sound)))
     if rotation:
         turn(path, rotation)
     return path
+
+
+def _silence(stream: av.AudioStream, seconds: int) -> Iterable[av.Packet]:
+    for second in range(seconds):
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), "s16", "mono")
+        frame.rate, frame.pts = 8000, 8000 * second
+        yield from stream.encode(frame)
+    yield from stream.encode()
 
 
 def turn(path: Path, degrees: int) -> None:
@@ -74,6 +91,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "late_start.mkv": {"ticks": range(77, 77 + FRAMES)},
     "plain.ts": {},
     "plain.avi": {"codec_options": {"bf": "0"}},
+    "one_flag.avi": {"codec": "mpeg4", "codec_options": {"bf": "0"}},
     "vp9.webm": {"codec": "libvpx-vp9", "codec_options": {"deadline": "realtime"}},
     "live.webm": {"codec": "libvpx", "container_options": {"live": "1"}},  # tells no duration
 }

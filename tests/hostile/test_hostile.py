@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from . import videos
 from .cases import Family, survive
 
-FAMILIES: tuple[Family, ...] = ()
+FAMILIES: tuple[Family, ...] = (*videos.FAMILIES,)
 SOAK_CASES = 1000  # of each family
 
 
