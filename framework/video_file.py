@@ -95,10 +95,20 @@ def video_stream(container: "InputContainer", path: Path) -> "VideoStream":
 
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:  # the cover of a song
+            _require_decoder(stream, path)
             return stream
     kinds = {"a cover" if stream.type == "video" else stream.type for stream in container.streams}
     held = " and ".join(sorted(kinds)) or "nothing"
     raise VideoError(f"{path}: no video stream in it, only {held}; give a file with pictures")
+
+
+def _require_decoder(stream: "VideoStream", path: Path) -> None:
+    context: object = stream.codec_context  # None where there is none, whatever PyAV declares
+    if context is None:  # decoding would be a crash before PyAV 16
+        raise VideoError(
+            f"{path}: its pictures are in a format that FFmpeg here does not know; copy or "
+            "download the file anew, or re-encode it with ffmpeg"
+        )
 
 
 def declared_duration(

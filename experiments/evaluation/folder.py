@@ -86,6 +86,21 @@ def wait_for_others(folder: Path, world: int) -> None:
             pass
 
 
+def read_json(path: Path, remedy: str) -> Config:
+    """A file that holds a JSON object.
+
+    Raises:
+        ValueError: for one that does not, naming it and the remedy.
+    """
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be read ({error}): {remedy}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds {str(content)[:40]!r}, no JSON object: {remedy}")
+    return content
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a file whole or, if killed, not at all."""
     partial = path.with_suffix(".partial")
@@ -127,12 +142,11 @@ def _written(folder: Path) -> Config | None:
     path = folder / CONFIG
     if not path.is_file():
         return None
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise ValueError(
-            f"{path} cannot be read ({error}): delete it if the rows beside it may stay"
-        ) from error
+    remedy = "delete it if the rows beside it may stay"
+    written = read_json(path, remedy)
+    if not isinstance(written.get("cells"), dict):
+        raise ValueError(f"{path} says nothing of cells: {remedy}")
+    return written
 
 
 def _differences(before: Any, now: Any, where: str = "") -> list[str]:

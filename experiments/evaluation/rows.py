@@ -20,7 +20,8 @@ A row says
 - where it came from: `config` (hash of the settings in config.json, of cells this one and the
   reference), `commit`, `environment`.
 
-Of two runs with the same settings on the same machine only the fields ending in "_ms" differ.
+Of two runs with the same settings on the same machine only the fields ending in "_ms" differ. Lines
+also carry what `seals` adds, which reading takes off again.
 """
 
 from __future__ import annotations
@@ -28,12 +29,22 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from .seals import REMEDY, Seals, made_seals, read_seals
 
 Row = dict[str, Any]
 REFUSED = ("missing", "unreadable")  # a status that a later row may replace
 Key = tuple[str, str]  # cell, question
+KEY = ("cell", "question")
+# What nobody vouches for in a row without a checksum, by what has to be there.
+FIELDS = {"status": str, "video": str, "correct": bool, "groups": dict}
+NUMBERS = (
+    *("frames", "tokens", "decoder_flops", "decoder_ms", "vision_ms", "ask_ms", "reply_tokens"),
+    *("state_bytes", "archive_bytes", "agreement", "kl_to_full"),
+)
 
 
 def key_of(row: Mapping[str, Any]) -> Key:
@@ -55,6 +66,7 @@ class RowFile:
     def __init__(self, folder: Path, rank: int = 0) -> None:
         self.path = folder / f"rows-{rank}.jsonl"
         self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        self._seals = made_seals(folder)
         os.ftruncate(self._descriptor, _whole(self.path))
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -63,7 +75,8 @@ class RowFile:
         Raises:
             OSError: if the disk takes no more; what it took counts.
         """
-        data = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows).encode()
+        lines = (json.dumps(self._seals.sealed(row), allow_nan=False) for row in rows)
+        data = "".join(line + "\n" for line in lines).encode()
         while data:
             data = data[os.write(self._descriptor, data) :]
         os.fsync(self._descriptor)
@@ -79,13 +92,18 @@ def read_rows(folder: Path, configs: Mapping[str, str] | None = None) -> list[Ro
         configs: the hash that rows must have, by cell.
 
     Raises:
-        ValueError: for a line that is no row, or one of other settings, naming file and line. A
-            last line without its end is what a kill leaves and is passed over.
+        ValueError: for a line that is no row, was changed, or comes from other settings or another
+            run, naming file and line. A last line without its end is what a kill leaves and is
+            passed over.
     """
     rows: dict[Key, Row] = {}
+    seals = read_seals(folder)
     for path in sorted(folder.glob("rows-*.jsonl")):
         for number, line in enumerate(_lines(path), 1):
-            row = _row(f"{path}, line {number}", line, configs)
+            row = _row(f"{path}, line {number}", line, configs, seals)
+            run = row.pop("run", None)
+            if seals.run is None:  # the first row says it for all
+                seals = replace(seals, run=run)
             key = key_of(row)
             if key not in rows or rows[key].get("status") in REFUSED:
                 rows[key] = row
@@ -102,20 +120,35 @@ def _whole(path: Path) -> int:
     return path.read_bytes().rfind(b"\n") + 1
 
 
-def _row(where: str, line: bytes, configs: Mapping[str, str] | None) -> Row:
-    remedy = "delete that line to have its questions asked again"
+def _row(where: str, line: bytes, configs: Mapping[str, str] | None, seals: Seals) -> Row:
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(
-            f"{where} is no result row ({error}); the file was changed by something else: {remedy}"
+            f"{where} is no result row ({error}); the file was changed by something else: {REMEDY}"
         ) from error
-    if not (isinstance(row, dict) and {"cell", "question"} <= row.keys()):
-        raise ValueError(f"{where} names no cell and question: {line[:80]!r}; {remedy}")
+    if not (isinstance(row, dict) and all(isinstance(row.get(name), str) for name in KEY)):
+        raise ValueError(f"{where} names no cell and question: {line[:80]!r}; {REMEDY}")
+    seals.require_unchanged(where, row)
     expected = None if configs is None else configs.get(row["cell"])
     if configs is not None and row.get("config") != expected:
         raise ValueError(
             f"{where} comes from other settings (cell {row['cell']} with config "
             f"{row.get('config')}, this run has {expected}): give another output folder"
         )
-    return row
+    seals.require_own(where, row)
+    if configs is not None and "checksum" not in row:
+        _require_fields(where, row)
+    return {name: value for name, value in row.items() if name != "checksum"}
+
+
+def _require_fields(where: str, row: Row) -> None:
+    """What summing up would stumble over."""
+    for name, kind in FIELDS.items():
+        if not isinstance(row.get(name), kind):
+            raise ValueError(f"{where} has {name}={str(row.get(name))[:40]!r}; {REMEDY}")
+    for name in NUMBERS:
+        if not isinstance(row.get(name), int | float | None):
+            raise ValueError(f"{where} has {name}={str(row[name])[:40]!r}, no number; {REMEDY}")
+    if row["status"] == "unreadable" and not isinstance(row.get("why"), str):
+        raise ValueError(f"{where} does not say why its video cannot be read; {REMEDY}")

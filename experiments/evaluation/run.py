@@ -18,6 +18,7 @@ from .options import EvaluateOptions
 from .passes import PassRunner, unanswered
 from .plan import Refused, Sampled, Work, owing, plan_passes, sample_videos, video_seconds
 from .rows import REFUSED, Key, Row, RowFile, key_of, read_rows
+from .seals import made_seals
 from .summary import Outcome, flagged_videos, outcome
 from .trainer import make_trainer, quiet
 from .writer import RowWriter
@@ -43,6 +44,7 @@ def evaluate(options: EvaluateOptions, *, interactive: bool = False) -> Outcome 
         trainer = make_trainer(options.trainer, folder, writer, interactive=interactive)
         rank, world = trainer.global_rank, trainer.world_size
         with run_folder(folder, options.identity, rank, world) as config:
+            made_seals(folder)
             run = _Run(options, questions, config)
             writer.count(run.rows())
             run.go_on(trainer)

@@ -260,3 +260,11 @@ def test_logging_of_ffmpeg_is_no_deadlock(library: Library, tmp_path: Path) -> N
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert len(set(done.stdout.splitlines())) == 1
     assert len(done.stdout.splitlines()) == 10
+
+
+def test_pictures_that_no_decoder_knows(library: Library, tmp_path: Path) -> None:
+    """With PyAV 15, decoding them would end the process."""
+    path = tmp_path / "unknown.mp4"
+    path.write_bytes(library("plain.mp4").read_bytes().replace(b"avc1", b"zzzz"))
+    with pytest.raises(VideoError, match=r"unknown.mp4: its pictures are in a format that FFmpeg"):
+        stream_video(path)

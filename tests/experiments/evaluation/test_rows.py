@@ -28,10 +28,10 @@ def test_half_a_line_is_passed_over_and_removed_by_its_owner(tmp_path: Path) -> 
     file = RowFile(tmp_path)
     file.append([_row("2")])
     file.close()
-    assert path.read_text().splitlines() == [
-        '{"cell": "full", "question": "1"}',
-        '{"cell": "full", "question": "2"}',
-    ]
+    first, second = path.read_text().splitlines()
+    assert first == '{"cell": "full", "question": "1"}'
+    assert second.startswith('{"cell": "full", "question": "2", "run": "')
+    assert [row["question"] for row in read_rows(tmp_path)] == ["1", "2"]
 
 
 def test_a_broken_line_in_the_middle_is_an_error_that_names_it(tmp_path: Path) -> None:
