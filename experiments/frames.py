@@ -21,8 +21,8 @@ T = TypeVar("T")
 class VideoFrames:
     """The sampled frames of one file, one at a time.
 
-    Damage inside the file ends the frames and is kept in `damage`: what came before is good. Only
-    a file without any good frame is an error.
+    Damage inside the file ends the frames and is kept in `damage`: what came before is good. It is
+    an error where the options are strict or no frame is good.
 
     Attributes:
         path: the file.
@@ -36,7 +36,7 @@ class VideoFrames:
     """
 
     def __init__(self, path: str | Path, options: StreamOptions) -> None:
-        self.path = Path(path)
+        self.path, self._strict = Path(path), options.strict
         self._frames = stream_video(
             path, fps=options.fps, max_frames=options.max_frames, strict=options.strict
         )
@@ -50,7 +50,7 @@ class VideoFrames:
                 self.taken += 1
                 yield frame
         except VideoError as error:
-            if not self.taken:
+            if self._strict or not self.taken:
                 raise
             self.damage = error
 
@@ -63,7 +63,8 @@ class VideoFrames:
         """Say loudly that the video was cut short, or is damaged inside, if it is."""
         texts = []
         if self.damage is not None:
-            texts.append(f"{self.damage}. Going on with the {self.taken} frames before alone.")
+            good = "frames before" if self.flagged else "good frames"
+            texts.append(f"{self.damage}. Going on with the {self.taken} {good} alone.")
         if self.flagged:
             texts.append(f"{self.path}: {told_flags(self.flagged)}")
         for text in texts:

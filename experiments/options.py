@@ -47,8 +47,8 @@ class StreamOptions:
     Args:
         fps: frames taken per second of video; null takes every frame.
         max_frames: most frames taken; a longer video is sampled evenly instead.
-        strict: end the video at the first frame that FFmpeg flags as damaged, instead of counting
-            such frames.
+        strict: refuse a video that is cut off, or has a frame that FFmpeg flags as damaged,
+            instead of a warning.
         frames_per_step: temporal patches that pass the decoder together.
         max_tokens: planned length of video, question and answer; null is the range the model was
             trained for.

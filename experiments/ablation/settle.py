@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from torch import Tensor
 from ...framework import VideoModel
 from ...framework.cost import DecoderSpec
 from ...framework.video import VideoError, frames_at
-from ..evaluation.folder import config_hash, write_json
+from ..evaluation.folder import config_hash, read_json, write_json
 from ..evaluation.options import plain
 from ..evaluation.plan import Sampled, sample_videos, video_seconds
 from ..options import ModelOptions
@@ -87,17 +87,27 @@ def settle(options: AblateOptions, name: str) -> Settled:
 
 
 def read_settled(folder: Path, key: str | None = None) -> Settled | None:
-    """What was found before; None if nothing was, or with other settings."""
-    path = folder / FILE
+    """What was found before; None if nothing was, or with other settings.
+
+    Raises:
+        ValueError: for a file that cannot be read, naming it.
+    """
+    path, remedy = folder / FILE, "delete it to have the model looked at again"
     if not path.is_file():
         return None
-    data = json.loads(path.read_text("utf-8"))
-    if key is not None and data["config"] != key:
+    data = read_json(path, remedy)
+    if key is not None and data.get("config") != key:
         return None
-    look = data["look"]
-    if look is not None:
-        look = Look(**{**look, "spec": DecoderSpec(**look["spec"])})
-    return Settled(look, data["sizes"])
+    try:
+        look = data["look"]
+        if look is not None:
+            look = Look(**{**look, "spec": DecoderSpec(**look["spec"])})
+        sizes = data["sizes"]
+        for size in sizes.values():
+            math.fsum(size[what] for what in ("value", "attained", "wanted"))  # three numbers
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path} does not say what it should ({error!r}): {remedy}") from error
+    return Settled(look, sizes)
 
 
 def _settled(options: AblateOptions, model_options: ModelOptions) -> Settled:

@@ -20,8 +20,8 @@ class ObserveOptions:
         frames: frames taken from every video, evenly over all of it.
         capacities: slots whose evidence is measured; those that hold a whole video are left out.
         recent_frames: windows of last frames whose mass is measured beside the best tokens.
-        strict: end a video at the first frame that FFmpeg flags as damaged, instead of counting
-            such frames.
+        strict: refuse a video that is cut off, or has a frame that FFmpeg flags as damaged,
+            instead of a warning.
         max_tokens: planned length of each stream; null is what it needs, at least the range the
             model was trained for.
 

@@ -37,5 +37,24 @@ def video(make_video: MakeVideo) -> Path:
 
 
 @pytest.fixture(scope="session")
+def flagged_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight pictures, one a second; FFmpeg flags the fourth as damaged."""
+    path = tmp_path_factory.mktemp("flagged") / "flagged.avi"
+    with av.open(path, "w") as container:
+        stream = container.add_stream("mpeg4", rate=Fraction(1), options={"g": "1", "bf": "0"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(8):
+            pixels = np.random.default_rng(number).integers(0, 99, (48, 64, 3), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "rgb24")))
+        container.mux(stream.encode(None))
+    with av.open(path) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    data, middle = bytearray(path.read_bytes()), (packets[3].pos or 0) + packets[3].size // 2
+    data[middle : middle + 4] = b"\xff\xff\xff\xff"
+    path.write_bytes(data)
+    return path
+
+
+@pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_checkpoint(tmp_path_factory.mktemp("checkpoint"))

@@ -159,6 +159,25 @@ def test_a_truncated_video_is_answered_from_its_good_frames(
     assert "WARNING" in capsys.readouterr().err
 
 
+def test_frames_that_ffmpeg_flags_are_counted_or_with_strict_refused(
+    flagged_video: Path, checkpoint: Path, tmp_path: Path, capsys: Output
+) -> None:
+    told = f"WARNING: {flagged_video}: FFmpeg flags 1 of the decoded frames as damaged"
+    assert run("ask", flagged_video, checkpoint, "--memory", "window") == 0
+    error = " ".join(capsys.readouterr().err.split())
+    assert told in error
+    assert "8 frames," in error
+    report = ["--memories", "full", "--simple-stream", "2", "--report", str(tmp_path)]
+    assert run("compare", flagged_video, checkpoint, *report) == 0
+    assert told in " ".join(capsys.readouterr().err.split())
+    rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    assert [row["flagged_frames"] for row in rows] == [1, 1]
+    for command in ("ask", "compare"):
+        assert run(command, flagged_video, checkpoint, "--strict", "true") == 2
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert "flagged.avi: FFmpeg flags a frame as damaged (strict stops there) 3.00 s" in last
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [

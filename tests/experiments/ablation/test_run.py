@@ -1,6 +1,7 @@
 """A study can be killed anywhere and goes on; what cannot be is refused before hours are spent."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from crossframe.experiments.ablation.run import ablate
 from crossframe.experiments.ablation.tidy import Study
 from crossframe.experiments.benchmarks import VideoMME
 from crossframe.experiments.benchmarks.fixtures import write_videomme
+from crossframe.experiments.evaluation.sampling import FrameSampling
 from crossframe.experiments.options import ModelOptions
 
 from .conftest import FRAME, MakeOptions
@@ -103,6 +105,29 @@ def test_budgets_are_worked_out_per_model(
     assert sizes["narrow", "statekv 9000"] == round(9000 / (2 * (2 * 16 * 4 + 8 + 8 + 1 + 8)))
     assert (study.cells["wanted"].dropna() == 9000).all()
     assert "equal bytes held per layer" in (tmp_path / "ablation.html").read_text("utf-8")
+
+
+def test_the_page_names_videos_with_flagged_frames(
+    make_options: MakeOptions, benchmark: VideoMME, flagged_video: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "videomme"
+    shutil.copytree(benchmark.root, root)
+    shutil.copy(flagged_video, root / "data/clip2.mp4")
+    sampling = FrameSampling(1.0, 64)
+    study = ablate(make_options(tmp_path, benchmark=VideoMME(root), sampling=sampling))
+    assert study is not None
+    assert set(study.rows["flagged_frames"]) == {0, 1}
+    page = (tmp_path / "ablation.html").read_text("utf-8")
+    assert "FFmpeg flags frames of 1 videos as damaged" in page
+    assert "clip2 (1)" in page
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"look": {}, "sizes": {}}', "SIZES"])
+def test_damaged_sizes_are_told(tmp_path: Path, content: str) -> None:
+    sizes = '{"look": null, "sizes": {"statekv": {"value": "4", "attained": 1, "wanted": 1}}}'
+    (tmp_path / "sizes.json").write_text(content.replace("SIZES", sizes))
+    with pytest.raises(ValueError, match=r"sizes\.json .*: delete it to have the model looked at"):
+        settle.read_settled(tmp_path)
 
 
 def test_what_cannot_be_matched_is_refused_before_anything_is_evaluated(

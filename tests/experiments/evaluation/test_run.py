@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from crossframe.experiments.benchmarks import OVOBench, VideoMME
 from crossframe.experiments.evaluation import run
 from crossframe.experiments.evaluation.cells import Cell
 from crossframe.experiments.evaluation.folder import cell_hashes, config_hash
 from crossframe.experiments.evaluation.options import EvaluateOptions
+from crossframe.experiments.evaluation.report import print_summary
 from crossframe.experiments.evaluation.rows import read_rows
 from crossframe.experiments.evaluation.run import evaluate
+from crossframe.experiments.evaluation.sampling import FrameSampling
 from crossframe.experiments.options import ModelOptions
 from crossframe.framework import VideoModel
 from crossframe.methods import FullMemory
@@ -59,7 +62,15 @@ def test_every_question_gets_a_row_per_cell_with_everything_in_it(options: MakeO
     fields = {
         *("benchmark", "config", "commit", "environment", "cell", "question", "video", "groups"),
         *("answer", "pass", "status", "reply", "parsed", "correct", "agreement", "kl_to_full"),
-        *("frames", "tokens", "decoder_flops", "decoder_ms", "vision_ms", "ask_ms"),
+        *(
+            "frames",
+            "flagged_frames",
+            "tokens",
+            "decoder_flops",
+            "decoder_ms",
+            "vision_ms",
+            "ask_ms",
+        ),
         *("reply_tokens", "state_bytes", "archive_bytes", "planned_tokens"),
     }
     for row in rows:
@@ -276,6 +287,23 @@ def test_a_corrupt_video_is_a_counted_row_and_others_do_not_notice(
     )
     assert mine == theirs
     assert len(mine) == 2
+
+
+def test_flagged_frames_are_counted_up_to_each_question_or_with_strict_refused(
+    options: MakeOptions, torn: Path, flagged_video: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(flagged_video, torn / "data/clip1.mp4")
+    chosen = options(benchmark=VideoMME(torn), cells=CELLS, sampling=FrameSampling(1.0, 64))
+    with pytest.raises(ValueError, match=r"clip1: .*FFmpeg flags a frame as damaged \(strict"):
+        evaluate(replace(chosen, strict=True))
+    found = ran(chosen)
+    assert found["flagged"] == {"clip1": 1}
+    counts = {row["video"]: row["flagged_frames"] for row in read_rows(chosen.output)}
+    assert counts == {"clip1": 1, "clip2": 0}
+    print_summary(found, chosen.output, Console(width=200))
+    assert "Damaged: clip1: FFmpeg flags 1 of the decoded frames" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="1 videos that have rows already have damaged frames"):
+        evaluate(replace(chosen, strict=True))
 
 
 @pytest.mark.usefixtures("unloadable")

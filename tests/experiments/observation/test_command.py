@@ -209,6 +209,19 @@ def test_pairs_of_frames_share_a_picture(
     )
 
 
+def test_flagged_frames_are_counted_or_with_strict_refused(
+    flagged_video: Path, checkpoint: Path, tmp_path: Path, capsys: Output
+) -> None:
+    options = ["--capacities", "1", "--recent-frames", "1", "--capacity", "8"]
+    assert run([flagged_video], checkpoint, tmp_path, *options) == 0
+    told = f"WARNING: {flagged_video}: FFmpeg flags 1 of the decoded frames as damaged"
+    assert told in " ".join(capsys.readouterr().err.split())
+    (about,) = json.loads((tmp_path / "summary.json").read_text())["videos"]
+    assert (about["frames"], about["flagged_frames"]) == (8, 1)
+    assert run([flagged_video], checkpoint, tmp_path, *options, "--strict", "true") == 2
+    assert "FFmpeg flags a frame as damaged (strict stops" in capsys.readouterr().err
+
+
 def test_any_memory_is_pictured(video: Path, checkpoint: Path, tmp_path: Path) -> None:
     memory = "drop(inner=statekv(8), ratio=0.5)"
     assert run([video], checkpoint, tmp_path, "--memory", memory, "--capacities", "2") == 0
