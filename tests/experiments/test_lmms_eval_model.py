@@ -183,6 +183,18 @@ def test_strict_stops_at_it(
             harness(options, shown).generate_until(requests(shown))
 
 
+def test_flagged_frames_are_a_warning_and_with_strict_an_error(
+    checkpoint: Path, flagged_video: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shown = [{"video": str(flagged_video), "question": "What is it?"}]
+    options = PluginOptions(str(checkpoint))
+    assert harness(options, shown).generate_until(requests(shown)) != [NO_REPLY]
+    assert "flagged.avi: FFmpeg flags 1 of the decoded frames as damaged" in caplog.text
+    strict = PluginOptions(str(checkpoint), strict=True)
+    with pytest.raises(VideoError, match=r"flags a frame as damaged \(strict stops there\) 3.00"):
+        harness(strict, shown).generate_until(requests(shown))
+
+
 def test_no_video_at_all_is_never_a_score(checkpoint: Path) -> None:
     shown = [{"video": "no.mp4", "question": "?"}]
     with pytest.raises(ValueError, match=r"no.mp4: no such file"):

@@ -114,7 +114,8 @@ def test_the_page_names_videos_with_flagged_frames(
     shutil.copytree(benchmark.root, root)
     shutil.copy(flagged_video, root / "data/clip2.mp4")
     sampling = FrameSampling(1.0, 64)
-    study = ablate(make_options(tmp_path, benchmark=VideoMME(root), sampling=sampling))
+    changes = {"benchmark": VideoMME(root), "sampling": sampling, "capacities": (14, 28)}
+    study = ablate(make_options(tmp_path, **changes))
     assert study is not None
     assert set(study.rows["flagged_frames"]) == {0, 1}
     page = (tmp_path / "ablation.html").read_text("utf-8")
