@@ -43,9 +43,10 @@ class SnapKVMemory(ScoringMemory):
     Differences from the released code: it compresses a prompt once; here every step does, from the
     slots that survived. It repeats keys and values for grouped queries and chooses for every query
     head; here a KV head has one set of slots, by the mean over its group, as in kvpress. It rounds
-    weights to the model's dtype before it adds them. Its "avg" takes zeros beyond the two ends of
-    the slots, here only the neighbours there are count: the first tokens and those next to the
-    window lose nothing. With "max" the ends are the same.
+    weights to the model's dtype before it adds them. Of slots that tie, as those around a peak do
+    under "max", it keeps any, here the newer. Its "avg" takes zeros beyond the two ends of the
+    slots, here only the neighbours there are count: the first tokens and those next to the window
+    lose nothing.
 
     Cost per frame: attention over at most capacity + frame tokens, and once more the weights of the
     window's queries. Bytes held: `capacity` slots.
