@@ -349,7 +349,7 @@ def test_questions_about_frames_before_the_damage_are_answered(
         row = found[cell, "20.0"]
         assert (row["status"], row["reply"], row["correct"]) == ("unreadable", None, False)
         assert "bad.mp4: the data are cut off or damaged" in row["why"]
-    with pytest.raises(ValueError, match=r"clip: .*bad.mp4: the data are cut off"):
+    with pytest.raises(ValueError, match=r"clip: .*bad.mp4: FFmpeg flags a frame as damaged"):
         PassRunner(model("internvl3"), replace(chosen, strict=True)).rows(work)
 
 

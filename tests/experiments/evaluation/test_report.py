@@ -25,6 +25,7 @@ def told(**changes: Any) -> str:
         "shared": 7,
         "missing": [],
         "unreadable": {},
+        "flagged": {},
         "cells": {"full": cell(61.25)},
     }
     out = StringIO()
@@ -55,7 +56,9 @@ def test_a_line_per_cell_with_its_headline_score() -> None:
 
 def test_what_is_owed_missing_or_unreadable_is_named() -> None:
     names = [f"video{number}" for number in range(7)]
-    text = told(owed=3, missing=names, unreadable={"clip": "clip.mp4: [bold] is torn"})
+    torn = {"clip": "clip.mp4: [bold] is torn"}
+    text = told(owed=3, missing=names, unreadable=torn, flagged={"other": 3})
+    assert "Damaged: other: FFmpeg flags 3 of the decoded frames as damaged" in text
     assert "UNFINISHED: 3 rows are owed; run the same command again" in text
     assert "No file of 7 videos: video0, video1, video2, video3, video4 and 2 more" in text
     assert "Cannot be read: clip: clip.mp4: [bold] is torn" in text
