@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .key_frames import key_frames_of
-from .promised_bytes import end_of_movi
+from .promised_bytes import end_of_clusters, end_of_movi
 from .video_file import VideoError, packet_end, video_stream
 
 if TYPE_CHECKING:
@@ -219,14 +219,17 @@ class Playhead:
         yield None
 
     def _ends_early(self) -> bool:
-        """Whether the file's index, or else its declared duration, promises more data."""
+        """Whether the file's index, its size by its own words or its duration promise more."""
         container = self._container
         promised = self._key_frames.promised_bytes()
         if "avi" in container.format.name:
             promised = end_of_movi(self._path) or promised
-        if promised:
-            return promised > self._path.stat().st_size
-        if "matroska" not in container.format.name:  # others measure their duration by the data
+        matroska = "matroska" in container.format.name
+        if matroska:
+            promised = end_of_clusters(self._path)
+        if promised > self._path.stat().st_size:
+            return True
+        if not matroska:  # others measure their duration by the data
             return False
         return (container.duration or 0) / 1e6 - self._reached > _EARLY_END
 

@@ -9,7 +9,7 @@ import av
 import pytest
 import torch
 
-from crossframe.framework.promised_bytes import end_of_movi
+from crossframe.framework.promised_bytes import end_of_clusters, end_of_movi
 from crossframe.framework.video import VideoError, frames_at, probe_video, stream_video
 
 Library = Callable[[str], Path]
@@ -139,6 +139,55 @@ def test_promised_bytes_of_an_avi(tmp_path: Path, data: bytes, promised: int) ->
     path = tmp_path / "chunks.avi"
     path.write_bytes(data)
     assert end_of_movi(path) == promised
+
+
+@pytest.mark.parametrize("name", ["irregular.mkv", "vp9.webm"])
+def test_a_matroska_cut_shortly_before_its_end_is_no_shorter_video(
+    library: Library, tmp_path: Path, name: str
+) -> None:
+    whole = library(name)
+    with av.open(whole) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    path = tmp_path / name
+    path.write_bytes(whole.read_bytes()[: packets[-3].pos])
+    taken, told = until_error(path)
+    assert FRAMES - 5 <= len(taken) <= FRAMES - 3
+    assert_same(taken, list(stream_video(whole, fps=None))[: len(taken)])
+    assert "the data are cut off or damaged" in told
+
+
+@pytest.mark.parametrize("name", ["irregular.mkv", "vp9.webm"])
+def test_a_matroska_that_lost_its_index_alone_is_whole(
+    library: Library, tmp_path: Path, name: str
+) -> None:
+    whole = library(name)
+    path, data = tmp_path / name, whole.read_bytes()
+    path.write_bytes(data[: data.rindex(b"\x1cS\xbbk") + 9])  # its Cues begin there
+    assert_same(list(stream_video(path, fps=None)), list(stream_video(whole, fps=None)))
+    assert end_of_clusters(path) < path.stat().st_size
+    assert end_of_clusters(whole) == len(data)
+
+
+SEGMENT, CLUSTER, CUES = b"\x18S\x80g", b"\x1fC\xb6u", b"\x1cS\xbbk"
+
+
+@pytest.mark.parametrize(
+    ("data", "promised"),
+    [
+        (b"\x1aE\xdf\xa3\x81x" + SEGMENT + b"\x87" + CLUSTER + b"\x82xx", 18),
+        (SEGMENT + b"\x8e" + CLUSTER + b"\x82xx" + CUES + b"\x82x", 12),
+        (SEGMENT + b"\x8e" + CLUSTER + b"\x82xx" + CLUSTER + b"\x82x", 19),
+        (SEGMENT + b"\x8e" + CLUSTER + b"\x82xx", 19),
+        (SEGMENT + b"\x8e" + CLUSTER + b"\xffxx", 19),  # a cluster that tells no length
+        (SEGMENT + b"\x01" + b"\xff" * 7 + CLUSTER + b"\x82xx", 0),  # still being recorded
+        (b"\0" * 30, 0),
+        (b"", 0),
+    ],
+)
+def test_promised_bytes_of_a_matroska(tmp_path: Path, data: bytes, promised: int) -> None:
+    path = tmp_path / "elements.mkv"
+    path.write_bytes(data)
+    assert end_of_clusters(path) == promised
 
 
 def test_times_that_fall_back_are_damage(library: Library, tmp_path: Path) -> None:

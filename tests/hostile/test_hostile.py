@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from . import videos
+from . import rows, videos
 from .cases import Family, survive
 
-FAMILIES: tuple[Family, ...] = (*videos.FAMILIES,)
+FAMILIES: tuple[Family, ...] = (*videos.FAMILIES, *rows.FAMILIES)
 SOAK_CASES = 1000  # of each family
 
 
