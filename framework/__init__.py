@@ -27,6 +27,7 @@ from .quantised_archive import Int8Archive as Int8Archive
 from .ranking import RankingMemory as RankingMemory
 from .ranking import ScoringMemory as ScoringMemory
 from .ranking import WrappedRankingMemory as WrappedRankingMemory
+from .ranking import is_ranked_first as is_ranked_first
 from .ranking import ranked_first as ranked_first
 from .ranking import ranked_last as ranked_last
 from .ranking import top_slots as top_slots

@@ -149,8 +149,16 @@ def ranked_first(score: Tensor, chosen: Tensor) -> Tensor:
         score: [B, K, S].
         chosen: bool, broadcastable to the score.
     """
-    highest = float("inf") if score.is_floating_point() else torch.iinfo(score.dtype).max
-    return score.masked_fill(chosen, highest)
+    return score.masked_fill(chosen, _above_all(score))
+
+
+def is_ranked_first(score: Tensor) -> Tensor:
+    """[B, K, S] bool: the slots that `ranked_first` put above all others."""
+    return score == _above_all(score)
+
+
+def _above_all(score: Tensor) -> float:
+    return float("inf") if score.is_floating_point() else torch.iinfo(score.dtype).max
 
 
 def ranked_last(score: Tensor, chosen: Tensor) -> Tensor:

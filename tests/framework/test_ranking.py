@@ -18,6 +18,7 @@ from crossframe.framework import (
     Slots,
     WrappedMemory,
     WrappedRankingMemory,
+    is_ranked_first,
     nested,
     ranked_first,
     ranked_last,
@@ -102,6 +103,8 @@ def test_ranked_first_and_last_stand_outside_any_number(dtype: torch.dtype) -> N
     assert ranked_first(score, chosen).argmax() == 0
     assert ranked_last(score, chosen).argmin() == 0
     assert torch.equal(ranked_first(score, chosen)[1:], score[1:])
+    assert torch.equal(is_ranked_first(ranked_first(score, chosen)), chosen)
+    assert not is_ranked_first(ranked_last(score, chosen)).any()
 
 
 def test_a_ranking_wrapper_forwards_everything() -> None:

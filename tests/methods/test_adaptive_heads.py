@@ -14,6 +14,7 @@ from crossframe.framework.state import slot_tensors
 from crossframe.methods import (
     AdaptiveHeadBudgets,
     KnormMemory,
+    ProtectedRecent,
     ProtectedSinks,
     RecencyMemory,
     SinksAndRecentMemory,
@@ -30,31 +31,129 @@ def minus_norm(head) -> list[float]:
     return [-(sum(x * x for x in slot.key) ** 0.5) for slot in head.slots]
 
 
+def flat_top(heads, scores: list[list[float]], count: int) -> list[set[int]]:
+    """The places of the highest scores over all heads; ties to the newer, then the earlier head."""
+    ranked = sorted(
+        (score, heads[h].slots[place].number, -h, place)
+        for h, numbers in enumerate(scores)
+        for place, score in enumerate(numbers)
+    )
+    top = [set[int]() for _ in heads]
+    for _, _, minus_head, place in ranked[max(len(ranked) - count, 0) :]:
+        top[-minus_head].add(place)
+    return top
+
+
 # Norms are negative scores, below those of zeros: padding must not win by its.
-@pytest.mark.parametrize(
-    ("inner", "floor", "score_of"),
-    [
-        *((StateKVMemory(10), floor, mass) for floor in (0.0, 0.2, 0.5, 0.7, 1.0)),
-        *((KnormMemory(10), floor, minus_norm) for floor in (0.0, 0.5)),
-    ],
-)
-def test_kept_slots_equal_the_oracle(equals_loops, best, inner, floor, score_of) -> None:
+INNERS = [(StateKVMemory(10), mass), (KnormMemory(10), minus_norm)]
+FLOORS = {0.0: 0, 0.2: 2, 0.29: 2, 0.5: 5, 0.7: 7, 1.0: 10}
+
+
+@pytest.mark.parametrize(("inner", "score_of"), INNERS)
+@pytest.mark.parametrize("floor", FLOORS)
+def test_kept_slots_equal_those_of_the_release(equals_loops, best, inner, floor, score_of) -> None:
     def rule(heads):
-        own = {0.0: 0, 0.2: 2, 0.5: 5, 0.7: 7, 1.0: 10}[floor]
         scores = [score_of(head) for head in heads]
-        kept = [set(best(score, own)) for score in scores]
-        rest = [
-            (score, heads[h].slots[place].number, -h, place)
-            for h, numbers in enumerate(scores)
-            for place, score in enumerate(numbers)
-            if place not in kept[h]
-        ]
-        room = 10 * len(heads) - sum(map(len, kept))
-        for _, _, minus_head, place in sorted(rest, reverse=True)[:room]:
-            kept[-minus_head].add(place)
-        return kept
+        room = 10 * len(heads)
+        if sum(map(len, scores)) <= room:
+            return [range(len(score)) for score in scores]
+        worth = [len(top) for top in flat_top(heads, scores, room)]
+        own = [round((1 - floor) * count + FLOORS[floor]) for count in worth]
+        assert sum(own) <= room
+        return [best(*pair) for pair in zip(scores, own, strict=True)]
 
     equals_loops(AdaptiveHeadBudgets(inner, floor), rule, ragged=True)
+
+
+@pytest.mark.parametrize(("inner", "score_of"), INNERS)
+@pytest.mark.parametrize("floor", FLOORS)
+def test_kept_slots_equal_those_of_kvpress(equals_loops, best, inner, floor, score_of) -> None:
+    def rule(heads):
+        scores = [score_of(head) for head in heads]
+        own = [set(best(score, FLOORS[floor])) for score in scores]
+        first = [
+            [float("inf") if place in kept else score for place, score in enumerate(numbers)]
+            for kept, numbers in zip(own, scores, strict=True)
+        ]
+        return flat_top(heads, first, 10 * len(heads))
+
+    equals_loops(AdaptiveHeadBudgets(inner, floor, "kvpress"), rule, ragged=True)
+
+
+def one_prompt(heads: int, tokens: int, seed: int) -> Slots:
+    """Slots of one step whose mass is concentrated in some heads more than in others."""
+    generator = torch.Generator().manual_seed(seed)
+    index = torch.arange(tokens).expand(1, heads, tokens)
+    sharp = 4 * torch.rand(heads, 1, generator=generator)
+    return Slots(
+        keys=torch.zeros(1, heads, tokens, 2),
+        values=torch.zeros(1, heads, tokens, 2),
+        index=index,
+        frame=torch.zeros_like(index),
+        visual=index >= 0,
+        positions=index[None],
+        mass=(sharp * torch.randn(1, heads, tokens, generator=generator)).softmax(-1),
+        num_new=tokens,
+    )
+
+
+def released_budgets(masses: list[list[float]], capacity: int, floor: float) -> list[int]:
+    """What the release gives each head of a prompt, rounded head by head."""
+    ranked = sorted((mass, h) for h, numbers in enumerate(masses) for mass in numbers)
+    worth = [0] * len(masses)
+    for _, head in ranked[-capacity * len(masses) :]:
+        worth[head] += 1
+    return [round((1 - floor) * count + int(floor * capacity)) for count in worth]
+
+
+@pytest.mark.parametrize("window", [0, 5])
+@pytest.mark.parametrize("capacity", [20, 25])
+@pytest.mark.parametrize("floor", [0.0, 0.2, 0.25, 0.5, 0.58, 1.0])
+def test_a_prompt_is_compressed_as_in_the_release(best, window, capacity, floor) -> None:
+    ranking = StateKVMemory(capacity)
+    inner = ProtectedRecent(ranking, tokens=window) if window else ranking
+    over = 0
+    for seed in range(30):
+        slots = one_prompt(8, 64, seed)
+        kept = AdaptiveHeadBudgets(inner, floor).update(slots)
+        assert slots.mass is not None
+        masses = slots.mass[0, :, : 64 - window].tolist()
+        own = released_budgets(masses, capacity - window, floor)
+        excess = sum(own) - 8 * (capacity - window)
+        got = [[n for n in row if n >= 0] for row in kept.index[0].tolist()]
+        given = [len(row) - window for row in got]
+        for row, count, mass_of in zip(got, given, masses, strict=True):
+            assert row == sorted(best(mass_of, count)) + list(range(64 - window, 64))
+        if excess > 0:
+            over += 1
+            assert sum(given) == 8 * (capacity - window)
+            assert {a - b for a, b in zip(own, given, strict=True)} == {0, 1}
+        else:
+            assert given == own
+            assert excess > -1.5 * 8
+    # Where the even share is whole, rounding up is as frequent as rounding down.
+    assert (over > 3) == (floor * (capacity - window) % 1 == 0 and 0 < floor < 1)
+
+
+def test_the_head_that_was_rounded_up_most_gives_back() -> None:
+    # Worth 2, 7, 7 and 4 of 20: 2.6, 6.6, 6.6 and 4.2 slots, of which three are rounded up.
+    slots = one_prompt(4, 10, seed=0)
+    worth = torch.tensor([2, 7, 7, 4])[:, None]
+    first = torch.arange(10) < worth
+    slots.mass = torch.where(first, 1.0, torch.arange(10) / 100).expand(1, 4, 10)
+    kept = AdaptiveHeadBudgets(StateKVMemory(5), 0.2).update(slots)
+    assert (kept.index >= 0).sum(-1).tolist() == [[3, 7, 6, 4]]
+
+
+def test_a_floor_moves_slots_that_a_least_number_does_not() -> None:
+    slots = one_prompt(8, 4096, seed=1)
+    flat, released, kvpress = (
+        (AdaptiveHeadBudgets(StateKVMemory(512), floor, rule).update(slots).index >= 0).sum(-1)
+        for floor, rule in ((0.0, "ada-kv"), (0.2, "ada-kv"), (0.2, "kvpress"))
+    )
+    assert flat.min() > 0.2 * 512
+    assert torch.equal(kvpress, flat)
+    assert (released - flat).abs().max() > 40
 
 
 def test_heads_of_a_floor_of_one_are_all_alike(frames, open_session) -> None:
@@ -107,10 +206,12 @@ def test_memory_is_really_freed(frames, open_session) -> None:
         assert held < 0.6 * held_bytes(slot_tensors(slots))
 
 
-def test_a_share_is_rounded_down_from_what_it_is_in_decimals(frames, open_session) -> None:
-    session = open_session(AdaptiveHeadBudgets(FirstHeadWins(50), floor=0.58))
+@pytest.mark.parametrize(("rule", "expected"), [("ada-kv", [61, 37]), ("kvpress", [72, 28])])
+def test_a_share_is_rounded_down_as_released(frames, open_session, rule, expected) -> None:
+    # 0.58 x 50 is 28.999999999999996.
+    session = open_session(AdaptiveHeadBudgets(FirstHeadWins(50), 0.58, rule))
     session.push(frames(*[20] * 5))
-    assert (session.slots(0).index >= 0).sum(-1).tolist() == [[71, 29]]
+    assert (session.slots(0).index >= 0).sum(-1).tolist() == [expected]
 
 
 def test_nothing_is_dropped_before_the_layer_is_full(frames, open_session) -> None:
@@ -124,6 +225,12 @@ def test_nothing_is_dropped_before_the_layer_is_full(frames, open_session) -> No
 def test_a_floor_that_is_no_share_is_refused(floor) -> None:
     with pytest.raises(ValueError, match=r"floor is a share and must lie in \[0, 1\], got"):
         AdaptiveHeadBudgets(StateKVMemory(5), floor=floor)
+
+
+def test_a_rule_that_is_not_known_is_refused() -> None:
+    message = r"AdaptiveHeadBudgets: rule must be one of \('ada-kv', 'kvpress'\), got 'adakv'"
+    with pytest.raises(ValueError, match=message):
+        AdaptiveHeadBudgets(StateKVMemory(5), rule="adakv")
 
 
 def test_a_memory_that_selects_by_a_rule_of_its_own_is_refused() -> None:

@@ -102,8 +102,10 @@ def test_a_rule_that_looks_at_its_own_capacity_sees_its_layers(frames, open_sess
 
 
 def test_wrappers_inside_and_outside_follow(frames, open_session) -> None:
-    inside = LayerBudgets(AdaptiveHeadBudgets(SmoothedScore(StateKVMemory(6), "sum")), (2, 1))
-    outside = AdaptiveHeadBudgets(SmoothedScore(LayerBudgets(StateKVMemory(6), (2, 1)), "sum"))
+    smoothed = SmoothedScore(StateKVMemory(6), "sum")
+    inside = LayerBudgets(AdaptiveHeadBudgets(smoothed, rule="kvpress"), (2, 1))
+    shared = SmoothedScore(LayerBudgets(StateKVMemory(6), (2, 1)), "sum")
+    outside = AdaptiveHeadBudgets(shared, rule="kvpress")
     first, second = open_session(inside), open_session(outside)
     for frame in frames(*[4] * 12):
         first.push(frame)

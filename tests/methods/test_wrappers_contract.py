@@ -60,6 +60,7 @@ WRAPPERS: list[Pair] = [
     (AdaptiveHeadBudgets(STATEKV), AdaptiveHeadBudgets(ALL)),
     (AdaptiveHeadBudgets(KnormMemory(4), 0.0), AdaptiveHeadBudgets(KnormMemory(1000), 0.0)),
     (AdaptiveHeadBudgets(RecencyMemory(3), 0.5), None),
+    (AdaptiveHeadBudgets(STATEKV, rule="kvpress"), AdaptiveHeadBudgets(ALL, rule="kvpress")),
     (SmoothedScore(STATEKV, "sum"), SmoothedScore(ALL, "sum")),
     (SmoothedScore(RecencyMemory(4), "mean"), SmoothedScore(RecencyMemory(None), "mean")),
     (SmoothedScore(KnormMemory(5), "ema"), SmoothedScore(KnormMemory(1000), "ema", 0.5)),
