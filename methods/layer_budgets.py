@@ -1,4 +1,4 @@
-"""Layer budgets: the same slots in all, more of them in some layers than in others."""
+"""Layer budgets: a capacity shared out, more slots in some layers than in others."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from ..framework import (
     require_count,
 )
 
+RULES = ("paper", "released")
+
 
 @dataclass(frozen=True)
 class DepthBudgets(WrappedRankingMemory):
-    """Gives the inner memory another capacity in every layer; subclasses say in which
-    proportions.
+    """Gives the inner memory another capacity in every layer; subclasses say which.
 
     The inner memory is asked as if it had been made with that capacity, so that rules which look at
     their own capacity, and wrappers inside, follow. It promises no reach: for streams beyond a
@@ -50,8 +51,8 @@ class DepthBudgets(WrappedRankingMemory):
             )
 
     @abstractmethod
-    def points(self, capacity: int) -> tuple[float, ...]:
-        """Proportions at even steps from the first to the last layer, lines between them."""
+    def capacities(self, capacity: int, num_layers: int) -> Sequence[int]:
+        """The capacity of every layer, out of an average one."""
 
     def score(self, slots: Slots) -> Tensor:
         return self._in(slots.layer, slots.num_layers).score(slots)
@@ -81,7 +82,7 @@ class DepthBudgets(WrappedRankingMemory):
         capacity = next(m.capacity for m in nested(self) if isinstance(m, ScoringMemory))
         if capacity is None:
             return self.inner
-        own = share_out(capacity * num_layers, self.points(capacity), num_layers)[layer]
+        own = self.capacities(capacity, num_layers)[layer]
         if own == 0:
             raise ValueError(
                 f"{type(self).__name__} leaves no slot for layer {layer} of {num_layers} out of a "
@@ -128,9 +129,8 @@ class LayerBudgets(DepthBudgets):
                 f"LayerBudgets: shares must be positive numbers, at least one, got {self.shares}"
             )
 
-    def points(self, capacity: int) -> tuple[float, ...]:
-        del capacity
-        return self.shares
+    def capacities(self, capacity: int, num_layers: int) -> Sequence[int]:
+        return share_out(capacity * num_layers, self.shares, num_layers)
 
 
 @final
@@ -138,27 +138,35 @@ class LayerBudgets(DepthBudgets):
 class PyramidBudgets(DepthBudgets):
     """Large budgets in early layers, small ones in late layers.
 
-    Rule: with capacity C, `reserved` slots w and L layers, layer l gets
-    w + max - l (max - min) / (L - 1), where min = (C - w) / beta and max = 2 (C - w) - min; rounded
-    so that all layers together hold C x L slots per KV head.
+    Rule: with capacity C, `reserved` slots w and L layers, budgets fall in even steps from the
+    first layer's w + max to the last one's w + min, where min = (C - w) / beta and
+    max = 2 (C - w) - min.
+    "paper": layer l gets w + max - l (max - min) / (L - 1), rounded so that all layers together
+    hold C x L slots per KV head.
+    "released", in the integers of the released code: min and the step (max - min) / (L - 1) are
+    rounded down. The last layer then keeps what rounding left over, up to L - 2 slots, and the
+    layers on average half of that more than C.
 
     Paper: Cai et al., "PyramidKV: Dynamic KV Cache Compression based on Pyramidal Information
     Funneling", arXiv 2406.02069.
 
     Args:
         inner: a memory with a capacity, the average over the layers.
-        beta: how many times min fits into C - w; larger is steeper. 20 in the released code, where
-            the first layer gets 39 times the last one's.
+        beta: how many times min fits into C - w; larger is steeper. 20 in the released code: the
+            first layer's max is 39 times the last one's min as "paper" has it. As "released", with
+            its C = 512, w = 8 and 32 layers, it is 983 slots to 53, 19 times.
         reserved: slots that every layer has before the rest is shared out; the observation window
             in the paper.
+        rule: "paper" compares with other memories at equally many slots.
 
     Raises:
-        ValueError: for beta below 1 or a memory without capacity; at the first push, if `reserved`
-            is more than the capacity or a layer would be left without a slot.
+        ValueError: for beta below 1, another rule or a memory without capacity; at the first push,
+            if `reserved` is more than the capacity or a layer would be left without a slot.
 
-    Differences from the paper: its budget of a layer is capped by the length of the prompt, which a
-    stream does not know; and it scores by an observation window (`SnapKVMemory`), here the inner
-    memory scores.
+    Differences from the released code, as "released": it caps max by the length of the prompt,
+    min rising by as much, and gives all layers C where the prompt has less than 2 (C - w) tokens,
+    which a stream does not know; and it scores by an observation window (`SnapKVMemory`), here the
+    inner memory scores.
 
     Cost per frame and bytes held: the inner memory's in sum over the layers; the first layer nearly
     twice its share.
@@ -166,21 +174,30 @@ class PyramidBudgets(DepthBudgets):
 
     beta: int = 20
     reserved: int = 0
+    rule: str = "paper"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_count("PyramidBudgets", "beta", self.beta, least=1, unbounded=False)
         require_count("PyramidBudgets", "reserved", self.reserved, unbounded=False)
+        if self.rule not in RULES:
+            raise ValueError(f"PyramidBudgets: rule must be one of {RULES}, got {self.rule!r}")
 
-    def points(self, capacity: int) -> tuple[float, ...]:
+    def capacities(self, capacity: int, num_layers: int) -> Sequence[int]:
         rest = capacity - self.reserved
         if rest < 0:
             raise ValueError(
                 f"PyramidBudgets: reserved={self.reserved} is more than the capacity of "
                 f"{capacity}; raise the capacity or lower reserved"
             )
-        least = rest / self.beta
-        return self.reserved + 2 * rest - least, self.reserved + least
+        if self.rule == "paper" or num_layers == 1:
+            least = rest / self.beta
+            ends = self.reserved + 2 * rest - least, self.reserved + least
+            return share_out(capacity * num_layers, ends, num_layers)
+        least = rest // self.beta
+        most = 2 * rest - least
+        step = (most - least) // (num_layers - 1)
+        return [self.reserved + most - layer * step for layer in range(num_layers)]
 
 
 @lru_cache(maxsize=64)  # asked for in every layer and step, 60 us for 36 layers

@@ -65,6 +65,39 @@ def test_a_pyramid_falls_by_the_papers_formula(capacity, beta, window, num_layer
     assert all(abs(budget - share) < 1 for budget, share in zip(got, exact, strict=True))
 
 
+def released(capacity: int, window: int, beta: int, num_layers: int) -> list[int]:
+    """The slots of every layer of a long prompt, its window's included, step by step."""
+    smallest = (capacity - window) // beta
+    slots = [2 * (capacity - window) - smallest + window]
+    step = (slots[0] - window - smallest) // (num_layers - 1)
+    while len(slots) < num_layers:
+        slots.append(slots[-1] - step)
+    return slots
+
+
+@given(st.integers(30, 5000), st.integers(1, 30), st.integers(0, 20), st.integers(2, 80))
+def test_a_pyramid_falls_in_the_releases_integers(capacity, beta, window, num_layers) -> None:
+    expected = released(capacity, window, beta, num_layers)
+    if min(expected) < 1:
+        return
+    memory = PyramidBudgets(RecencyMemory(capacity), beta, window, "released")
+    assert budgets(memory, num_layers) == expected
+    over = sum(expected) / num_layers - capacity
+    assert 0 <= over <= (num_layers - 2) / 2
+    assert 0 <= expected[-1] - window - (capacity - window) // beta <= num_layers - 2
+
+
+def test_how_steep_a_pyramid_is() -> None:
+    # 512 slots, 8 of them the window, as the release sets them, in 32 layers.
+    def ends(rule: str) -> tuple[int, int]:
+        found = budgets(PyramidBudgets(RecencyMemory(512), reserved=8, rule=rule), 32)
+        return found[0] - 8, found[-1] - 8
+
+    assert ends("paper") == (983, 25)
+    assert ends("released") == (983, 53)
+    assert budgets(PyramidBudgets(RecencyMemory(7), rule="released"), 1) == [7]
+
+
 def test_remainders_go_to_the_largest_first_and_then_the_earliest() -> None:
     # 20/3 each: two of the three get one more.
     assert budgets(LayerBudgets(RecencyMemory(10), (1,)), 2) == [10, 10]
@@ -79,6 +112,7 @@ def test_remainders_go_to_the_largest_first_and_then_the_earliest() -> None:
         (LayerBudgets(StateKVMemory(9), (2, 1)), [12, 6]),
         (LayerBudgets(StateKVMemory(9), (1, 8)), [2, 16]),
         (PyramidBudgets(StateKVMemory(9), beta=3, reserved=3), [13, 5]),
+        (PyramidBudgets(StateKVMemory(9), beta=4, reserved=3, rule="released"), [14, 4]),
     ],
     ids=repr,
 )
@@ -151,6 +185,7 @@ def test_what_has_no_capacity_to_share_is_refused() -> None:
         ({"beta": 0}, "beta must be an integer of at least 1"),
         ({"beta": 1.5}, "beta must be an integer of at least 1"),
         ({"reserved": -1}, "reserved must be an integer of at least 0"),
+        ({"rule": "release"}, r"rule must be one of \('paper', 'released'\), got 'release'"),
     ],
 )
 def test_settings_of_a_pyramid_that_cannot_work_are_refused(settings, message) -> None:

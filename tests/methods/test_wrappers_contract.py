@@ -57,6 +57,7 @@ WRAPPERS: list[Pair] = [
     (PyramidBudgets(STATEKV, beta=3), PyramidBudgets(ALL)),
     (PyramidBudgets(KnormMemory(6), beta=4, reserved=2), PyramidBudgets(KnormMemory(1000))),
     (PyramidBudgets(RecencyMemory(5), beta=2, reserved=5), None),
+    (PyramidBudgets(STATEKV, beta=3, rule="released"), PyramidBudgets(ALL, rule="released")),
     (AdaptiveHeadBudgets(STATEKV), AdaptiveHeadBudgets(ALL)),
     (AdaptiveHeadBudgets(KnormMemory(4), 0.0), AdaptiveHeadBudgets(KnormMemory(1000), 0.0)),
     (AdaptiveHeadBudgets(RecencyMemory(3), 0.5), None),
