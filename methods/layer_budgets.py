@@ -163,10 +163,10 @@ class PyramidBudgets(DepthBudgets):
         ValueError: for beta below 1, another rule or a memory without capacity; at the first push,
             if `reserved` is more than the capacity or a layer would be left without a slot.
 
-    Differences from the released code, as "released": it caps max by the length of the prompt,
-    min rising by as much, and gives all layers C where the prompt has less than 2 (C - w) tokens,
-    which a stream does not know; and it scores by an observation window (`SnapKVMemory`), here the
-    inner memory scores.
+    Differences from the released code: by default the budgets are those of "paper". In both it caps
+    max by the length of the prompt, min rising by as much, and gives all layers C where the prompt
+    has less than 2 (C - w) tokens; a stream does not know its length. It scores by an observation
+    window (`SnapKVMemory`), here the inner memory scores.
 
     Cost per frame and bytes held: the inner memory's in sum over the layers; the first layer nearly
     twice its share.
