@@ -32,15 +32,17 @@ class CoverageMemory(ScoringMemory):
 
     Paper: in the spirit of Mahdizadeh et al., "CoRDS: Coreset-based Representative and Diverse
     Selection for Streaming Video Understanding", arXiv 2605.14310, and built from a summary of it
-    alone, so no re-implementation; it does not bear that name.
+    alone, so no re-implementation; it does not bear that name. Code of its authors, said to be a
+    part of it (github.com/ailarmhz/CoRDS), was not at hand.
 
     Args:
         capacity: slots per KV head; None is full attention. Small values keep one slot for each
             kind of token and let go of repeated background first.
 
     Differences from the paper: CoRDS adds slots greedily and rewards new directions (a
-    log-determinant term); this removes slots greedily, by coverage alone. Near a full memory that
-    takes one round per token of the frame instead of one per slot kept.
+    log-determinant term), and protects recent slots; this removes slots greedily, by coverage
+    alone, and protects none. Near a full memory that takes one round per token of the frame instead
+    of one per slot kept.
 
     Cost per frame: attention over at most capacity + frame tokens; no attention mass. For S slots
     of which E are evicted, per KV head: S^2 head_dim multiplications and a top-k for the

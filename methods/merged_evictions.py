@@ -29,8 +29,8 @@ class MergedEvictions(WrappedMemory):
     Text neither joins nor is joined: prompt, markers and the attention sinks among them stay as
     they are. `Slots.stats["merged"]` is the number of other tokens in a slot.
 
-    Sources in spirit, read in summaries: Wan et al., "D2O", arXiv 2406.13035; Zhang et al., "CaM:
-    Cache Merging for Memory-efficient LLMs Inference", ICML 2024.
+    Sources in spirit, whose names it does not bear: Wan et al., "D2O", arXiv 2406.13035; Zhang et
+    al., "CaM: Cache Merging for Memory-efficient LLMs Inference", ICML 2024.
 
     Args:
         inner: the memory that chooses; any that does not itself merge.
@@ -40,10 +40,17 @@ class MergedEvictions(WrappedMemory):
     Raises:
         ValueError: if the threshold is no cosine, or the inner memory merges.
 
-    Differences from D2O: it compares keys as cached, weights by the exponential of the similarity
-    and moves its threshold with a running average of similarities; here the threshold is fixed and
-    tokens count alike: a slot is the plain mean of its tokens, in whatever order they came.
-    Differences from CaM: it merges values alone, and draws by attention whether to.
+    Differences from the released D2O: it compares keys as cached. Its threshold moves: the mean of
+    the first evicted slots' highest cosines, then half itself and half the mean of each later
+    step's. A slot joins in every head or in none, by the mean over heads of its highest cosine.
+    What it joins becomes (slot + sum of cosine x joining) / (1 + their number), keys and values
+    alike: the plain cosine is the weight (the paper has its exponential), nothing divides by the
+    weights, and a slot counts once whatever it took in before. Text and its four sinks, which never
+    leave, may be joined. The first two layers and the last evict nothing.
+    Differences from the released CaM: nothing is compared. It merges values alone: the slot that
+    leaves the window of newest tokens adds 1/32 of its value to each of the 32 slots behind it, or
+    1/16 to 16 in its streaming code, and whether it does is drawn per head, with its attention
+    weight over the mean of the window's as probability.
 
     Cost per frame: the inner memory's, and a product of evicted x kept keys per KV head, which is
     held at once. Bytes held: the inner memory's, and a count for every slot. In bfloat16 a mean of

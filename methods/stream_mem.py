@@ -53,7 +53,8 @@ class StreamMemMemory(ScoringMemory):
     Positions are the model's own, not stretched by YaRN (a checkpoint set up for YaRN keeps it).
     The paper divides one budget evenly by layers and, as summarised, ranks the tokens of a layer;
     here every KV head has its own `capacity` and ranking. Its softmax is over the visual tokens
-    alone, here over all that the text sees.
+    alone, here over all that the text sees. Its prototypes are sums of keys at whatever positions
+    these stand, as far as summaries say; here keys meet at one position first.
 
     Cost per frame: attention over at most capacity + frame tokens, and a second, short pass of the
     probe text, counted in `costs`. Bytes held: `capacity` slots with a number each.
