@@ -10,6 +10,9 @@ from torch import Tensor
 from ..framework import ScoringMemory, Slots
 from .selection import real_slots, unit_rows
 
+# Cosines are told apart in steps of 2^-24, the last bit of float32 just below 1.
+STEPS = 2.0**24
+
 
 @final
 @dataclass(frozen=True)
@@ -17,7 +20,8 @@ class KeyDiffMemory(ScoringMemory):
     """Keep the slots whose keys point away from the mean direction, per layer and KV head.
 
     Rule: score = -cos(key, mean of all keys of [carried ; frame] at length 1), on post-RoPE keys as
-    they are stored. Keys that repeat what most say go first.
+    they are stored, rounded to 2^-24. Keys that repeat what most say go first. Two slots are
+    equally far from their mean: with room for one, the newer stays.
 
     Paper: Park et al., "KeyDiff: Key Similarity-Based KV Cache Eviction for Long-Context LLM
     Inference in Resource-Constrained Environments", arXiv 2504.15364.
@@ -26,7 +30,9 @@ class KeyDiffMemory(ScoringMemory):
         capacity: slots per KV head; None is full attention. Nothing protects the newest frame: one
             that looks like what is held leaves at once.
 
-    Differences from the paper: none in the rule; blocks of a prompt are frames here.
+    Differences from the paper: none in the rule; blocks of a prompt are frames here. Computed in
+    float64, so that what is equal in the rule does not differ by rounding, which depends on the
+    rows beside it in a batch.
 
     Cost per frame: attention over at most capacity + frame tokens, no attention mass; two passes
     over the keys. Bytes held: `capacity` slots.
@@ -35,7 +41,8 @@ class KeyDiffMemory(ScoringMemory):
     graphable = True
 
     def score(self, slots: Slots) -> Tensor:
-        unit = unit_rows(slots.keys).masked_fill(~real_slots(slots)[..., None], 0)
+        unit = unit_rows(slots.keys.double()).masked_fill(~real_slots(slots)[..., None], 0)
         # The sum points where the mean does.
         anchor = unit_rows(unit.sum(2, keepdim=True))
-        return -(unit * anchor).sum(-1)
+        cosine = ((unit * anchor).sum(-1) * STEPS).round() / STEPS
+        return -cosine.float()  # holds such steps exactly
