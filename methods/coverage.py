@@ -9,11 +9,8 @@ import torch
 from torch import Tensor
 
 from ..framework import ScoringMemory, Slots
-from .selection import real_slots, unit_rows
+from .selection import cosine_steps, real_slots, unit_rows
 
-# Similarities are counted in steps of 2^-20, some 1e-6: what float32 makes of equal vectors differs
-# by less, and sums of integers are the same in any order, which `scatter_add` on CUDA needs.
-STEPS = 2.0**20
 # A loss above all others, of slots that were removed already.
 GONE = torch.iinfo(torch.int64).max
 
@@ -88,7 +85,7 @@ def _nearest(slots: Slots, held: Tensor, count: int) -> tuple[Tensor, Tensor]:
     similarity.diagonal(dim1=-2, dim2=-1).fill_(1.0)
     similarity = similarity.masked_fill(~(held[..., None] & held[..., None, :]), -1.0)
     found = similarity.topk(min(count, slots.num_slots), dim=-1)
-    return (found.values * STEPS).round().long(), found.indices
+    return cosine_steps(found.values), found.indices
 
 
 def _loss(similarity: Tensor, nearest: Tensor, left: Tensor) -> Tensor:

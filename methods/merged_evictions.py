@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..framework import Slots, WrappedMemory
-from .selection import evicted, grouped_sum, real_slots, unit_rows, widened
+from .selection import cosine_steps, evicted, grouped_sum, real_slots, unit_rows, widened
 
 
 @final
@@ -19,7 +19,7 @@ class MergedEvictions(WrappedMemory):
     """Fold evicted slots into kept ones that resemble them, instead of losing them.
 
     Rule: the inner memory chooses. Then, per layer and KV head, every visual slot it evicted looks
-    for the kept visual slot with the most similar key (cosine; ties go to the newer). At
+    for the kept visual slot with the most similar key (cosine; to 2^-20, ties go to the newer). At
     `threshold` or above it joins that slot; below, it is dropped as before. A slot's key and value
     are the running means of all tokens that ever joined it, each token counting once.
     Keys are compared and averaged at one and the same position: the evicted one is turned to where
@@ -111,11 +111,12 @@ class MergedEvictions(WrappedMemory):
         """[B, K, E] the place of the most similar kept slot, and whether to join it."""
         cosine = unit_rows(content) @ unit_rows(_before_rope(kept)).transpose(-1, -2)
         hidden = ~(real_slots(kept) & kept.visual)
-        cosine = cosine.masked_fill(hidden[:, :, None], -float("inf"))
+        # Rounding may leave [-1, 1], and a threshold of -1 merges all.
+        cosine = cosine.clamp(-1, 1).masked_fill(hidden[:, :, None], -2)
         # Reversed, the first of equal ones is the newest.
-        best = cosine.flip(-1).max(-1)
-        joins = real_slots(gone) & gone.visual & (best.values >= self.threshold)
-        return kept.num_slots - 1 - best.indices, joins
+        place = kept.num_slots - 1 - cosine_steps(cosine).flip(-1).argmax(-1)
+        alike = cosine.gather(-1, place[..., None])[..., 0] >= self.threshold
+        return place, real_slots(gone) & gone.visual & alike
 
 
 def _evicted_slots(slots: Slots, kept: Slots) -> Slots:

@@ -10,6 +10,8 @@ from ..framework import CrossFrameMemory, Slots
 from ..framework import ranked_first as ranked_first
 
 FIXED_POINT = 2.0**40
+# Some 1e-6: what float32 makes of the cosine of equal vectors differs from 1 by less.
+COSINE_STEPS = 2.0**20
 
 
 def no_slots(slots: Slots) -> Slots:
@@ -84,6 +86,12 @@ def widened(numbers: Tensor) -> Tensor:
 def unit_rows(rows: Tensor) -> Tensor:
     """The vectors [..., D] at length 1, zeros left alone; float32, or float64 if they are."""
     return functional.normalize(widened(rows), dim=-1)
+
+
+def cosine_steps(cosine: Tensor) -> Tensor:
+    """The cosines as int64 in steps of 2^-20, so that equal vectors are equally similar, and sums
+    the same in any order."""
+    return (cosine * COSINE_STEPS).round().long()
 
 
 def pooled_mean(score: Tensor, counted: Tensor, width: int) -> Tensor:

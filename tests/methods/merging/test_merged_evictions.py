@@ -190,6 +190,25 @@ def test_of_equally_similar_slots_the_newer_is_joined() -> None:
     assert kept.stats["merged"].tolist() == [[[0, 1, 0]]]
 
 
+def test_a_copy_joins_the_newest_copy_of_any_that_rounding_tells_apart() -> None:
+    # In float32 these have cosines from 1 - 2^-23 to 1 + 2^-23 with each other.
+    key = torch.tensor([0.3, -1.7, 0.9])
+    keys = [(key * (1 + n / 7)).tolist() for n in range(40)]
+    slots = slots_of(keys)
+    slots.keys = slots.keys.float()
+    kept = MergedEvictions(RecencyMemory(39), 1 - 1e-6).update(slots)
+    assert kept.stats["merged"].tolist() == [[[0] * 38 + [1]]]
+
+
+def test_a_threshold_of_minus_one_merges_what_is_opposite() -> None:
+    key = torch.tensor([0.3, -1.7, 0.9])
+    for scale in torch.linspace(-3, -1, 50):
+        slots = slots_of([key.tolist(), (scale * key).tolist()])
+        slots.keys = slots.keys.float()
+        kept = MergedEvictions(RecencyMemory(1), -1.0).update(slots)
+        assert kept.stats["merged"].item() == 1
+
+
 def test_a_merged_slot_that_is_evicted_brings_all_its_tokens() -> None:
     slots = slots_of([(1.0, 0.0), (4.0, 0.0)])
     slots.stats["merged"] = torch.tensor([[[4, 0]]])
