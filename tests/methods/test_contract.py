@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
+import torch
+from torch import Tensor
 
 from crossframe import methods
-from crossframe.framework import CrossFrameMemory, ProtectingMemory, WrappedRankingMemory
+from crossframe.framework import (
+    CrossFrameMemory,
+    ProtectingMemory,
+    ScoringMemory,
+    Slots,
+    WrappedRankingMemory,
+)
 from crossframe.framework.testing import LAWS, check_law, memory_machine
 from crossframe.methods import (
     ContiguousPositions,
@@ -81,6 +91,26 @@ def _name(memory: CrossFrameMemory) -> str:
 def test_law(law: str, pair: tuple[CrossFrameMemory, CrossFrameMemory | None]) -> None:
     memory, unbounded = pair
     check_law(law, memory, unbounded=unbounded, max_examples=8)
+
+
+@pytest.mark.parametrize("repeated", [True, False])
+@pytest.mark.parametrize("memory", [pair[0] for pair in MEMORIES], ids=_name)
+def test_rows_of_a_batch_keep_what_they_keep_alone(rows_keep_as_alone, memory, repeated) -> None:
+    for float_type in (torch.float32, torch.float64):
+        rows_keep_as_alone(memory, float_type, repeated=repeated)
+
+
+@dataclass(frozen=True)
+class OfTheBatch(ScoringMemory):
+    """Looks at the other rows."""
+
+    def score(self, slots: Slots) -> Tensor:
+        return (slots.keys - slots.keys.mean(0)).norm(dim=-1)
+
+
+def test_a_memory_that_looks_at_other_rows_is_found(rows_keep_as_alone) -> None:
+    with pytest.raises(AssertionError):
+        rows_keep_as_alone(OfTheBatch(5), torch.float64, repeated=False)
 
 
 @pytest.mark.parametrize("law", LAWS)

@@ -109,6 +109,13 @@ def test_law(law: str, pair: Pair) -> None:
     check_law(law, memory, unbounded=unbounded, max_examples=4)
 
 
+@pytest.mark.parametrize("repeated", [True, False])
+@pytest.mark.parametrize("pair", [*WRAPPERS, *NESTED], ids=name)
+def test_rows_of_a_batch_keep_what_they_keep_alone(rows_keep_as_alone, pair, repeated) -> None:
+    for float_type in (torch.float32, torch.float64):
+        rows_keep_as_alone(pair[0], float_type, repeated=repeated)
+
+
 def test_every_wrapper_is_held_to_the_laws() -> None:
     kinds = (WrappedRankingMemory, ProtectingMemory, ContiguousPositions)
     exported = [vars(methods)[public] for public in methods.__all__]
