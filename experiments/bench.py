@@ -22,6 +22,7 @@ from transformers import DynamicCache
 from ..framework import CrossFrameMemory, FullMemory, VideoSession
 from ..methods import SlidingWindowMemory, StateKVMemory
 from ..models import DecoderModel
+from ..models.hf import cache_argument
 from ..models.tiny import tiny_qwen2
 from .environment import environment
 
@@ -141,11 +142,11 @@ def _session(model: DecoderModel, memory: CrossFrameMemory) -> Push:
 
 
 def _stock(model: DecoderModel) -> Push:
-    cache = DynamicCache()
+    cache = {cache_argument(): DynamicCache()}
 
     def push(ids: Tensor) -> None:
         with torch.no_grad():
-            model.decoder(input_ids=ids, past_key_values=cache, use_cache=True)
+            model.decoder(input_ids=ids, use_cache=True, **cache)
 
     return push
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from .flop_counting import flop_counter
 from .frame_tokens import FrameTokens
 from .laws import Stream, require, require_close
 from .memory import CrossFrameMemory, WrappedMemory
@@ -120,7 +121,7 @@ def archive_grows_in_place(memory: CrossFrameMemory, stream: Stream) -> None:
 
 def counted_cost(memory: CrossFrameMemory, stream: Stream) -> None:
     """Law 13: the closed form equals torch's counter; `admit` and `update` apart."""
-    with FlopCounterMode(display=False) as counter:
+    with flop_counter() as counter:
         uncounted = _Uncounted(memory, counter=counter)
         session = stream.session(uncounted)
         for part in stream.parts():
@@ -135,7 +136,7 @@ def counted_cost(memory: CrossFrameMemory, stream: Stream) -> None:
 class _Uncounted(WrappedMemory):
     """Notes the FLOPs that the memory itself spends, to take them off."""
 
-    counter: FlopCounterMode = field(default_factory=lambda: FlopCounterMode(display=False))
+    counter: FlopCounterMode = field(default_factory=flop_counter)
     own: list[int] = field(default_factory=list)
 
     def admit(

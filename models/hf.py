@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -9,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AttentionInterface, Cache, PreTrainedModel
+from transformers import AttentionInterface, Cache, GenerationMixin, PreTrainedModel
 from transformers.cache_utils import CacheLayerMixin
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
@@ -115,9 +116,9 @@ class HFDecoder(VideoModel):
                 input_ids=token_ids,
                 attention_mask=token_ids.new_ones(1, reading.num_read + token_ids.shape[1]),
                 position_ids=self._position_ids(positions),
-                past_key_values=cache,
                 max_new_tokens=max_new_tokens,
                 use_cache=True,
+                **{cache_argument(): cache},
                 **(generation if "generation_config" in generation else GREEDY | generation),
             )
         sequence = ids if isinstance(ids, Tensor) else ids.sequences
@@ -192,6 +193,13 @@ class ReadingLayer(CacheLayerMixin):
 
     def get_max_length(self) -> int:
         return -1
+
+
+def cache_argument() -> str:
+    """The name under which the installed transformers' models take a cache: newer ones warn of
+    `past_key_values` (5.24), older ones do not know `cache` (5.23)."""
+    taken = inspect.signature(vars(GenerationMixin)["prepare_inputs_for_generation"]).parameters
+    return "cache" if "cache" in taken else "past_key_values"
 
 
 def spec_of(config: Any) -> DecoderSpec:

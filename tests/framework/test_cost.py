@@ -35,6 +35,8 @@ from crossframe.framework.cost import (
     step_flops,
     stream_flops,
 )
+from crossframe.framework.flop_counting import flop_counter
+from crossframe.models.hf import cache_argument
 
 TINY = DecoderSpec(3, 24, 40, num_query_heads=6, num_kv_heads=2, head_dim=8, vocab=32)
 DOCS = Path(__file__).parents[2] / "docs"
@@ -63,8 +65,8 @@ def counted(counter: FlopCounterMode) -> int:
 
 def measure(model: nn.Module, batch: int, tokens: int, cache: DynamicCache | None = None) -> int:
     embeds = torch.zeros(batch, tokens, TINY.hidden)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(inputs_embeds=embeds, past_key_values=cache, use_cache=cache is not None)
+    with flop_counter() as counter, torch.no_grad():
+        model(inputs_embeds=embeds, use_cache=cache is not None, **{cache_argument(): cache})
     return counted(counter)
 
 
@@ -91,14 +93,14 @@ def test_context_may_differ_by_layer() -> None:
         empty = torch.zeros(1, TINY.num_kv_heads, carried, TINY.head_dim)
         cache.update(empty, empty, layer)
     embeds, mask = torch.zeros(1, 4, TINY.hidden), {"full_attention": None}
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(inputs_embeds=embeds, past_key_values=cache, attention_mask=mask)
+    with flop_counter() as counter, torch.no_grad():
+        model(inputs_embeds=embeds, attention_mask=mask, **{cache_argument(): cache})
     assert counted(counter) == step_flops(TINY, new_tokens=4, context_tokens=contexts)
 
 
 def test_mass_pass_is_one_more_score_product() -> None:
     query, key = torch.zeros(2, 6, 5, 8), torch.zeros(2, 6, 17, 8)
-    with FlopCounterMode(display=False) as counter:
+    with flop_counter() as counter:
         _ = query @ key.mT
     step = partial(step_flops, TINY, batch=2, new_tokens=5, context_tokens=12)
     assert step(mass_pass=True) - step() == TINY.num_layers * counter.get_total_flops()
@@ -110,7 +112,7 @@ def test_internvl_tower_equals_counter() -> None:
     with torch.device("meta"):
         model = InternVLModel(InternVLConfig(text_config=text))
         pixels = torch.zeros(1, 3, 448, 448)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with flop_counter() as counter, torch.no_grad():
         model.get_image_features(pixel_values=pixels)
     assert counter.get_total_flops() == PAPER_MODELS["InternVL3-1B"][1].flops_per_frame
 
@@ -128,7 +130,7 @@ def test_eagle_tower_equals_counter() -> None:
     with torch.device("meta"):
         tower, pixels = SiglipVisionModel(config), torch.zeros(1, 3, 448, 448)
         projector = nn.Sequential(nn.Linear(4608, 3584), nn.Linear(3584, 3584))
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with flop_counter() as counter, torch.no_grad():
         projector(tower(pixels).last_hidden_state.reshape(256, 4608))
     assert counter.get_total_flops() == PAPER_MODELS["Eagle2.5-8B"][1].flops_per_frame
 
@@ -145,7 +147,7 @@ def test_qwen_tower_equals_counter() -> None:
     )
     spec = VisionSpec(3, 32, 48, 24, 1536, 128, 24, num_projectors=4)
     tower = Qwen3VLVisionModel(config).eval()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with flop_counter() as counter, torch.no_grad():
         tower(torch.zeros(24, 1536), grid_thw=torch.tensor([[1, 4, 6]]))
     assert counted(counter) == spec.flops_per_frame
 

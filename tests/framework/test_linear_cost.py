@@ -9,10 +9,10 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from torch.utils.flop_counter import FlopCounterMode
 
 from crossframe.framework import CrossFrameMemory, FrameTokens, FullMemory, VideoSession
 from crossframe.framework.cost import step_flops, stream_flops
+from crossframe.framework.flop_counting import flop_counter
 from crossframe.methods import (
     IsolatedFramesMemory,
     RandomMemory,
@@ -55,7 +55,7 @@ def measured(session: VideoSession, tokens: int, pushes: int, batch: int = 1) ->
     for _ in range(pushes):
         ids = torch.randint(0, model().spec.vocab, (batch, tokens), generator=generator)
         frame = model().frame(ids, session.cursor)
-        with FlopCounterMode(display=False) as counter:
+        with flop_counter() as counter:
             session.push(frame)
         # transformers 5.17 computes the angles by a matrix product: T * head_dim, every push.
         per_module = counter.get_flop_counts()

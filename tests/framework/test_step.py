@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from crossframe.framework import CrossFrameMemory, FrameTokens, Slots, VideoSession
 from crossframe.framework.attention import IMPLEMENTATIONS
+from crossframe.framework.flop_counting import flop_counter
 from crossframe.framework.reference import ReferenceDecoder
 from crossframe.methods import RecencyMemory, StateKVMemory
 
@@ -26,7 +26,7 @@ def test_the_stated_flops_are_the_counted_ones(memory: CrossFrameMemory, attenti
             torch.randn(2, 4, 24, dtype=torch.float64),
             torch.arange(start, start + 4).expand(1, 2, -1),
         )
-        with FlopCounterMode(display=False) as counter:
+        with flop_counter() as counter:
             session.push(frame)
         assert session.costs[-1].flops == counter.get_total_flops()
 

@@ -16,6 +16,7 @@ from crossframe.framework import (
 )
 from crossframe.methods import RecencyMemory, SlidingWindowMemory, StateKVMemory
 from crossframe.models import DecoderModel, InternVL3
+from crossframe.models.hf import cache_argument
 from crossframe.models.tiny import tiny_internvl, tiny_qwen2
 
 TRAINED = 64
@@ -92,12 +93,12 @@ def test_internvl3_past_its_trained_range_equals_the_stock_model(dtype):
 
 def test_the_stock_switch_would_mix_bases_in_a_streamed_cache():
     ids = token_ids(100)
-    stock, cache = scaled(), DynamicCache()
+    stock, cache = scaled(), {cache_argument(): DynamicCache()}
     expected = one_shot(ids)[:, 96:]
     mixed = expected
     with torch.no_grad():
         for part in ids.split([*PARTS, 4], 1):
-            mixed = stock(input_ids=part, past_key_values=cache, use_cache=True).logits
+            mixed = stock(input_ids=part, use_cache=True, **cache).logits
     session = streamed(DecoderModel(scaled()), FullMemory(), ids[:, :96], max_tokens=100)
     assert worst(mixed, expected) > 1e-2
     assert worst(session.question_logits(ids[:, 96:]), expected) <= 1e-9

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from crossframe.framework import Cursor, FrameTokens, FullMemory, VideoSession
 from crossframe.framework.cost import VisionSpec
+from crossframe.framework.flop_counting import flop_counter
 from crossframe.methods import StateKVMemory
 from crossframe.models.eagle2_5 import Eagle2_5
 from crossframe.models.eagle2_5_modules import (
@@ -165,14 +165,14 @@ def test_pictures_and_times_matter():
 @pytest.mark.parametrize("memory", [FullMemory(), StateKVMemory(9)], ids=str)
 def test_a_push_costs_what_the_cost_model_says(memory):
     model, frames = adapter(), video(3)
-    with FlopCounterMode(display=False) as rotary:
+    with flop_counter() as rotary:
         model.decoder.rotary_emb(torch.zeros(1, 3, 4), torch.arange(3)[None])
     if rotary.get_total_flops():
         pytest.skip("this transformers' rotary embedding multiplies matrices")
     vision = VisionSpec(2, 32, 64, 16, 3 * 14 * 14, projector_hidden=64, projector_out=64)
     session = VideoSession(model, memory)
     session.push(frames[0])
-    with FlopCounterMode(display=False) as counter:
+    with flop_counter() as counter:
         session.push(frames[1])
     assert counter.get_total_flops() == session.costs[-1].flops + vision.flops_per_frame
 
@@ -184,7 +184,7 @@ def test_the_whole_8b_takes_a_frame_on_the_meta_device_at_the_stated_cost():
         model = Eagle2_5(Eagle2_5ForConditionalGeneration(config).bfloat16(), processor)
     session = VideoSession(model, FullMemory())
     session.push(video(1, (90, 160)), 0.0)
-    with FlopCounterMode(display=False) as counter:
+    with flop_counter() as counter:
         session.push(video(1, (90, 160)), 0.5)
     vision = VisionSpec(
         27, 1152, 4304, 1024, 3 * 14 * 14, projector_hidden=3584, projector_out=3584

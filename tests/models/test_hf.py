@@ -1,7 +1,9 @@
 """Law 8 at the seam to transformers: nothing stays or is patched; and what `ask` passes on."""
 
+import inspect
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -12,9 +14,20 @@ from transformers import GenerationConfig, StoppingCriteria, TextStreamer
 
 from crossframe.framework import FullMemory, VideoSession
 from crossframe.methods import RecencyMemory, StateKVMemory
-from crossframe.models import DecoderModel, InternVL3
-from crossframe.models.hf import HFDecoder
+from crossframe.models import (
+    DecoderModel,
+    Eagle2_5,
+    InternVL3,
+    LlavaOnevision,
+    Qwen2_5VL,
+    Qwen3VL,
+)
+from crossframe.models.hf import HFDecoder, cache_argument
 from crossframe.models.tiny import tiny_internvl, tiny_qwen2, tiny_tokenizer
+from crossframe.models.tiny_eagle2_5 import tiny_eagle2_5
+from crossframe.models.tiny_llava_onevision import tiny_llava_onevision
+from crossframe.models.tiny_qwen2_5_vl import tiny_qwen2_5_vl
+from crossframe.models.tiny_qwen3_vl import tiny_qwen3_vl
 
 QUESTION = [7, 8, 9]
 Fingerprint = Callable[[HFDecoder], dict[str, Any]]
@@ -115,6 +128,39 @@ def test_the_fingerprint_sees_what_could_be_left(fingerprint: Fingerprint):
     note()
     model.hf_model.generation_config.do_sample = True
     note()
+
+
+# What is said
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: InternVL3(*tiny_internvl()),
+        lambda: Qwen3VL(*tiny_qwen3_vl(), planned_frames=4),
+        lambda: Qwen2_5VL(*tiny_qwen2_5_vl()),
+        lambda: LlavaOnevision(*tiny_llava_onevision()),
+        lambda: Eagle2_5(*tiny_eagle2_5()),
+    ],
+    ids=["internvl3", "qwen3_vl", "qwen2_5_vl", "llava_onevision", "eagle2_5"],
+)
+def test_a_stream_and_a_question_warn_of_nothing(
+    build: Callable[[], HFDecoder], capfd: pytest.CaptureFixture[str]
+):
+    session = VideoSession(build(), StateKVMemory(6))
+    capfd.readouterr()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")  # transformers' and torch's own too, which pytest ignores
+        session.push(video(2))
+        session.ask("What moves?", max_new_tokens=3)
+    assert [str(warning.message) for warning in caught] == []
+    assert capfd.readouterr().err == ""  # where transformers logs
+
+
+def test_the_cache_goes_by_a_name_that_forwards_take():
+    stock = tiny_qwen2()
+    for forward in (type(stock).forward, type(stock.base_model).forward):
+        assert cache_argument() in inspect.signature(forward).parameters
 
 
 def test_importing_patches_nothing():

@@ -5,9 +5,9 @@ from functools import cache
 import pytest
 import torch
 from hypothesis import strategies as st
-from torch.utils.flop_counter import FlopCounterMode
 
 from crossframe.framework import CrossFrameMemory, FullMemory
+from crossframe.framework.flop_counting import flop_counter
 from crossframe.framework.testing import LAWS, check_law
 from crossframe.methods import (
     AdaptiveHeadBudgets,
@@ -77,7 +77,7 @@ def adapter(name: str) -> HFDecoder:
 def rotary_products(model: HFDecoder) -> int:
     """FLOPs that a rotary embedding spends; transformers 5.17 multiplies matrices there."""
     axes = (model.position_axes,) if model.position_axes > 1 else ()
-    with FlopCounterMode(display=False) as counter:
+    with flop_counter() as counter:
         model.decoder.rotary_emb(torch.zeros(1, 3, 4), torch.arange(3).expand(*axes, 1, -1))
     return counter.get_total_flops()
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from crossframe.framework import CrossFrameMemory, FullMemory, VideoSession
+from crossframe.framework.flop_counting import flop_counter
 from crossframe.methods import (
     RecencyMemory,
     SlidingWindowMemory,
@@ -103,7 +103,7 @@ def test_forks_and_saved_sessions_go_on_as_if_nothing_had_happened(memory, tmp_p
 def rotary_products(model: Qwen3VL, tokens: int) -> int:
     """FLOPs of the rotary embedding, which multiplies matrices in transformers 5.17."""
     positions = torch.arange(tokens).expand(3, 1, -1)
-    with FlopCounterMode(display=False) as counter:
+    with flop_counter() as counter:
         model.decoder.rotary_emb(torch.zeros(1, tokens, 4), positions)
     return counter.get_total_flops()
 
@@ -114,7 +114,7 @@ def test_the_counted_cost_of_a_push_is_the_closed_form(memory, experts):
     model = model_with(experts)
     session = VideoSession(model, memory)
     for frame in patches(model_with(), 1, 2, 3):
-        with FlopCounterMode(display=False) as counter:
+        with flop_counter() as counter:
             session.push(frame)
         tokens = frame.num_tokens
         router = 2 * tokens * model.spec.num_layers * model.spec.hidden * experts

@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from crossframe.framework import Cursor, FullMemory, VideoSession
 from crossframe.framework.cost import PAPER_MODELS
+from crossframe.framework.flop_counting import flop_counter
 from crossframe.methods import StateKVMemory
 from crossframe.models import tiny, tiny_qwen3_vl
 from crossframe.models.eagle2_5 import Eagle2_5
@@ -153,7 +154,7 @@ def test_a_push_costs_what_the_cost_model_says(name, memory):
     model, session = adapter(name), VideoSession(adapter(name), memory)
     frames = torch.zeros(model.frames_per_patch, 448, 448, 3, dtype=torch.uint8)
     session.push(frames)
-    with FlopCounterMode(display=False) as counter:
+    with flop_counter() as counter:
         session.push(frames)
     decoder, vision = decoder_flops(counter, model)
     assert decoder == session.costs[-1].flops
