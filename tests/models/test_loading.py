@@ -69,7 +69,9 @@ def test_a_loaded_model_answers_like_the_saved_one(tmp_path, tied, layout):
         session = VideoSession(model, FullMemory())
         session.push(frames)
         answers.append(session.ask("What happens?", max_new_tokens=5))
-    assert torch.equal(answers[0].first_logits, answers[1].first_logits)
+    # Not bit for bit: mapped from a file, weights lie at other addresses, and on some processors
+    # matrix products round by alignment.
+    assert torch.allclose(answers[0].first_logits, answers[1].first_logits, rtol=0, atol=1e-4)
     assert answers[0].text == answers[1].text
 
 
