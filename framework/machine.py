@@ -7,13 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from .frame_tokens import FrameTokens
 from .laws import require
 from .memory import CrossFrameMemory
+from .random_streams import kit_settings
 from .reference import ReferenceDecoder
 from .session import VideoSession
 from .session_laws import require_same
@@ -34,11 +35,9 @@ def memory_machine(
     class History(SessionHistory):
         subject = memory
 
-    History.TestCase.settings = settings(
-        max_examples=max_examples,
+    History.TestCase.settings = kit_settings(
+        max_examples,
         stateful_step_count=steps,
-        deadline=None,
-        database=None,
         suppress_health_check=[HealthCheck.too_slow],
     )
     return History

@@ -1,10 +1,11 @@
-"""Random models and streams, for the laws and for tests of one's own."""
+"""Random models and streams, and a fixed one, for the laws and for tests of one's own."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
@@ -13,6 +14,22 @@ from .frame_tokens import Cursor, FrameTokens, advance
 from .laws import Stream
 from .model import VideoModel
 from .reference import ReferenceDecoder
+
+FRESH = "soak"  # the hypothesis profile under which examples differ from run to run
+
+
+def kit_settings(max_examples: int, **options: Any) -> settings:
+    """Hypothesis settings of the kit: the same examples at every run, whatever profile is loaded.
+
+    Only under a profile called `soak` they are fresh, or those of pytest's `--hypothesis-seed`.
+    """
+    return settings(
+        max_examples=max_examples,
+        derandomize=settings.get_current_profile_name() != FRESH,
+        deadline=None,
+        database=None,
+        **options,
+    )
 
 
 @st.composite
@@ -60,6 +77,33 @@ def streams(
         question=_randint(generator, model.spec.vocab, batch, draw(st.integers(1, 4))),
         images=_randint(generator, 256, draw(st.integers(2, 6)), 4, 4, 3).to(torch.uint8),
         frames_per_step=draw(st.integers(1, 3)),
+    )
+
+
+def eventful_stream(batch: int = 2) -> Stream:
+    """One fixed stream in which all happens that the laws look for; few random ones are like that.
+
+    A prompt, frames of one to six tokens, pushes of several steps, an image left over from the last
+    temporal patch, M-RoPE, grouped queries, an odd number of layers.
+    """
+    sizes = DecoderSpec(
+        num_layers=3,
+        hidden=24,
+        intermediate=32,
+        num_query_heads=6,
+        num_kv_heads=2,
+        head_dim=8,
+        vocab=31,
+    )
+    model = ReferenceDecoder(sizes=sizes, axes=3, patch=2)
+    generator = torch.Generator().manual_seed(0)
+    return Stream(
+        model=model,
+        frames=_frames(model, [3, 5, 1, 4, 6, 2, 5], batch, True, generator),
+        pushes=[2, 1, 3, 1],
+        question=_randint(generator, model.spec.vocab, batch, 3),
+        images=_randint(generator, 256, 5, 4, 4, 3).to(torch.uint8),
+        frames_per_step=2,
     )
 
 

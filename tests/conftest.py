@@ -16,22 +16,23 @@ from hypothesis import HealthCheck, settings
 
 BARE_ROOMS = {"framework", "methods", "models", "experiments"}
 
-# Without deadlines: a first call may build a model, and shared machines are slow now and then.
-settings.register_profile("default", deadline=None, max_examples=50)
+# The same examples at every run and on every machine. Without deadlines: a first call may build a
+# model, and shared machines are slow now and then.
 settings.register_profile(
-    "ci",
-    settings.get_profile("default"),
+    "repeatable",
+    deadline=None,
+    max_examples=50,
     derandomize=True,
     database=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("nightly", settings.get_profile("default"), max_examples=1000)
+# `make soak` draws fresh examples and prints their seed; the kit knows this profile by its name.
+settings.register_profile("soak", settings.get_profile("repeatable"), derandomize=False)
 
 
-def pytest_configure() -> None:
-    fallback = "ci" if os.environ.get("CI") else "default"
-    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", fallback))
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile(config.getoption("--hypothesis-profile") or "repeatable")
     torch.set_float32_matmul_precision("highest")
     # Tensors here are tiny; threads that wait for each other on a busy machine cost far more.
     torch.set_num_threads(1)

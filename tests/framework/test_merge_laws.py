@@ -129,7 +129,7 @@ def test_a_sound_merging_memory_keeps_all_laws() -> None:
 )
 def test_marks_that_are_wrong_are_found(law: str, memory: ScoringMemory, what: str) -> None:
     with pytest.raises(AssertionError, match=f"law 4: {what}"):
-        check_law(law, memory, max_examples=60, shrink=False)
+        check_law(law, memory, max_examples=1, shrink=False)
 
 
 @pytest.mark.parametrize(
@@ -146,4 +146,4 @@ def test_marks_that_are_wrong_are_found(law: str, memory: ScoringMemory, what: s
 )
 def test_what_is_no_mean_of_the_heads_own_tokens_is_found(memory: ScoringMemory, what: str) -> None:
     with pytest.raises(AssertionError, match=f"no means of their head's tokens: .*{what}"):
-        check_law("4 merging", memory, max_examples=60, shrink=False)
+        check_law("4 merging", memory, max_examples=1, shrink=False)

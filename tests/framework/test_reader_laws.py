@@ -171,7 +171,7 @@ BROKEN: list[tuple[str, Reader]] = [
 )
 def test_the_kit_rejects_a_reader_that_breaks_the_law(law: str, reader: Reader) -> None:
     with pytest.raises((AssertionError, ValueError), match=r"reader, |law \d|HoldingATensor"):
-        check_reader_law(law, reader, max_examples=60, shrink=False)
+        check_reader_law(law, reader, max_examples=1, shrink=False)
 
 
 def test_every_law_has_a_planted_break() -> None:
