@@ -14,16 +14,18 @@ LOCKED := .venv/.locked
 INSTALLED := .venv/.installed
 LINK := .types/crossframe
 
-.PHONY: help setup demo ablate-demo test lint bench soak clean
+.PHONY: help setup demo ablate-demo test test-oldest test-newest lint bench soak clean
 
 help:
 	@echo 'make setup   environment in .venv, exact versions from requirements.lock'
 	@echo 'make demo    set up, then the main job on the bundled video'
 	@echo 'make ablate-demo  a capacity and scoring study on a tiny untrained model'
 	@echo 'make test    set up, lint, type-check, run the tests'
+	@echo 'make test-oldest  adapters, kit and one run on the oldest torch and transformers allowed'
+	@echo 'make test-newest  the same on the newest that the package index serves'
 	@echo 'make lint    ruff, pyright, import contracts'
 	@echo 'make bench   time the paths that claim to be fast'
-	@echo 'make soak    the long tests that `make test` leaves out'
+	@echo 'make soak    the tests on fresh random examples, and the long ones that `make test` leaves out'
 	@echo 'make clean   remove all of the above'
 
 setup: $(INSTALLED) $(LINK)
@@ -61,15 +63,33 @@ lint: setup
 	$(BIN)/lint-imports --no-cache --no-logo
 
 # One process per core: every test works on tensors too small to share out over threads.
+PROCESSES ?= auto
 test: lint
-	$(BIN)/pytest --numprocesses=auto
+	$(BIN)/pytest --numprocesses=$(PROCESSES)
+
+# Of other releases only what meets them: the adapters, the kit and one run from a video to answers.
+OTHER := tests/models tests/hostile tests/framework/test_testing.py tests/framework/test_*_laws.py \
+  tests/framework/test_cost.py tests/framework/test_linear_cost.py tests/framework/test_step.py
+EXTRAS := --editable '.[experiments,testing]' pytest-timeout pytest-xdist
+
+test-oldest: OPTIONS := --constraint requirements-oldest.txt
+test-newest: OPTIONS := --upgrade --upgrade-strategy eager
+test-oldest test-newest: test-%:
+	test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip --disable-pip-version-check --no-input install --quiet $(OPTIONS) $(EXTRAS)
+	.venv-$*/bin/python -m pip list --format freeze | grep -E '^(torch|torchvision|transformers|numpy|av)='
+	.venv-$*/bin/python -m pytest --numprocesses=$(PROCESSES) $(OTHER)
+	.venv-$*/bin/python -m crossframe.experiments.cli demo
 
 bench: setup
 	$(BIN)/python -m crossframe.experiments.bench
 
+# The whole suite on fresh random examples, then the long tests.
 soak: setup
+	@seed=$${SEED:-$$RANDOM}; echo "examples of seed $$seed; again: make soak SEED=$$seed"; \
+	  $(BIN)/pytest --numprocesses=$(PROCESSES) --hypothesis-profile=soak --hypothesis-seed=$$seed
 	$(BIN)/pytest -m soak -s --timeout=0
 
 clean:
-	rm -rf .venv .types build crossframe.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-oldest .venv-newest .types build crossframe.egg-info .pytest_cache .ruff_cache .hypothesis
 	find framework methods models experiments tests -name __pycache__ -type d -prune -exec rm -rf {} +
