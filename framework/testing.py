@@ -5,11 +5,12 @@
     check_archive(MyArchive())
     check_reader(MyReader())
 
-Needs the extra `testing` (hypothesis). Every law looks at one fixed stream in which much happens,
-`eventful_stream`, and then at random ones: batch 1 to 3, grouped queries, frames of unequal token
-counts, a prompt or none, several frames per push and per step, RoPE and M-RoPE. The random ones are
-the same at every run; under a hypothesis profile called `soak` they are fresh:
-`pytest --hypothesis-profile=soak --hypothesis-seed=7`.
+Needs the extra `testing` (hypothesis). Over the kit's own models every law looks first at one fixed
+stream in which much happens, `eventful_stream`; then at random ones: batch 1 to 3, grouped queries,
+frames of unequal token counts, a prompt or none, several frames per push and per step, RoPE and
+M-RoPE. These are the same at every run. For fresh ones write `settings.register_profile("soak")` of
+hypothesis into your conftest.py and run `pytest --hypothesis-profile=soak`, with
+`--hypothesis-seed=7` to repeat.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def check_memory(
         unbounded: the same rule without a bound, for law 6; left out, law 6 is not checked.
         models: where streams draw their model from; small plain-torch decoders by default.
         max_batch: largest batch; 1 for rules whose rows may keep different numbers of tokens.
-        max_examples: random streams per law, behind the fixed one.
+        max_examples: random streams per law.
 
     Raises:
         LawBroken: naming the law, with the falsifying stream in the notes.
@@ -137,7 +138,7 @@ def check_archive(
     Args:
         models: where streams draw their model from; small plain-torch decoders in float64, float32
             and bfloat16 by default.
-        max_examples: random streams per law, behind the fixed one.
+        max_examples: random streams per law.
 
     Raises:
         LawBroken: naming the law, with the falsifying stream in the notes.
@@ -178,7 +179,7 @@ def check_reader(
 
     Args:
         models: where streams draw their model from; small plain-torch decoders by default.
-        max_examples: random streams per law, behind the fixed one.
+        max_examples: random streams per law.
 
     Raises:
         LawBroken: naming the law, with the falsifying stream in the notes.

@@ -21,7 +21,7 @@ class Qwen3VLPrompt(ChatPrompt):
 
     Args:
         processor: of the checkpoint, with its chat template.
-        layout: "installed" keeps the outer pair if the installed processor does (5.17 to 5.23 do);
+        layout: "installed" keeps the outer pair if the installed processor does (5.17 to 5.24 do);
             "release" drops it, as the processor did when the model came out (transformers 4.57).
         config: of the model, whose ids of vision tokens must be the tokenizer's.
 
