@@ -71,7 +71,7 @@ class StreamOptions:
         archive: Archive | None = None,
         reader: Reader | None = None,
     ) -> VideoSession:
-        """A new session with these options."""
+        """A new session with these options, which keeps the costs of every step."""
         return VideoSession(
             model,
             memory,
@@ -80,4 +80,5 @@ class StreamOptions:
             frames_per_step=self.frames_per_step,
             max_tokens=self.max_tokens,
             attention=self.attention,
+            cost_history=None,
         )

@@ -6,7 +6,9 @@ from .archive import NoArchive as NoArchive
 from .archive import PlainArchive as PlainArchive
 from .archive import WrappedArchive as WrappedArchive
 from .cost import DecoderSpec as DecoderSpec
+from .costs import CostTotals as CostTotals
 from .costs import StepCost as StepCost
+from .costs import StepCosts as StepCosts
 from .cpu_archive import CPUArchive as CPUArchive
 from .disk_archive import DiskArchive as DiskArchive
 from .frame_tokens import Cursor as Cursor

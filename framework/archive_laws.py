@@ -103,7 +103,7 @@ def same_answers(archive: Archive, memory: CrossFrameMemory, stream: Stream) -> 
 def every_token(archive: Archive, memory: CrossFrameMemory, stream: Stream) -> None:
     """Every token that entered is packed once, per layer, batch row and KV head, and comes back."""
     session = archived(stream, archive).seen_by(memory)
-    entered, spec = sum(cost.tokens for cost in session.costs), stream.model.spec
+    entered, spec = session.costs.totals.tokens, stream.model.spec
     lead = (stream.frames[0].batch, spec.num_kv_heads, entered)
     for layer, stored in enumerate(session.archive.layers):
         for name, growing in stored.items():

@@ -13,6 +13,9 @@ class DeferredChecks:
         deferred: keep conditions back although they are on the CPU.
     """
 
+    # Conditions held back: a long stream waits once for as many, and most ended long ago.
+    MOST = 4096
+
     def __init__(self, deferred: bool = False) -> None:
         self.deferred = deferred
         self._pending: list[tuple[Tensor, str]] = []
@@ -31,9 +34,10 @@ class DeferredChecks:
         elif holds.device.type == "cpu" and not bool(holds):
             raise ValueError(message)
 
-    def truncate(self, count: int) -> None:
-        """Forget the conditions behind the first `count`, of a push that was undone."""
-        del self._pending[count:]
+    def raise_many(self) -> None:
+        """Read the pending conditions once they are `MOST`, so that they do not grow for ever."""
+        if len(self) >= self.MOST:
+            self.raise_failed()
 
     def raise_failed(self) -> None:
         """Read all pending conditions.
@@ -50,7 +54,7 @@ class DeferredChecks:
                 message = self._pending[position][1]
                 self._pending = [self._pending[position]]
                 raise ValueError(message)
-        self._pending.clear()
+        self._pending = []
 
     def fork(self) -> DeferredChecks:
         twin = DeferredChecks(self.deferred)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from itertools import chain, islice
+from typing import overload
 
 import torch
 from torch import Tensor
@@ -68,6 +71,87 @@ class StepCost:
     def encode_milliseconds(self) -> float:
         """Time of the vision encoder, the projector and the prompt's embedding."""
         return 0.0 if self.encode is None else self.encode.milliseconds
+
+
+@dataclass(frozen=True)
+class CostTotals:
+    """What all steps of a session cost together; fields as in `StepCost`."""
+
+    steps: int = 0
+    tokens: int = 0
+    flops: int = 0
+    milliseconds: float = 0.0
+    encode_milliseconds: float = 0.0
+
+    def with_steps(self, costs: Sequence[StepCost]) -> CostTotals:
+        """The totals with more steps; on CUDA waits for the last of them to end."""
+        return CostTotals(
+            self.steps + len(costs),
+            self.tokens + sum(cost.tokens for cost in costs),
+            self.flops + sum(cost.flops for cost in costs),
+            self.milliseconds + sum(cost.milliseconds for cost in costs),
+            self.encode_milliseconds + sum(cost.encode_milliseconds for cost in costs),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class StepCosts(Sequence[StepCost]):
+    """The costs of a session's newest steps, oldest first, and the totals of all its steps.
+
+    Never written into: `append` gives a new one, which shares what it can.
+
+    Args:
+        history: most steps to show; None is all. Up to `CHUNK` more are held.
+    """
+
+    history: int | None = None
+    _forgotten: CostTotals = CostTotals()
+    _chunks: tuple[tuple[StepCost, ...], ...] = ((),)
+
+    # Steps copied at most by an append, which copies the newest chunk.
+    CHUNK = 64
+
+    @property
+    def totals(self) -> CostTotals:
+        """Of all steps, shown or not; on CUDA waits for the last of them to end."""
+        return self._forgotten.with_steps(tuple(chain.from_iterable(self._chunks)))
+
+    def extend(self, costs: Iterable[StepCost]) -> StepCosts:
+        """The costs with more steps."""
+        return reduce(StepCosts.append, costs, self)
+
+    def append(self, cost: StepCost) -> StepCosts:
+        """The costs with one more step."""
+        *full, last = self._chunks
+        chunks = (*full, (*last, cost))
+        if len(chunks[-1]) == self.CHUNK:
+            chunks = (*chunks, ())
+        longer = replace(self, _chunks=chunks)
+        if self.history is None or longer._held - len(chunks[0]) < self.history:
+            return longer
+        # Long ended, so that their times are there without waiting.
+        forgotten = self._forgotten.with_steps(chunks[0])
+        return replace(self, _forgotten=forgotten, _chunks=chunks[1:])
+
+    @property
+    def _held(self) -> int:
+        return (len(self._chunks) - 1) * self.CHUNK + len(self._chunks[-1])
+
+    def __len__(self) -> int:
+        return self._held if self.history is None else min(self._held, self.history)
+
+    def __iter__(self) -> Iterator[StepCost]:
+        return islice(chain.from_iterable(self._chunks), self._held - len(self), None)
+
+    @overload
+    def __getitem__(self, place: int) -> StepCost: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[StepCost, ...]: ...
+    def __getitem__(self, place: int | slice) -> StepCost | tuple[StepCost, ...]:
+        if isinstance(place, slice):
+            return tuple(self)[place]
+        number = range(self._held - len(self), self._held)[place]
+        return self._chunks[number // self.CHUNK][number % self.CHUNK]
 
 
 def held_bytes(tensors: Iterable[Tensor | None]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -13,18 +13,42 @@ MakeRoom = Callable[[Tensor, Sequence[int]], Tensor]
 
 @dataclass(eq=False)
 class _Block:
-    """Room for tokens; `used` is how far any handle has written, `shared` how far forks may see."""
+    """Room for tokens.
+
+    Attributes:
+        moved: bytes that growing has copied on the way here.
+        shared: how far forks may see; nothing before it is ever written again.
+        written: the key of the line that wrote last, and how far.
+    """
 
     room: Tensor
-    used: int
+    moved: int = 0
     shared: int = 0
+    written: tuple[object, int] = (None, 0)
+
+
+@dataclass(eq=False)
+class _Line:
+    """A handle and its drafts: they see the same block, and one replaces another.
+
+    Attributes:
+        key: stands for the line in its block; the line itself would make a cycle, which holds the
+            room until the garbage collector comes by.
+    """
+
+    block: _Block
+    key: object = field(default_factory=object)
 
 
 class GrowingTensor:
     """Appends along `dim` into room that doubles, so that copies stay below 3 x the room held.
 
-    Handles made by `fork` share one block. A handle writes in place only if it stands at the end
-    of what is used; otherwise another fork has written there and it copies first.
+    What changes is appended to a `draft`, which then takes the place of the handle it was made
+    from, or is let go: what it wrote lay behind the handle's end, where the next draft writes
+    again. So nothing has to be undone, however an append ends.
+
+    Handles made by `fork` share one block. A handle writes in place only where neither a fork nor
+    its drafts can have written; otherwise it copies first.
 
     Args:
         example: gives dtype and all other sizes, and the device unless `make_room` has another.
@@ -36,58 +60,67 @@ class GrowingTensor:
     def __init__(self, example: Tensor, dim: int, make_room: MakeRoom = Tensor.new_empty) -> None:
         self.dim = dim % example.dim()
         self.length = 0
-        self.bytes_copied = 0
         self._make_room = make_room
-        self._block = _Block(make_room(example, example.narrow(self.dim, 0, 0).shape), 0)
+        self._line = _Line(_Block(make_room(example, example.narrow(self.dim, 0, 0).shape)))
 
     @property
     def bytes_held(self) -> int:
-        return self._block.room.untyped_storage().nbytes()
+        return self._line.block.room.untyped_storage().nbytes()
+
+    @property
+    def bytes_copied(self) -> int:
+        """Bytes written: of every number once, and again whenever growing moved it."""
+        return self._line.block.moved + _bytes(self.view())
 
     def view(self) -> Tensor:
         """All appended numbers, without a copy."""
-        return self._block.room.narrow(self.dim, 0, self.length)
+        return self._line.block.room.narrow(self.dim, 0, self.length)
 
     def append(self, new: Tensor) -> None:
         count = new.shape[self.dim]
         self.reserve(count)
-        target = self._block.room.narrow(self.dim, self.length, count)
-        target.copy_(new)
-        self.bytes_copied += target.numel() * target.element_size()
-        self.length += count
-        self._block.used = self.length
+        block, end = self._line.block, self.length + count
+        # Told before it is written: a fork that reads the numbers must not write there.
+        block.written = (self._line.key, end)
+        block.room.narrow(self.dim, self.length, count).copy_(new)
+        self.length = end
 
     def reserve(self, count: int) -> None:
         """Make room for `count` more, and make the room behind the end this handle's own."""
-        capacity = self._block.room.shape[self.dim]
-        if self._block.used == self.length and self.length + count <= capacity:
+        block = self._line.block
+        capacity = block.room.shape[self.dim]
+        writer, end = block.written
+        alone = block.shared <= self.length and (end <= self.length or writer is self._line.key)
+        if alone and self.length + count <= capacity:
             return
         size = max(self.length + count, 2 * self.length)
-        shape = list(self._block.room.shape)
+        shape = list(block.room.shape)
         shape[self.dim] = size
-        room = self._make_room(self._block.room, shape)
+        room = self._make_room(block.room, shape)
         old = self.view()
         room.narrow(self.dim, 0, self.length).copy_(old)
-        self.bytes_copied += old.numel() * old.element_size()
-        self._block = _Block(room, self.length)
+        self._line.block = _Block(room, block.moved + _bytes(old))
 
     def tail(self) -> Tensor:
         """The whole room; what lies behind `length` is scratch, free until the next append."""
-        return self._block.room
+        return self._line.block.room
 
-    def truncate(self, length: int) -> None:
-        """Forget everything behind `length`; undone appends no longer count as copied."""
-        undone = self.view().narrow(self.dim, length, self.length - length)
-        self.bytes_copied -= undone.numel() * undone.element_size()
-        if self._block.used == self.length:
-            # What a fork may see stays used, so that a later append goes around it.
-            self._block.used = max(length, self._block.shared)
-        self.length = length
+    def draft(self) -> GrowingTensor:
+        """A handle to append to, which may then replace this one; one at a time."""
+        return self._twin(self._line)
 
     def fork(self) -> GrowingTensor:
         """A handle on the same numbers; copies nothing until the two diverge."""
+        block = self._line.block
+        block.shared = max(block.shared, self.length)
+        return self._twin(_Line(block))
+
+    def _twin(self, line: _Line) -> GrowingTensor:
         twin = GrowingTensor.__new__(GrowingTensor)
-        twin.dim, twin.length, twin.bytes_copied = self.dim, self.length, 0
-        twin._make_room, twin._block = self._make_room, self._block
-        self._block.shared = max(self._block.shared, self.length)
+        twin.dim, twin.length, twin._make_room = self.dim, self.length, self._make_room
+        twin._line = line
         return twin
+
+
+def _bytes(numbers: Tensor) -> int:
+    return numbers.numel() * numbers.element_size()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -16,22 +16,28 @@ from .answer import Answer
 from .archive import Archive, PlainArchive
 from .attention import implementation_for
 from .checks import DeferredChecks
-from .costs import StepCost, Timer
+from .copies import CopiedByFork
+from .costs import StepCost, StepCosts, Timer
 from .frame_tokens import Cursor, FrameTokens, as_frame_tokens
 from .intake import encode_pending, queue_images
 from .memory import CrossFrameMemory, require_count
 from .model import VideoModel
 from .probe import run_probe
+from .progress import Progress
 from .ragged import unpack
 from .reader import ReadAll, Reader
 from .slots import Slots
 from .state import StreamState, empty_slots
 from .step import AskStep, PushStep, StepColumns
-from .storage import ArchiveStorage, Mark
+from .storage import ArchiveStorage
+from .turns import Turns, in_turn
 
 
-class VideoSession:
+class VideoSession(CopiedByFork):
     """A stream through a frozen model, with a memory for later frames and an archive for answers.
+
+    One call at a time: a push or a question while another is going on, in another thread or inside
+    a streamer, raises RuntimeError and changes neither. A copy is a fork.
 
     Args:
         model: an adapter.
@@ -43,6 +49,8 @@ class VideoSession:
         max_tokens: planned length of the stream, questions and answers included; fixes the RoPE
             scaling for the whole session. None is the range the model was trained for.
         attention: "auto", "plain", "chunked" or "sdpa", see `attention.py`.
+        cost_history: steps whose costs are kept one by one; None keeps all, which on an endless
+            stream grows for ever. `costs.totals` counts all steps.
 
     Raises:
         ValueError: for settings that cannot work, naming the value.
@@ -59,38 +67,47 @@ class VideoSession:
         frames_per_step: int = 1,
         max_tokens: int | None = None,
         attention: str = "auto",
+        cost_history: int | None = 10_000,
     ) -> None:
         verify.check_settings(in_frame, frames_per_step, max_tokens, archive, reader)
+        require_count("VideoSession", "cost_history", cost_history, least=1)
         self.model, self.memory, self.reader = model, memory, reader or ReadAll()
         self.in_frame, self.frames_per_step = in_frame, frames_per_step
         self.max_tokens = max_tokens or model.trained_tokens
         self.attention = implementation_for(attention, memory.needs_mass)
-        self.costs: list[StepCost] = []
-        self._state = StreamState()
-        self._archive = ArchiveStorage(archive or PlainArchive(), model.spec.num_layers)
-        self._checks = DeferredChecks()
+        storage = ArchiveStorage(archive or PlainArchive(), model.spec.num_layers)
+        self._turns = Turns("this session")
+        # All that changes, replaced as a whole: every call reads it once.
+        self._now = Progress(StreamState(), storage, StepCosts(cost_history), DeferredChecks())
 
     @property
     def cursor(self) -> Cursor:
         """Tokens, frames and positions seen so far."""
-        return self._state.cursor
+        return self._now.state.cursor
 
     @property
     def archive(self) -> ArchiveStorage:
-        """The KV of all frames, kept for answering."""
-        return self._archive
+        """The KV of all frames, kept for answering; of this moment, later pushes do not show."""
+        return self._now.archive
+
+    @property
+    def costs(self) -> StepCosts:
+        """What each of the newest steps cost, and the totals of all."""
+        return self._now.costs
 
     @property
     def state_bytes(self) -> int:
         """Bytes held for later frames."""
-        return self._state.bytes_held
+        return self._now.state.bytes_held
 
     def slots(self, layer: int) -> Slots:
         """The carried slots of one layer; empty before the first push."""
-        if not self._state.layers:
+        layers = self._now.state.layers
+        if not layers:
             return empty_slots(self.model, 1, range(self.model.spec.num_layers)[layer])
-        return unpack(self._state.layers[layer])
+        return unpack(layers[layer])
 
+    @in_turn
     @torch.no_grad()
     def push(self, frames: object, timestamps: Sequence[float] | float | None = None) -> None:
         """Let frames pass the decoder; all of them, or on an error none.
@@ -103,16 +120,21 @@ class VideoSession:
 
         Raises:
             ValueError: for bad input, naming the value; the session stays as it was.
+            RuntimeError: while another call is going on.
         """
-        with self._undone_on_error():
-            tokens = as_frame_tokens(frames, timestamps, len(self._state.pending))
-            if tokens is None:
-                self._state = queue_images(self._state, frames, timestamps)
-                self._pass_pending(self.model.frames_per_patch)
-            else:
-                for start in range(0, len(tokens), self.frames_per_step):
-                    self._step(tokens[start : start + self.frames_per_step])
+        self._now.checks.raise_many()
+        now = self._now.draft()
+        tokens = as_frame_tokens(frames, timestamps, len(now.state.pending))
+        if tokens is None:
+            now = now.at(queue_images(now.state, frames, timestamps))
+            now = self._pass_pending(now, self.model.frames_per_patch)
+        else:
+            for start in range(0, len(tokens), self.frames_per_step):
+                now = self._step(now, tokens[start : start + self.frames_per_step])
+        self._now = now
 
+    @in_turn
+    @torch.no_grad()
     def ask(
         self,
         question: str | Tensor | Sequence[int],
@@ -130,25 +152,25 @@ class VideoSession:
 
         Raises:
             ValueError: before the first push, for batches, past `max_tokens`.
+            RuntimeError: while another call is going on.
         """
         require_count("ask", "max_new_tokens", max_new_tokens, least=1, unbounded=False)
-        with torch.no_grad(), self._settled():
-            is_text = isinstance(question, str)
-            token_ids = (
-                self.model.question_ids(question) if is_text else verify.as_token_ids(question)
-            )
-            verify.check_single(token_ids.shape[0], self._batch)
-            reading, positions = self._read(token_ids, max_new_tokens)
-            made = self.model.generate(
-                token_ids.to(self.model.device),
-                positions,
-                reading,
-                max_tokens=self.max_tokens,
-                max_new_tokens=max_new_tokens,
-                **generation,
-            )
+        now = self._settled()
+        is_text = isinstance(question, str)
+        token_ids = self.model.question_ids(question) if is_text else verify.as_token_ids(question)
+        verify.check_single(token_ids.shape[0], now.state.batch or 1)
+        reading, positions = self._read(now, token_ids, max_new_tokens)
+        made = self.model.generate(
+            token_ids.to(self.model.device),
+            positions,
+            reading,
+            max_tokens=self.max_tokens,
+            max_new_tokens=max_new_tokens,
+            **generation,
+        )
         return Answer(self.model.text(made.token_ids), made.token_ids, made.first_logits)
 
+    @in_turn
     @torch.no_grad()
     def question_logits(self, token_ids: Tensor | Sequence[int]) -> Tensor:
         """[B, tokens, vocab] logits over the text that follows the video; what `ask` decodes from.
@@ -156,21 +178,19 @@ class VideoSession:
         Args:
             token_ids: [tokens] or [B, tokens].
         """
-        with self._settled():
-            ids = verify.as_token_ids(token_ids, self._batch).to(self.model.device)
-            reading, positions = self._read(ids, 0)
-            text = FrameTokens(self.model.embed(ids), positions)
-            return self.model.logits(self.model.step(text, reading, self.max_tokens))
+        now = self._settled()
+        ids = verify.as_token_ids(token_ids, now.state.batch or 1).to(self.model.device)
+        reading, positions = self._read(now, ids, 0)
+        text = FrameTokens(self.model.embed(ids), positions)
+        return self.model.logits(self.model.step(text, reading, self.max_tokens))
 
-    def fork(self, *, reader: Reader | None = None) -> VideoSession:
+    def fork(self, *, reader: Reader | None = None) -> Self:
         """An independent session that has seen the same stream, with another reader if given;
-        copies nothing until one of them appends."""
-        twin = VideoSession.__new__(VideoSession)
-        twin.__dict__.update(self.__dict__)
+        copies nothing until one of them appends. In the middle of a push, it is one before that."""
+        twin = type(self).__new__(type(self))
+        vars(twin).update(vars(self))
         twin.reader = reader or self.reader
-        twin.costs = list(self.costs)
-        twin._archive = self._archive.fork()
-        twin._checks = self._checks.fork()
+        twin._turns, twin._now = Turns("this session"), self._now.fork()
         return twin
 
     def save(self, path: str | Path) -> None:
@@ -200,100 +220,77 @@ class VideoSession:
     @property
     def state(self) -> StreamState:
         """Everything that changes, apart from the archive; read it, do not write into it."""
-        return self._state
+        return self._now.state
 
     def check(self) -> None:
         """Raise what accelerators found wrong and could not say without waiting."""
-        self._checks.raise_failed()
+        self._now.checks.raise_failed()
 
     def resume(self, state: StreamState, archive: ArchiveStorage) -> None:
         """Continue from another point: how `load` fills a new session."""
-        self._state = state
-        self._archive = archive
+        self._now = replace(self._now, state=state, archive=archive.fork())
 
-    @property
-    def _batch(self) -> int:
-        return self._state.batch or 1
-
-    def _pass_pending(self, least: int) -> None:
+    def _pass_pending(self, now: Progress, least: int) -> Progress:
         """Let waiting images pass while at least `least` of them are left."""
-        if self.cursor.tokens == 0:
-            prompt = self.model.prologue(self.cursor)
+        if now.state.cursor.tokens == 0:
+            prompt = self.model.prologue(now.state.cursor)
             if prompt is not None:
-                self._step([prompt])
-        while len(self._state.pending) >= least:
+                now = self._step(now, [prompt])
+        while len(now.state.pending) >= least:
             timer = Timer(self.model.device)
-            self._state, frames = encode_pending(
-                self.model, self._state, least=least, most=self.frames_per_step
+            state, frames = encode_pending(
+                self.model, now.state, least=least, most=self.frames_per_step
             )
-            self._step(frames, encode=timer.stop())
+            now = self._step(now.at(state), frames, encode=timer.stop())
+        return now
 
-    def _step(self, frames: Sequence[FrameTokens], encode: Timer | None = None) -> None:
+    def _step(
+        self, now: Progress, frames: Sequence[FrameTokens], encode: Timer | None = None
+    ) -> Progress:
         """The one decoder step: some frames through all layers, then the memory's update."""
-        timer = Timer(self.model.device)
-        batch = self._state.batch or frames[0].batch
-        verify.check_frames(frames, self.cursor, batch, self.model, self._checks)
-        self._state, entering = admit_frames(frames, self.memory, self._state)
+        timer, state = Timer(self.model.device), now.state
+        batch = state.batch or frames[0].batch
+        verify.check_frames(frames, state.cursor, batch, self.model, now.checks)
+        state, entering = admit_frames(frames, self.memory, state)
         joined = entering.tokens
-        verify.check_stream(self.memory, self._state, self.max_tokens)
+        verify.check_stream(self.memory, state, self.max_tokens)
         step = PushStep(
             self.model,
-            self._state.carried(self.model, joined.batch),
+            state.carried(self.model, joined.batch),
             StepColumns.of(joined, entering.index, entering.frame, self.model.device),
-            self._archive,
+            now.archive,
             needs_mass=self.memory.needs_mass,
             bidirectional=self.in_frame == "bidirectional",
             implementation=self.attention,
             max_tokens=self.max_tokens,
         )
         passed = step.run(joined)
-        probed = run_probe(self.memory, self.model, passed, self._state, self.max_tokens)
+        probed = run_probe(self.memory, self.model, passed, state, self.max_tokens)
         layers = self.memory.update_layers(passed)
-        verify.check_layers(
-            self.memory, layers, len(passed), self._state, self._checks, self.max_tokens
-        )
-        self._state = self._state.carry(layers)
-        held, archived = self._state.bytes_held, self._archive.bytes_held
+        verify.check_layers(self.memory, layers, len(passed), state, now.checks, self.max_tokens)
+        state = state.carry(layers)
+        held, archived = state.bytes_held, now.archive.bytes_held
         flops = step.flops + probed
-        self.costs.append(StepCost(joined.num_tokens, flops, held, archived, timer.stop(), encode))
+        cost = StepCost(joined.num_tokens, flops, held, archived, timer.stop(), encode)
+        return now.at(state).spent(cost)
 
-    def _read(self, token_ids: Tensor, max_new_tokens: int) -> tuple[AskStep, Tensor]:
+    def _read(
+        self, now: Progress, token_ids: Tensor, max_new_tokens: int
+    ) -> tuple[AskStep, Tensor]:
         batch, count = token_ids.shape
         room = count + max_new_tokens
-        verify.check_question(self.memory, self.reader, self._state, room, self.max_tokens)
-        positions = self.model.text_positions(self.cursor, batch, count)
+        verify.check_question(self.memory, self.reader, now.state, room, self.max_tokens)
+        positions = self.model.text_positions(now.state.cursor, batch, count)
         options = {"asked_at": positions, "room": room, "max_tokens": self.max_tokens}
-        carried = self._state.carried(self.model, batch)
-        return AskStep(self.model, carried, self._archive, self.reader, **options), positions
+        carried = now.state.carried(self.model, batch)
+        return AskStep(self.model, carried, now.archive, self.reader, **options), positions
 
-    @contextmanager
-    def _undone_on_error(self) -> Iterator[None]:
-        back = self._checkpoint()
-        try:
-            yield
-        except BaseException:
-            self._restore(*back)
-            raise
-
-    @contextmanager
-    def _settled(self) -> Iterator[None]:
-        """Pending frames treated as if the video ended here, and undone afterwards."""
-        if self.cursor.tokens == 0 and not self._state.pending:
+    def _settled(self) -> Progress:
+        """Where the session would stand if the video ended here, with pending frames passed."""
+        now = self._now
+        if now.state.cursor.tokens == 0 and not now.state.pending:
             raise ValueError("nothing has been pushed yet: push at least one frame before asking")
-        self.check()
-        back = self._checkpoint()
-        try:
-            self._pass_pending(1)
-            self.check()
-            yield
-        finally:
-            self._restore(*back)
-
-    def _checkpoint(self) -> tuple[StreamState, Mark, int, int]:
-        return self._state, self._archive.mark(), len(self.costs), len(self._checks)
-
-    def _restore(self, state: StreamState, archived: Mark, costs: int, checks: int) -> None:
-        self._state = state
-        self._archive.restore(archived)
-        del self.costs[costs:]
-        self._checks.truncate(checks)
+        now.checks.raise_failed()
+        now = self._pass_pending(now.draft(), 1)
+        now.checks.raise_failed()
+        return now

@@ -106,16 +106,16 @@ class _Failing(WrappedMemory):
 def archive_grows_in_place(memory: CrossFrameMemory, stream: Stream) -> None:
     """Law 12: every token that entered is archived once; copies stay below 3 x bytes held."""
     session = stream.session(memory)
-    archive = session.archive
     for part in stream.parts():
         session.push(part)
+        archive = session.archive
         limit = 3 * archive.bytes_held
         require(
             archive.bytes_copied <= limit,
             f"law 12: {archive.bytes_copied} bytes copied for {archive.bytes_held} held",
         )
-    entered = sum(cost.tokens for cost in session.costs)
-    lengths = {growing.length for layer in archive.layers for growing in layer.values()}
+    entered = session.costs.totals.tokens
+    lengths = {growing.length for layer in session.archive.layers for growing in layer.values()}
     require(lengths == {entered}, f"law 12: {entered} tokens entered, archived {sorted(lengths)}")
 
 

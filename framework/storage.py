@@ -12,8 +12,6 @@ from .growing import GrowingTensor
 from .slots import Slots
 
 _STAT = "stat:"
-# Where the storage stands: its tokens and the names of its columns.
-Mark = tuple[int, frozenset[str]]
 
 
 class ArchiveStorage:
@@ -21,6 +19,9 @@ class ArchiveStorage:
 
     Columns are [B, tokens]: `index`, `frame`, `visual`, one `stat:<name>` per stat; and
     `positions` [axes, B, tokens].
+
+    A session appends to a `draft`, and has a new storage when that takes the place of the old one;
+    a draft that is let go leaves nothing but scratch behind the old one's end.
     """
 
     def __init__(self, codec: Archive, num_layers: int) -> None:
@@ -56,28 +57,23 @@ class ArchiveStorage:
                     column.append(value.new_zeros(*value.shape[:-1], before))
             self.columns[name].append(value)
 
-    def mark(self) -> Mark:
-        """Where the storage stands, for `restore`."""
-        return self.num_tokens, frozenset(self.columns)
-
-    def restore(self, mark: Mark) -> None:
-        """Undo appends, also those of a step that failed half-way."""
-        num_tokens, names = mark
-        if num_tokens == 0:
-            self.layers = [{} for _ in self.layers]
-        self.columns = {name: self.columns[name] for name in self.columns if name in names}
-        for growing in self._growing():
-            growing.truncate(num_tokens)
-
     def reserve(self, layer: int, count: int) -> None:
         """Make scratch room for `count` tokens behind the archive of one layer."""
         for growing in self.layers[layer].values():
             growing.reserve(count)
 
+    def draft(self) -> ArchiveStorage:
+        """A storage to append to, which may then replace this one; one at a time."""
+        return self._twin(GrowingTensor.draft)
+
     def fork(self) -> ArchiveStorage:
+        """An independent storage of the same tokens; copies nothing until one of them appends."""
+        return self._twin(GrowingTensor.fork)
+
+    def _twin(self, of: Callable[[GrowingTensor], GrowingTensor]) -> ArchiveStorage:
         twin = ArchiveStorage(self.codec, len(self.layers))
-        twin.layers = [{n: g.fork() for n, g in layer.items()} for layer in self.layers]
-        twin.columns = {name: growing.fork() for name, growing in self.columns.items()}
+        twin.layers = [{n: of(g) for n, g in layer.items()} for layer in self.layers]
+        twin.columns = {name: of(growing) for name, growing in self.columns.items()}
         return twin
 
     @property

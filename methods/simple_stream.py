@@ -14,7 +14,7 @@ from ..framework import (
     Cursor,
     FrameTokens,
     FullMemory,
-    StepCost,
+    StepCosts,
     VideoModel,
     VideoSession,
     require_count,
@@ -83,7 +83,7 @@ class SimpleStream:
         require_count("SimpleStream", "frames", frames, least=1, unbounded=False)
         self.model = model.for_images() if as_images else model
         self.frames, self.as_images, self.max_tokens = frames, as_images, max_tokens
-        self.costs: list[StepCost] = []
+        self.costs = StepCosts(history=10_000)
         self._images = StreamState()
         self._prompt: FrameTokens | None = None
         # With the position at which the stream stood before each.
@@ -177,7 +177,7 @@ class SimpleStream:
             session.push([frame.image for frame in waiting], times)
         elif self._cursor.tokens:
             session.push(self._moved_to_front())
-        self.costs.extend(session.costs)
+        self.costs = self.costs.extend(session.costs)
         return session
 
     def _moved_to_front(self) -> list[FrameTokens]:

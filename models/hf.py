@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -16,10 +14,9 @@ from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from ..framework import DecoderSpec, FrameTokens, VideoModel
 from ..framework.model import Generated, LayerAttention, Reading
+from .loans import NAME, Changes, FirstLogits, lender_of, running_attention
 
-NAME = "crossframe"
 GREEDY = {"do_sample": False, "num_beams": 1, "num_return_sequences": 1}
-_RUNNING: ContextVar[LayerAttention] = ContextVar("crossframe_running_step")
 
 
 class HFDecoder(VideoModel):
@@ -42,7 +39,7 @@ class HFDecoder(VideoModel):
         AttentionInterface.register(NAME, _attention)
         self._spec = spec_of(self.config)
         self.scaled_by_length = self.decoder.rotary_emb.rope_type == "dynamic"
-        self._frequencies: dict[int, tuple[Tensor, float]] = {}
+        self._planned: dict[tuple[int, torch.device], nn.Module] = {}
 
     @property
     def spec(self) -> DecoderSpec:
@@ -64,13 +61,17 @@ class HFDecoder(VideoModel):
         return self.decoder.get_input_embeddings()(token_ids.to(self.device))
 
     def step(self, frame: FrameTokens, attention: LayerAttention, max_tokens: int) -> Tensor:
-        with self._running(attention, max_tokens):
-            out = self.decoder(
-                inputs_embeds=frame.embeds.to(self.device, self.dtype),
-                position_ids=self._position_ids(frame.positions),
-                use_cache=False,
-                **self.decoder_inputs(frame),
-            )
+        inputs = {
+            "inputs_embeds": frame.embeds.to(self.device, self.dtype),
+            "position_ids": self._position_ids(frame.positions),
+            **self.decoder_inputs(frame),
+        }
+        out: Any = lender_of(self.decoder).run(
+            self.decoder,
+            attention,
+            Changes(self._rotary(max_tokens)),
+            lambda: self.decoder(use_cache=False, **inputs),
+        )
         return out.last_hidden_state
 
     def decoder_inputs(self, frame: FrameTokens) -> Mapping[str, Any]:
@@ -84,16 +85,15 @@ class HFDecoder(VideoModel):
     def rotate(self, keys: Tensor, delta: Tensor, max_tokens: int) -> Tensor:
         flat = delta.flatten(1, 2) if len(delta) > 1 else delta[0].flatten(0, 1)
         wide = torch.float64 if keys.dtype == torch.float64 else torch.float32
-        rotary: Any = self.decoder.rotary_emb
-        with self._planned_rope(max_tokens):
-            cos, sin = rotary(keys.new_empty(0, dtype=wide), flat.to(keys.device))
-            if cos.shape[-1] != keys.shape[-1]:
-                raise ValueError(
-                    f"{self.config.model_type} rotates {cos.shape[-1]} of {keys.shape[-1]} "
-                    "dimensions; memories that move slots need a rotary embedding of whole heads"
-                )
-            # The scaling is in the stored keys already.
-            cos, sin = (x.view(*keys.shape) / rotary.attention_scaling for x in (cos, sin))
+        rotary: Any = self._rotary(max_tokens)
+        cos, sin = rotary(keys.new_empty(0, dtype=wide), flat.to(keys.device))
+        if cos.shape[-1] != keys.shape[-1]:
+            raise ValueError(
+                f"{self.config.model_type} rotates {cos.shape[-1]} of {keys.shape[-1]} "
+                "dimensions; memories that move slots need a rotary embedding of whole heads"
+            )
+        # The scaling is in the stored keys already.
+        cos, sin = (x.view(*keys.shape) / rotary.attention_scaling for x in (cos, sin))
         first, second = keys.to(wide).chunk(2, -1)
         turned = torch.cat([-second, first], -1)
         return (keys.to(wide) * cos + turned * sin).to(keys.dtype)
@@ -110,9 +110,12 @@ class HFDecoder(VideoModel):
     ) -> Generated:
         _require_one_by_one(generation)
         cache = Cache(layers=[ReadingLayer(reading) for _ in range(self.spec.num_layers)])
-        head = self.hf_model.get_output_embeddings()
-        with self._running(reading, max_tokens), _first_logits(head) as seen:
-            ids = self.hf_model.generate(
+        first = FirstLogits()
+        ids: Any = lender_of(self.decoder).run(
+            self.decoder,
+            reading,
+            Changes(self._rotary(max_tokens), self.hf_model.get_output_embeddings(), first),
+            lambda: self.hf_model.generate(
                 input_ids=token_ids,
                 attention_mask=token_ids.new_ones(1, reading.num_read + token_ids.shape[1]),
                 position_ids=self._position_ids(positions),
@@ -120,54 +123,40 @@ class HFDecoder(VideoModel):
                 use_cache=True,
                 **{cache_argument(): cache},
                 **(generation if "generation_config" in generation else GREEDY | generation),
-            )
+            ),
+        )
         sequence = ids if isinstance(ids, Tensor) else ids.sequences
-        return Generated(sequence[0, token_ids.shape[1] :], seen[0])
+        assert first.seen is not None  # generate has passed the question
+        return Generated(sequence[0, token_ids.shape[1] :], first.seen)
 
     def _position_ids(self, positions: Tensor) -> Tensor:
         on_device = positions.to(self.device)
         return on_device[0] if len(on_device) == 1 else on_device
 
-    @contextmanager
-    def _running(self, attention: LayerAttention, max_tokens: int) -> Iterator[None]:
-        """The decoder with our attention and one RoPE base; all undone on leaving."""
-        before = self.config._attn_implementation  # transformers has a public setter only
-        token = _RUNNING.set(attention)
-        self.decoder.set_attn_implementation(NAME)
-        try:
-            with self._planned_rope(max_tokens):
-                yield
-        finally:
-            self.decoder.set_attn_implementation(before)
-            _RUNNING.reset(token)
-
-    @contextmanager
-    def _planned_rope(self, max_tokens: int) -> Iterator[None]:
-        """Dynamic NTK frozen at the planned length.
+    def _rotary(self, max_tokens: int) -> nn.Module:
+        """The decoder's rotary embedding; of dynamic NTK, one frozen at the planned length.
 
         Left alone, transformers would change the base whenever a stream outgrows the trained
         range, and keys of one session would be rotated by different bases.
         """
-        rotary: Any = self.decoder.rotary_emb
-        if rotary.rope_type != "dynamic":
-            yield
-            return
-        before = rotary.rope_type, rotary.inv_freq, rotary.attention_scaling
-        rotary.rope_type = "default"
-        rotary.inv_freq, rotary.attention_scaling = self._planned_frequencies(max_tokens)
-        try:
-            yield
-        finally:
-            rotary.rope_type, rotary.inv_freq, rotary.attention_scaling = before
+        if not self.scaled_by_length:
+            return self.decoder.rotary_emb
+        key = (max_tokens, self.device)
+        if key not in self._planned:
+            self._planned[key] = self._frozen_rotary(max_tokens)
+        return self._planned[key]
 
-    def _planned_frequencies(self, max_tokens: int) -> tuple[Tensor, float]:
-        if max_tokens not in self._frequencies:
-            compute: Any = ROPE_INIT_FUNCTIONS["dynamic"]
-            # A tensor beyond the trained range, as the stock forward has it: that rounds the base.
-            beyond = max_tokens > self.trained_tokens
-            length = torch.tensor(max_tokens, device=self.device) if beyond else None
-            self._frequencies[max_tokens] = compute(self.config, self.device, seq_len=length)
-        return self._frequencies[max_tokens]
+    def _frozen_rotary(self, max_tokens: int) -> nn.Module:
+        compute: Any = ROPE_INIT_FUNCTIONS["dynamic"]
+        # A tensor beyond the trained range, as the stock forward has it: that rounds the base.
+        beyond = max_tokens > self.trained_tokens
+        length = torch.tensor(max_tokens, device=self.device) if beyond else None
+        rotary: Any = type(self.decoder.rotary_emb)(self.config).to(self.device)
+        rotary.inv_freq, rotary.attention_scaling = compute(
+            self.config, self.device, seq_len=length
+        )
+        rotary.rope_type = "default"
+        return rotary
 
 
 class ReadingLayer(CacheLayerMixin):
@@ -234,24 +223,8 @@ def _attention(
                 "need plain full attention in every layer"
             )
     layer: Any = module.layer_idx
-    output = _RUNNING.get()(layer, query, key, value, scaling)
+    output = running_attention()(layer, query, key, value, scaling)
     return output.transpose(1, 2).contiguous(), None
-
-
-@contextmanager
-def _first_logits(head: nn.Module) -> Iterator[list[Tensor]]:
-    """Collects the [vocab] logits behind the question's last token."""
-    seen: list[Tensor] = []
-
-    def look(module: nn.Module, args: Any, output: Tensor) -> None:
-        if not seen:
-            seen.append(output[0, -1].clone())
-
-    handle = head.register_forward_hook(look)
-    try:
-        yield seen
-    finally:
-        handle.remove()
 
 
 def _require_supported(config: Any, decoder: nn.Module) -> None:

@@ -96,7 +96,7 @@ class DryRun:
     def _fill(self, session: VideoSession, slots: int) -> int:
         """Push until a step began with a full state; how many steps that took."""
         for step in range(MOST_STEPS):
-            before = sum(cost.tokens for cost in session.costs)
+            before = session.costs.totals.tokens
             self._push(session, step)
             if before >= slots + session.costs[-1].tokens:
                 return step + 1

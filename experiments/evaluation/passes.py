@@ -119,6 +119,7 @@ class PassRunner:
 
     def _ask(self, session: VideoSession, question: Question) -> tuple[Answer, Row]:
         options, costs = self.options, session.costs
+        spent = costs.totals
         torch.manual_seed(_seed(options.seed, question))
         timer = Timer(session.model.device)
         answer = session.ask(
@@ -135,9 +136,9 @@ class PassRunner:
             "reply": answer.text,
             "parsed": parsed,
             "correct": options.benchmark.correct(question, reply),
-            "tokens": sum(cost.tokens for cost in costs),
-            "decoder_flops": sum(cost.flops for cost in costs),
-            "decoder_ms": sum(cost.milliseconds for cost in costs),
+            "tokens": spent.tokens,
+            "decoder_flops": spent.flops,
+            "decoder_ms": spent.milliseconds,
             "ask_ms": ask_ms,
             "reply_tokens": len(answer.token_ids),
             "state_bytes": costs[-1].state_bytes,

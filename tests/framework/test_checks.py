@@ -50,11 +50,17 @@ def test_conditions_that_held_are_forgotten() -> None:
     assert len(checks) == 0
 
 
-def test_truncating_forgets_the_conditions_of_an_undone_push() -> None:
-    checks = deferred(True, True, False)
-    checks.truncate(2)
-    assert len(checks) == 2
-    checks.raise_failed()
+def test_many_conditions_are_read_before_there_are_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DeferredChecks, "MOST", 3)
+    checks = deferred(True, True)
+    checks.raise_many()
+    assert len(checks) == 2, "too few to wait for"
+    checks.require(TRUE, "later")
+    checks.raise_many()
+    assert len(checks) == 0
+    spoiled = deferred(True, False, True)
+    with pytest.raises(ValueError, match="condition 1 failed"):
+        spoiled.raise_many()
 
 
 def test_a_fork_has_the_same_conditions_and_then_its_own() -> None:

@@ -1,6 +1,7 @@
 """What a session says each step cost."""
 
 from types import SimpleNamespace
+from weakref import ref
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from crossframe.framework import FrameTokens, FullMemory, VideoSession, WrappedMemory, costs
 from crossframe.framework.cost import step_flops
-from crossframe.framework.costs import StepCost, Timer, held_bytes
+from crossframe.framework.costs import StepCost, StepCosts, Timer, held_bytes
 from crossframe.framework.reference import TINY, ReferenceDecoder
 from crossframe.methods import IsolatedFramesMemory, RecencyMemory
 
@@ -134,3 +135,58 @@ def test_asking_and_failing_leave_no_costs() -> None:
     fork = session.fork()
     fork.push(frames(1))
     assert (len(session.costs), len(fork.costs)) == (1, 2)
+
+
+def cost(number: int) -> StepCost:
+    timer = Timer(CPU)
+    return StepCost(number, 10 * number, 3, 4, timer.stop(), timer)
+
+
+@pytest.mark.parametrize("history", [None, 1, 5, StepCosts.CHUNK, 100])
+def test_the_newest_costs_are_shown_and_all_are_counted(history: int | None) -> None:
+    costs, given = StepCosts(history), list[StepCost]()
+    for number in range(3 * StepCosts.CHUNK):
+        costs, given = costs.append(cost(number)), [*given, cost(number)]
+        shown = given if history is None else given[-history:]
+        assert len(costs) == len(shown)
+        assert [each.tokens for each in costs] == [each.tokens for each in shown]
+        assert costs[-1].tokens == costs[len(costs) - 1].tokens == number
+        assert costs[0].tokens == shown[0].tokens
+        assert [each.tokens for each in costs[-3:]] == [each.tokens for each in shown[-3:]]
+        assert costs.totals.steps == number + 1
+        assert costs.totals.tokens == number * (number + 1) // 2
+        assert costs.totals.flops == 10 * costs.totals.tokens
+    with pytest.raises(IndexError):
+        costs[len(costs)]
+    with pytest.raises(IndexError):
+        costs[-len(costs) - 1]
+
+
+def test_a_short_history_holds_few_steps_however_long_the_stream() -> None:
+    costs, refs = StepCosts(history=10), list[ref[StepCost]]()
+    for number in range(1000):
+        costs = costs.append(cost(number))
+        refs.append(ref(costs[-1]))
+    assert sum(each() is not None for each in refs) <= 10 + StepCosts.CHUNK
+    assert len(costs) == 10
+
+
+def test_times_of_forgotten_steps_are_counted_on(clock: list[float]) -> None:
+    costs = StepCosts(history=1)
+    for _ in range(200):
+        decode, encode = Timer(CPU), Timer(CPU)
+        clock[0] += 0.5
+        costs = costs.append(StepCost(1, 1, 1, 1, decode.stop(), encode.stop()))
+    assert (costs.totals.milliseconds, costs.totals.encode_milliseconds) == (1e5, 1e5)
+
+
+def test_costs_once_given_do_not_change() -> None:
+    session = VideoSession(ReferenceDecoder(), FullMemory(), cost_history=2)
+    before = session.costs
+    for frame in frames(1, 2, 3):
+        session.push(frame)
+    assert (len(before), before.totals.steps) == (0, 0)
+    assert [each.tokens for each in session.costs] == [2, 3]
+    assert session.costs.totals.tokens == 6
+    with pytest.raises(ValueError, match="cost_history must be an integer of at least 1,"):
+        VideoSession(ReferenceDecoder(), FullMemory(), cost_history=0)

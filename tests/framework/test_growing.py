@@ -1,6 +1,7 @@
 """`GrowingTensor`: grows in place, and forks share until they diverge."""
 
 from collections.abc import Sequence
+from weakref import ref
 
 import pytest
 import torch
@@ -82,34 +83,66 @@ def test_forking_copies_nothing_until_the_second_append() -> None:
     growing = grown(3)
     growing.reserve(4)
     fork = growing.fork()
-    home = growing.view().data_ptr()
+    home, copied = growing.view().data_ptr(), growing.bytes_copied
     fork.append(numbers(3, 1))
     assert fork.view().data_ptr() == growing.view().data_ptr() == home
-    assert fork.bytes_copied == 2 * 3 * 4
+    assert fork.bytes_copied - copied == 2 * 3 * 4
     growing.append(numbers(30, 1))
     assert growing.view().data_ptr() != home
+    assert growing.bytes_copied - copied == (3 + 1) * 2 * 3 * 4
     assert torch.equal(fork.view(), numbers(0, 4))
     assert growing.view()[0, :, 0].tolist() == [0, 1, 2, 30]
 
 
-def test_an_undone_append_leaves_the_room_free() -> None:
+def test_a_draft_does_not_show_until_it_takes_the_place() -> None:
+    growing = grown(5)
+    draft = growing.draft()
+    draft.append(numbers(5, 2))
+    assert torch.equal(growing.view(), numbers(0, 5))
+    assert torch.equal(draft.view(), numbers(0, 7))
+
+
+def test_a_draft_that_was_let_go_leaves_the_room_free() -> None:
     growing = grown(5)
     growing.append(numbers(5, 1))
-    home = growing.view().data_ptr()
-    growing.append(numbers(60, 2))
-    growing.truncate(6)
-    growing.append(numbers(6, 2))
-    assert growing.view().data_ptr() == home
-    assert torch.equal(growing.view(), numbers(0, 8))
+    home, copied = growing.view().data_ptr(), growing.bytes_copied
+    growing.draft().append(numbers(60, 2))
+    assert growing.bytes_copied == copied
+    draft = growing.draft()
+    draft.append(numbers(6, 2))
+    assert draft.view().data_ptr() == home
+    assert torch.equal(draft.view(), numbers(0, 8))
+
+
+def test_room_that_a_draft_made_stays_when_it_is_let_go() -> None:
+    """So that asking again and again while frames wait does not copy the archive every time."""
+    growing = grown(5)
+    growing.draft().append(numbers(50, 1))
+    home, copied = growing.view().data_ptr(), growing.bytes_copied
+    for start in (5, 50, 500):
+        draft = growing.draft()
+        draft.append(numbers(start, 2))
+        assert draft.view().data_ptr() == home
+    assert growing.bytes_copied == copied
+    assert torch.equal(growing.view(), numbers(0, 5))
 
 
 def test_what_a_fork_may_see_is_never_written_over() -> None:
     growing = grown(5)
-    fork = growing.fork()
-    growing.truncate(2)
+    draft = growing.draft()
+    draft.append(numbers(5, 2))
+    fork = draft.fork()
     growing.append(numbers(70, 2))
-    assert torch.equal(fork.view(), numbers(0, 5))
-    assert growing.view()[0, :, 0].tolist() == [0, 1, 70, 71]
+    assert torch.equal(fork.view(), numbers(0, 7))
+    assert growing.view()[0, :, 0].tolist() == [0, 1, 2, 3, 4, 70, 71]
+
+
+def test_a_tensor_is_freed_with_its_last_handle() -> None:
+    growing = grown(5)
+    growing.draft().append(numbers(5, 9))
+    room = ref(growing.tail())
+    del growing
+    assert room() is None, "a cycle would hold the room until the garbage collector comes by"
 
 
 class Rooms:
@@ -176,11 +209,16 @@ class Handles(RuleBasedStateMachine):
         growing, expected = self.handles[which % len(self.handles)]
         self.handles.append((growing.fork(), list(expected)))
 
-    @rule(which=st.integers(0, 9), share=st.floats(0, 1))
-    def truncate(self, which: int, share: float) -> None:
+    @rule(which=st.integers(0, 9), count=st.integers(0, 5), taken=st.booleans())
+    def draft(self, which: int, count: int, taken: bool) -> None:
         growing, expected = self.handles[which % len(self.handles)]
-        del expected[int(share * len(expected)) :]
-        growing.truncate(len(expected))
+        new = list(range(self.next, self.next + count))
+        self.next += count
+        draft = growing.draft()
+        draft.append(torch.tensor(new, dtype=torch.int64))
+        assert draft.view().tolist() == [*expected, *new]
+        if taken:
+            self.handles[which % len(self.handles)] = draft, [*expected, *new]
 
     @rule(which=st.integers(0, 9), count=st.integers(1, 6))
     def scribble(self, which: int, count: int) -> None:

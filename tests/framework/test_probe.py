@@ -275,7 +275,7 @@ def test_a_text_that_is_none_is_refused_and_leaves_no_trace(ids: Tensor, message
     session = VideoSession(model, Speaking(ids))
     with pytest.raises(ValueError, match=message):
         session.push(stream(model, 3))
-    assert (session.cursor, session.archive.num_tokens, session.costs) == (Cursor(), 0, [])
+    assert (session.cursor, session.archive.num_tokens, len(session.costs)) == (Cursor(), 0, 0)
 
 
 def test_a_text_that_the_planned_range_has_no_room_for_is_refused() -> None:

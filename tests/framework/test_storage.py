@@ -95,10 +95,9 @@ def test_a_stat_that_comes_late_is_0_before() -> None:
 def test_undoing_a_step_leaves_no_trace() -> None:
     storage = filled()
     append(storage, [7], frame=2, known=1.0)
-    mark = storage.mark()
-    append(storage, [8, 9], frame=3, known=2.0, fresh=3.0)
-    storage.append_layer(0, rows([10]), rows([10]))  # and half of another step
-    storage.restore(mark)
+    draft = storage.draft()
+    append(draft, [8, 9], frame=3, known=2.0, fresh=3.0)
+    draft.append_layer(0, rows([10]), rows([10]))  # and half of another step
     slots = LayerArchive(storage, 0).slots()
     assert slots.index[0, 0].tolist() == [0, 1, 2, 3, 5, 6, 7]
     assert list(slots.stats) == ["known"]
@@ -110,9 +109,7 @@ def test_undoing_a_step_leaves_no_trace() -> None:
 
 def test_undoing_the_first_step_frees_everything() -> None:
     storage = ArchiveStorage(PlainArchive(), 2)
-    mark = storage.mark()
-    append(storage, [0, 1], known=1.0)
-    storage.restore(mark)
+    append(storage.draft(), [0, 1], known=1.0)
     assert storage.num_tokens == storage.bytes_held == 0
     append(storage, [0])  # any batch and codec may begin anew
     assert LayerArchive(storage, 1).slots().stats == {}
@@ -141,11 +138,9 @@ def test_a_step_that_finds_no_room_half_way_can_be_undone(more: int) -> None:
         append(each, [0, 1, 2])
     fork = storage.fork()
     for each, numbers in ((storage, [3, 4]), (fork, [30, 40])):
-        mark = each.mark()
         codec.left[:] = [1] * more
         with pytest.raises(OSError, match="no room"):
-            append(each, numbers, frame=1)
-        each.restore(mark)
+            append(each.draft(), numbers, frame=1)
         for layer in (0, 1):
             got, expected = (LayerArchive(s, layer).slots() for s in (each, steady))
             assert torch.equal(got.keys, expected.keys)
@@ -160,10 +155,8 @@ def test_a_step_that_finds_no_room_half_way_can_be_undone(more: int) -> None:
 def test_a_first_step_that_finds_no_room_can_be_undone() -> None:
     codec = Bounded(left=[1] * 3)
     storage = ArchiveStorage(codec, 2)
-    mark = storage.mark()
     with pytest.raises(OSError, match="no room"):
-        append(storage, [0, 1])
-    storage.restore(mark)
+        append(storage.draft(), [0, 1])
     assert storage.num_tokens == storage.bytes_held == storage.bytes_copied == 0
 
 

@@ -205,12 +205,12 @@ def test_the_kit_rejects_an_archive_that_is_copied_at_every_push(
 ) -> None:
     def reserve(self: GrowingTensor, count: int) -> None:
         """Room for exactly what comes: every append copies everything."""
-        block, old = self._block, self.view()
+        block, old = self._line.block, self.view()
         shape = list(old.shape)
         shape[self.dim] = self.length + count
         block.room = old.new_empty(shape)
         block.room.narrow(self.dim, 0, self.length).copy_(old)
-        self.bytes_copied += old.numel() * old.element_size()
+        block.moved += old.numel() * old.element_size()
 
     monkeypatch.setattr(GrowingTensor, "reserve", reserve)
     with pytest.raises(AssertionError, match="law 12"):

@@ -148,7 +148,7 @@ def test_a_caller_may_reuse_his_buffers() -> None:
 def test_costs_are_those_of_the_questions() -> None:
     model, stream = adapter("internvl3"), SimpleStream(adapter("internvl3"), 2)
     stream.push(video(6))
-    assert stream.costs == []
+    assert len(stream.costs) == 0
     alone = VideoSession(model, FullMemory(), frames_per_step=2)
     alone.push(video(6)[4:])
     for times in (1, 2):

@@ -1,0 +1,47 @@
+"""Where a session stands: all of it that changes, so that going on is one assignment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from .checks import DeferredChecks
+from .costs import StepCost, StepCosts
+from .state import StreamState
+from .storage import ArchiveStorage
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """What pushes have led to so far.
+
+    A push works on a `draft` and puts it in the place of this one at its end; a question about
+    waiting frames lets its draft go. Whatever ends them half-way, an error or an interrupt at any
+    line, there is nothing to undo.
+
+    Attributes:
+        state: what later frames may attend to, and where the stream stands.
+        archive: the KV of all frames.
+        costs: of every step.
+        checks: conditions not read yet.
+    """
+
+    state: StreamState
+    archive: ArchiveStorage
+    costs: StepCosts
+    checks: DeferredChecks
+
+    def draft(self) -> Progress:
+        """The same point, to go on from: what is appended to its parts does not show in these."""
+        return replace(self, archive=self.archive.draft(), checks=self.checks.fork())
+
+    def fork(self) -> Progress:
+        """The same point of an independent session."""
+        return replace(self, archive=self.archive.fork(), checks=self.checks.fork())
+
+    def at(self, state: StreamState) -> Progress:
+        """With another state of the stream."""
+        return replace(self, state=state)
+
+    def spent(self, cost: StepCost) -> Progress:
+        """With the cost of one more step."""
+        return replace(self, costs=self.costs.append(cost))
