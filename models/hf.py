@@ -109,11 +109,18 @@ class HFDecoder(VideoModel):
         **generation: Any,
     ) -> Generated:
         _require_one_by_one(generation)
-        cache = Cache(layers=[ReadingLayer(reading) for _ in range(self.spec.num_layers)])
-        first = FirstLogits()
+        layers = [ReadingLayer(reading) for _ in range(self.spec.num_layers)]
+        cache, first = Cache(layers=[*layers]), FirstLogits()
+
+        def attention(
+            layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float
+        ) -> Tensor:
+            layers[layer].require_own(key)
+            return reading(layer, query, key, value, scale)
+
         ids: Any = lender_of(self.decoder).run(
             self.decoder,
-            reading,
+            attention,
             Changes(self._rotary(max_tokens), self.hf_model.get_output_embeddings(), first),
             lambda: self.hf_model.generate(
                 input_ids=token_ids,
@@ -165,6 +172,21 @@ class ReadingLayer(CacheLayerMixin):
     def __init__(self, reading: Reading) -> None:
         super().__init__()
         self.reading = reading
+        self._passing: Tensor | None = None
+
+    def require_own(self, key: Tensor) -> None:
+        """Refuse keys that did not come through this cache just now.
+
+        Raises:
+            RuntimeError: for a forward pass of somebody else, in a streamer say: its text would
+                join the answer.
+        """
+        own, self._passing = self._passing is key, None
+        if not own:
+            raise RuntimeError(
+                "the model was called in the middle of an answer of crossframe, in a streamer or "
+                "a stopping rule: call it when ask has returned"
+            )
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         self.is_initialized = True
@@ -172,6 +194,7 @@ class ReadingLayer(CacheLayerMixin):
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
+        self._passing = key_states
         return key_states, value_states
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:

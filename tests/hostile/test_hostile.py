@@ -8,8 +8,13 @@ import pytest
 
 from . import rows, videos
 from .cases import Family, survive
+from .interrupts import INTERRUPTS
 
-FAMILIES: tuple[Family, ...] = (*videos.FAMILIES, *rows.FAMILIES)
+FAMILIES: tuple[Family, ...] = (
+    *rows.FAMILIES,
+    *videos.FAMILIES,
+    INTERRUPTS,
+)
 SOAK_CASES = 1000  # of each family
 
 

@@ -1,0 +1,255 @@
+"""Ctrl-C at chosen moments of a push or a question: the model and the session are as they were."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from random import Random
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import crossframe.framework.session as session_module
+import crossframe.models.hf as hf_module
+from crossframe.framework import VideoSession
+from crossframe.methods import StateKVMemory
+from crossframe.models import DecoderModel, Qwen3VL
+from crossframe.models.hf import HFDecoder
+from crossframe.models.tiny import tiny_qwen2
+from crossframe.models.tiny_qwen3_vl import tiny_qwen3_vl
+
+from .cases import Case, Family
+
+FRAMEWORK, MODELS = Path(session_module.__file__).parent, Path(hf_module.__file__).parent
+NAMES = ("session", "progress", "turns", "step", "storage", "growing")
+WATCHED = {
+    *(str(FRAMEWORK / f"{name}.py") for name in NAMES),
+    str(MODELS / "hf.py"),
+    str(MODELS / "loans.py"),
+}
+QUESTION = [7, 8, 9]
+HOOKS = [name for name, value in vars(nn.Module()).items() if name.endswith("_hooks")]
+
+Moment = tuple[str, int, str]  # file, line and what happens there: "call", "line" or "return"
+
+
+@dataclass
+class Interrupter:
+    """Raises KeyboardInterrupt at the moment with this number; notes all up to it.
+
+    A signal can only come between some of these moments; this one may come at every line, function
+    start and function end of what handles sessions and models, also inside `finally`.
+    """
+
+    at: int | None = None
+    moments: list[Moment] = field(default_factory=list)
+
+    def __enter__(self) -> Interrupter:
+        self._before = sys.gettrace()
+        sys.settrace(self._look)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        sys.settrace(self._before)
+
+    def _look(self, frame: FrameType, event: str, arg: object) -> Any:
+        if frame.f_code.co_filename not in WATCHED:
+            return None
+        if event != "exception":
+            self.moments.append((Path(frame.f_code.co_filename).name, frame.f_lineno, event))
+            if len(self.moments) - 1 == self.at:
+                raise KeyboardInterrupt(f"planned at {self.moments[-1]}")
+        return self._look
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A session and a call on it that an interrupt is to hit.
+
+    Attributes:
+        base: forked for every try.
+        call: what is interrupted.
+        stock: logits of the model without us.
+    """
+
+    base: VideoSession
+    call: Callable[[VideoSession], object]
+    stock: Callable[[], Tensor]
+
+    @property
+    def model(self) -> Any:
+        return self.base.model
+
+    def moments(self) -> list[Moment]:
+        """All moments of the call, which is the same every time."""
+        seen = []
+        for _ in range(2):  # the first fills caches
+            with Interrupter() as interrupter:
+                self.call(self.base.fork())
+            seen = interrupter.moments
+        return seen
+
+    def interrupted(self, at: int) -> tuple[VideoSession, str]:
+        """The session after an interrupt at one of the moments, and where that was.
+
+        Or after the whole call: forks that have to copy first pass some more moments than others.
+        """
+        session, came = self.base.fork(), False
+        with Interrupter(at) as interrupter:
+            try:
+                self.call(session)
+            except KeyboardInterrupt:
+                came = True
+        assert came == (len(interrupter.moments) > at), "the interrupt was lost"
+        return session, f"interrupted {came}, at {interrupter.moments[-1]}"
+
+
+@dataclass(frozen=True, eq=False)
+class Witness:
+    """What a scene looks like untouched and after its call, to compare with."""
+
+    scene: Scene
+    found: dict[str, Any]
+    logits: Tensor
+    before: VideoSession
+    after: VideoSession
+    answer: Tensor
+
+    @classmethod
+    def of(cls, scene: Scene) -> Witness:
+        logits = scene.stock()
+        found = look(scene.model)
+        done = scene.base.fork()
+        scene.call(done)
+        return cls(scene, found, logits, scene.base, done, done.fork().question_logits(QUESTION))
+
+    def require_untouched(self, session: VideoSession, where: object) -> None:
+        """The model is as it was found, the call happened whole or not at all, and works again."""
+        self._require_model(where)
+        if session.cursor == self.before.cursor:
+            require_equal(session, self.before, where)
+            self.scene.call(session)
+        require_equal(session, self.after, where)
+        assert torch.equal(session.question_logits(QUESTION), self.answer), where
+
+    def _require_model(self, where: object) -> None:
+        found = look(self.scene.model)
+        changed = {name for name in found if found[name] != self.found.get(name)}
+        assert not changed, f"{where}: {changed} of the model changed"
+        assert torch.equal(self.scene.stock(), self.logits), f"{where}: stock logits changed"
+
+
+def look(model: HFDecoder) -> dict[str, Any]:
+    """What a step changes on a model, and what it might."""
+    rotary = model.decoder.rotary_emb
+    found = {
+        "attention": model.config._attn_implementation,
+        "rotary": (id(rotary), rotary.rope_type, id(rotary.inv_freq), rotary.attention_scaling),
+    }
+    for name, module in model.hf_model.named_modules():
+        found[f"hooks of {name}"] = [list(vars(module)[hooks]) for hooks in HOOKS]
+    return found
+
+
+def require_equal(got: VideoSession, expected: VideoSession, where: object) -> None:
+    assert got.cursor == expected.cursor, where
+    assert got.state.pending == expected.state.pending, where
+    assert got.costs.totals.tokens == expected.costs.totals.tokens, where
+    for mine, theirs in zip(stored(got), stored(expected), strict=True):
+        assert torch.equal(mine, theirs), where
+    for layer in range(got.model.spec.num_layers):
+        assert torch.equal(got.slots(layer).keys, expected.slots(layer).keys), where
+
+
+def stored(session: VideoSession) -> Iterator[Tensor]:
+    """All that is archived, layer by layer, and the columns."""
+    for parts in (*session.archive.layers, session.archive.columns):
+        yield from (parts[name].view() for name in sorted(parts))
+
+
+def token_ids(count: int, seed: int) -> Tensor:
+    return torch.randint(0, 300, (1, count), generator=torch.Generator().manual_seed(seed))
+
+
+def images(count: int, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count, 40, 60, 3), generator=generator).to(torch.uint8)
+
+
+def ask(session: VideoSession) -> object:
+    return session.ask(QUESTION, max_new_tokens=2)
+
+
+@cache
+def decoder_session() -> tuple[VideoSession, Callable[[], Tensor]]:
+    """A decoder whose rotary embedding a step changes too."""
+    model = DecoderModel(tiny_qwen2(rope_factor=2.0))
+    session = VideoSession(model, StateKVMemory(7))
+    for seed in range(2):
+        session.push(model.frame(token_ids(5, seed), session.cursor))
+
+    def stock() -> Tensor:
+        with torch.no_grad():
+            return model.hf_model(input_ids=token_ids(9, 5)).logits
+
+    return session, stock
+
+
+@cache
+def waiting_session() -> tuple[VideoSession, Callable[[], Tensor]]:
+    """One frame waits for its temporal patch, so that asking passes it and lets it go again."""
+    model = Qwen3VL(*tiny_qwen3_vl())
+    session = VideoSession(model, StateKVMemory(7))
+    session.push(images(3, 0))
+    assert len(session.state.pending) == 1
+
+    def stock() -> Tensor:
+        with torch.no_grad():
+            return model.hf_model(input_ids=token_ids(9, 5)).logits
+
+    return session, stock
+
+
+def push_tokens(session: VideoSession) -> object:
+    assert isinstance(session.model, DecoderModel)
+    first = session.model.frame(token_ids(4, 11), session.cursor)
+    return session.push([first, session.model.frame(token_ids(3, 12), session.cursor)])
+
+
+def push_image(session: VideoSession) -> object:
+    return session.push(images(1, 1))
+
+
+CALLS: dict[str, tuple[Callable[[], Any], Callable[[VideoSession], object]]] = {
+    "push": (decoder_session, push_tokens),
+    "ask": (decoder_session, ask),
+    "push that fills a patch": (waiting_session, push_image),
+    "ask while a frame waits": (waiting_session, ask),
+}
+
+
+@cache
+def scene(name: str) -> tuple[Witness, Sequence[Moment]]:
+    opened, call = CALLS[name]
+    made = Scene(opened()[0], call, opened()[1])
+    return Witness.of(made), made.moments()
+
+
+def _draw(random: Random, folder: Path) -> Case:
+    name = random.choice(list(CALLS))
+    witness, moments = scene(name)
+    at = random.randrange(len(moments))
+
+    def act() -> None:
+        session, place = witness.scene.interrupted(at)
+        witness.require_untouched(session, place)
+
+    return Case(f"Ctrl-C during {name}, moment {at}", act, right=lambda _: None)
+
+
+INTERRUPTS = Family("interrupts", _draw, 200)
