@@ -43,10 +43,12 @@ class Turns:
         Raises:
             RuntimeError: if another call is going on, in this thread or another.
         """
-        self._taken.append(ref(turn))
+        entry = ref(turn)
+        self._taken.append(entry)
         first = self._first()
         if first is not turn:
             turn.over = True
+            self._strike(entry)
             raise RuntimeError(self._refusal(first))
 
     def _first(self) -> Turn | None:
@@ -55,9 +57,12 @@ class Turns:
             turn = entry()
             if turn is not None and not turn.over:
                 return turn
-            with suppress(ValueError):  # struck off by another thread
-                self._taken.remove(entry)
+            self._strike(entry)
         return None
+
+    def _strike(self, entry: ref[Turn]) -> None:
+        with suppress(ValueError):  # another thread was first
+            self._taken.remove(entry)
 
     def _refusal(self, first: Turn | None) -> str:
         if first is not None and first.thread == threading.get_ident():
