@@ -37,8 +37,9 @@ class DiskArchive(WrappedArchive):
 
     Raises:
         ValueError: if files cannot be made in the folder, or the system is not POSIX.
-        OSError: at a push, or at a question that finds no room for its text behind the archive, if
-            the folder is gone or its disk full; the session stays as it was.
+        OSError: at a push, if the folder is gone or its disk full; the session stays as it was. It
+            can still be asked, which then takes memory for all of the archive, and be saved
+            elsewhere.
 
     Cost per frame: one copy of the frame's packed KV into mapped pages, written back by the system.
     Bytes held: as the inner archive, as file pages that the system may drop and read again. A disk

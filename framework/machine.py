@@ -16,6 +16,7 @@ from .laws import require
 from .memory import CrossFrameMemory
 from .random_streams import kit_settings
 from .reference import ReferenceDecoder
+from .rules import classes_of
 from .session import VideoSession
 from .session_laws import require_same
 
@@ -100,7 +101,8 @@ class SessionHistory(RuleBasedStateMachine):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "session.safetensors"
             self.session.save(path)
-            self.session = VideoSession.load(path, self.model)
+            own = classes_of(self.subject)
+            self.session = VideoSession.load(path, self.model, trusted=own)
 
     def teardown(self) -> None:
         replay = self._new()

@@ -24,6 +24,7 @@ from .oracles import LoopReading
 from .placement import close_gaps, next_position, span
 from .quantised_archive import Int8Archive
 from .reader import Reader
+from .rules import classes_of
 from .session import VideoSession
 from .session_laws import require_same
 from .slots import Slots
@@ -189,7 +190,8 @@ def saved_and_loaded(reader: Reader, memory: CrossFrameMemory, stream: Stream) -
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "session.safetensors"
         session.save(path)
-        loaded = VideoSession.load(path, stream.model)
+        own = classes_of(memory, reader)
+        loaded = VideoSession.load(path, stream.model, trusted=own)
     require_same(loaded, session, stream.question, "law 10: saving changed what is read")
 
 

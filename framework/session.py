@@ -26,6 +26,7 @@ from .probe import run_probe
 from .progress import Progress
 from .ragged import unpack
 from .reader import ReadAll, Reader
+from .saving import load_session, save_session
 from .slots import Slots
 from .state import StreamState, empty_slots
 from .step import AskStep, PushStep, StepColumns
@@ -195,8 +196,6 @@ class VideoSession(CopiedByFork):
 
     def save(self, path: str | Path) -> None:
         """Write the whole session into one safetensors file, see `saving.py`."""
-        from .saving import save_session
-
         save_session(self, path)
 
     @classmethod
@@ -207,15 +206,16 @@ class VideoSession(CopiedByFork):
         memory: CrossFrameMemory | None = None,
         reader: Reader | None = None,
         archive: Archive | None = None,
+        *,
+        trusted: Sequence[type] = (),
     ) -> VideoSession:
-        """Continue a saved session on the same model; `costs` start anew.
+        """Continue a saved session on the same model; `costs` start anew. See `saving.py`.
 
         Args:
-            memory, reader, archive: instead of the saved ones, whose classes are imported by name.
+            memory, reader, archive: instead of the saved ones.
+            trusted: your own classes that the file may name; of others only crossframe's load.
         """
-        from .saving import load_session
-
-        return load_session(path, model, memory, reader, archive)
+        return load_session(path, model, memory, reader, archive, trusted)
 
     @property
     def state(self) -> StreamState:

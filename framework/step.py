@@ -227,11 +227,19 @@ class AskStep:
             name in stored and _is_view(value, stored[name].view())
             for name, value in (("keys", slots.keys), ("values", slots.values))
         )
-        if whole and slots.valid is None and not slots.moved:
-            self.archive.reserve(layer, self.room)
+        if whole and slots.valid is None and not slots.moved and self._has_room(layer):
             return _Context(stored["keys"].tail(), stored["values"].tail(), slots.num_slots, None)
         keys = readable_keys(slots, self.rotate)
         return _Context.copy_of(replace(slots, keys=keys), self.room)
+
+    def _has_room(self, layer: int) -> bool:
+        """Whether the text fits behind the archive; not on a full disk, whose archive is then
+        read into memory."""
+        try:
+            self.archive.reserve(layer, self.room)
+        except OSError:
+            return False
+        return True
 
 
 @dataclass(eq=False)

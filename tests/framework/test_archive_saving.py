@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +23,7 @@ from crossframe.framework import (
     PlainArchive,
     VideoSession,
     WrappedArchive,
+    disk_archive,
 )
 from crossframe.framework.reference import ReferenceDecoder
 from crossframe.framework.session_laws import require_same
@@ -122,22 +125,24 @@ def test_a_folder_that_is_missing_where_a_session_is_loaded_is_named(tmp_path: P
     require_same(loaded, session, QUESTION, "loading elsewhere")
 
 
-def test_a_full_disk_leaves_the_old_session_file(
+def full(handle: int, num_bytes: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_archive_is_still_read_and_saved_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session = seen(DiskArchive(tmp_path), 3)
-    session.save(tmp_path / "session")
-    before = (tmp_path / "session").read_bytes()
-    push(session, 4)
-
-    def full(self: DiskArchive, example: Tensor, shape: object) -> Tensor:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(DiskArchive, "room", full)
-    with pytest.raises(OSError, match="No space left"):
+    session = seen(DiskArchive(tmp_path), 3, 4)
+    expected = session.question_logits(QUESTION)
+    session = seen(DiskArchive(tmp_path), 3, 4)
+    with monkeypatch.context() as patch:
+        patch.setattr(disk_archive, "_reserve", full)
+        with pytest.raises(OSError, match="No space left"):
+            push(session, 20)
+        assert torch.equal(session.question_logits(QUESTION), expected)
         session.save(tmp_path / "session")
-    assert (tmp_path / "session").read_bytes() == before
-    assert [path.name for path in tmp_path.iterdir()] == ["session"]
+        loaded = VideoSession.load(tmp_path / "session", session.model, archive=CPUArchive())
+    require_same(loaded, session, QUESTION, "a full disk")
 
 
 def test_a_loaded_session_needs_its_file_no_more(tmp_path: Path) -> None:
@@ -162,13 +167,13 @@ class Noting(WrappedArchive):
         return super().room(example, shape)
 
 
-def test_what_is_copied_to_be_saved_lies_where_the_archive_does(tmp_path: Path) -> None:
-    """So that an archive on disk need not fit into memory to be saved."""
+def test_nothing_is_copied_to_be_saved(tmp_path: Path) -> None:
+    """So that an archive on disk need not fit into memory, nor twice on its disk."""
     archive = Noting()
     session = seen(archive, 3, 4)
     archive.made.clear()
     session.save(tmp_path / "session")
-    assert archive.made == [[1, 2, 7, 8]] * 4
+    assert archive.made == []
 
 
 @dataclass(frozen=True)
@@ -186,6 +191,6 @@ def test_an_archive_of_one_s_own_is_rebuilt_with_what_it_wraps(tmp_path: Path) -
     archive = Halved(4.0, inner=Int8Archive())
     session = seen(archive, 3)
     session.save(tmp_path / "session")
-    loaded = VideoSession.load(tmp_path / "session", session.model)
+    loaded = VideoSession.load(tmp_path / "session", session.model, trusted=[Halved])
     assert loaded.archive.codec == archive
     require_same(loaded, session, QUESTION, "saving")

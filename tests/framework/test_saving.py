@@ -15,6 +15,7 @@ from crossframe.framework import (
     CrossFrameMemory,
     FrameTokens,
     FullMemory,
+    Int8Archive,
     LayerArchive,
     Reader,
     ScoringMemory,
@@ -24,9 +25,19 @@ from crossframe.framework import (
 )
 from crossframe.framework.reference import TINY, ReferenceDecoder
 from crossframe.framework.session_laws import require_same
-from crossframe.methods import SlidingWindowMemory
+from crossframe.framework.tensor_file import read_tensors, write_tensors
+from crossframe.framework.whole_file import whole_file
+from crossframe.methods import (
+    ContiguousPositions,
+    ProtectedSinks,
+    ReadSinksAndRecent,
+    SlidingWindowMemory,
+    StateKVMemory,
+    TokenDroppingMemory,
+)
 
 QUESTION = torch.tensor([[3, 1, 4]])
+FORMAT_1 = Path(__file__).with_name("format_1.session")
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,9 @@ class LastFrames(Reader):
         return archive.slots(frames=range(newest - self.frames + 1, newest + 1))
 
 
+OWN = (Newest, Alternating, LastFrames)
+
+
 def images(count: int, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(0, 256, (count, 4, 4, 3), generator=generator).to(torch.uint8)
@@ -89,7 +103,7 @@ def mid_stream() -> VideoSession:
 def test_a_session_is_saved_mid_stream_and_goes_on(tmp_path: Path) -> None:
     session = mid_stream()
     session.save(tmp_path / "session")
-    loaded = VideoSession.load(tmp_path / "session", session.model)
+    loaded = VideoSession.load(tmp_path / "session", session.model, trusted=OWN)
     assert loaded.memory == session.memory
     assert loaded.reader == session.reader
     for name in ("in_frame", "frames_per_step", "max_tokens", "attention", "cursor"):
@@ -109,7 +123,7 @@ def test_a_session_is_saved_mid_stream_and_goes_on(tmp_path: Path) -> None:
 def test_a_session_that_has_seen_nothing_is_saved_too(tmp_path: Path) -> None:
     session = VideoSession(ReferenceDecoder(), Newest(3))
     session.save(tmp_path / "session")
-    loaded = VideoSession.load(tmp_path / "session", session.model)
+    loaded = VideoSession.load(tmp_path / "session", session.model, trusted=OWN)
     for both in (session, loaded):
         both.push(images(2))
     require_same(loaded, session, QUESTION, "saving")
@@ -120,7 +134,7 @@ def test_the_largest_frame_so_far_still_counts_for_the_limit(tmp_path: Path) -> 
     for size in (5, 2):
         session.push(FrameTokens(torch.randn(1, size, 24).double(), torch.zeros(1, 1, size).long()))
     session.save(tmp_path / "session")
-    loaded = VideoSession.load(tmp_path / "session", session.model)
+    loaded = VideoSession.load(tmp_path / "session", session.model, trusted=OWN)
     loaded.push(FrameTokens(torch.randn(1, 1, 24).double(), torch.zeros(1, 1, 1).long()))
     assert loaded.slots(0).num_slots == 3
 
@@ -129,7 +143,7 @@ def test_timestamps_of_any_number_type_are_saved(tmp_path: Path) -> None:
     session = VideoSession(ReferenceDecoder(patch=2), Alternating(Newest(3)))
     session.push(images(3), torch.tensor([0.5, 1.0, 1.5]))  # pyright: ignore[reportArgumentType]
     session.save(tmp_path / "session")
-    loaded = VideoSession.load(tmp_path / "session", session.model)
+    loaded = VideoSession.load(tmp_path / "session", session.model, trusted=OWN)
     assert loaded.state.pending[0].timestamp == 1.5
 
 
@@ -154,7 +168,10 @@ class Unannounced(CrossFrameMemory):
 @pytest.mark.parametrize(
     ("memory", "message"),
     [
-        (local_memory(), "local_memory.<locals>.Local, which cannot be imported here: pass the C"),
+        (
+            local_memory(),
+            "local_memory.<locals>.Local', which is no public memory.*: pass the C",
+        ),
         (Unannounced(2), "Unannounced.* no dataclass.*: pass the CrossFrameMemory yourself"),
     ],
 )
@@ -165,7 +182,7 @@ def test_a_memory_that_cannot_be_rebuilt_has_to_be_passed_in(
     session.push(images(2))
     session.save(tmp_path / "session")
     with pytest.raises(ValueError, match=message):
-        VideoSession.load(tmp_path / "session", session.model)
+        VideoSession.load(tmp_path / "session", session.model, trusted=[Unannounced])
     loaded = VideoSession.load(tmp_path / "session", session.model, memory)
     require_same(loaded, session, QUESTION, "saving")
 
@@ -173,7 +190,9 @@ def test_a_memory_that_cannot_be_rebuilt_has_to_be_passed_in(
 def test_another_reader_may_be_passed_in(tmp_path: Path) -> None:
     session = mid_stream()
     session.save(tmp_path / "session")
-    loaded = VideoSession.load(tmp_path / "session", session.model, reader=LastFrames(7))
+    loaded = VideoSession.load(
+        tmp_path / "session", session.model, reader=LastFrames(7), trusted=OWN
+    )
     assert loaded.reader == LastFrames(7)
 
 
@@ -231,38 +250,103 @@ def test_a_file_that_is_no_session_is_refused(
         VideoSession.load(tmp_path / "session", ReferenceDecoder())
 
 
-@pytest.mark.parametrize("interrupt", [OSError, KeyboardInterrupt])
-def test_an_interrupted_write_leaves_the_old_file(
-    interrupt: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+PLANTED = """
+import pathlib, dataclasses
+pathlib.Path(__file__).with_suffix(".ran").touch()
+
+@dataclasses.dataclass
+class Planted:
+    inner: object = None
+"""
+
+
+def rewritten(path: Path, **changes: object) -> Path:
+    """The file with fields of its header changed, under a checksum that goes with them."""
+    file = read_tensors(path)
+    facts = json.dumps({**json.loads(file.facts), **changes})
+    tensors = {name: value.clone() for name, value in file.tensors.items()}
+    with whole_file(path) as target:
+        write_tensors(target, facts, tensors)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("planted:Planted", "'planted:Planted', which is no public memory.*trusted=.Planted.$"),
+        ("subprocess:Popen", "'subprocess:Popen', which is no public memory, reader or archive"),
+        ("pathlib:Path.touch", "Path.touch', which is no public memory"),
+        ("crossframe.planted:Planted", "which is no public memory"),
+        ("crossframe.framework:VideoSession", "VideoSession', which is no public memory"),
+        ("crossframe.framework.reference:ReferenceDecoder", "which is no public memory"),
+        ("crossframe.methods:ReKVReader", "is not a CrossFrameMemory that|inner must be a C"),
+        ("crossframe.framework:DiskArchive", "is not a CrossFrameMemory that|inner must be a C"),
+    ],
+)
+def test_a_file_loads_no_class_that_is_no_public_rule(
+    name: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A session file may come from elsewhere: nothing is imported or called because it says so."""
+    (tmp_path / "planted.py").write_text(PLANTED)
+    (tmp_path / "crossframe").mkdir()
+    (tmp_path / "crossframe/planted.py").write_text(PLANTED)
+    monkeypatch.syspath_prepend(tmp_path)
+    session = VideoSession(ReferenceDecoder(), FullMemory())
+    session.save(tmp_path / "session")
+    evil = {"class": name, "settings": {}}
+    wrapped = {"class": "crossframe.framework:WrappedMemory", "settings": {"inner": evil}}
+    for memory in (evil, wrapped):
+        path = rewritten(tmp_path / "session", memory=memory)
+        with pytest.raises(ValueError, match=message):
+            VideoSession.load(path, session.model)
+    assert not list(tmp_path.rglob("*.ran"))
+
+
+def test_only_classes_can_be_trusted(tmp_path: Path) -> None:
     session = mid_stream()
     session.save(tmp_path / "session")
-    before = (tmp_path / "session").read_bytes()
-
-    def half(tensors: object, path: Path, **_: object) -> None:
-        path.write_bytes(before[:50])
-        raise interrupt("no space left")
-
-    monkeypatch.setattr(safetensors.torch, "save_file", half)
-    with pytest.raises(interrupt):
-        session.save(tmp_path / "session")
-    assert (tmp_path / "session").read_bytes() == before
-    assert [path.name for path in tmp_path.iterdir()] == ["session"]
+    for wrong in (Newest(3), int, "Newest"):
+        with pytest.raises(ValueError, match=r"trusted=.* is no memory, reader, .*: give classes"):
+            VideoSession.load(tmp_path / "session", session.model, trusted=[wrong])  # pyright: ignore[reportArgumentType]
 
 
-def test_a_file_can_name_no_class_that_is_not_a_rule(tmp_path: Path) -> None:
-    """A session file may come from elsewhere: loading must not call what it likes."""
-    session = VideoSession(ReferenceDecoder(), local_memory())
+def test_classes_are_named_by_the_package_that_offers_them(tmp_path: Path) -> None:
+    """So that a file outlives a move inside crossframe."""
+    memory = ProtectedSinks(StateKVMemory(4), tokens=2)
+    session = VideoSession(ReferenceDecoder(), memory, reader=ReadSinksAndRecent())
     session.save(tmp_path / "session")
-    with safetensors.safe_open(tmp_path / "session", "pt") as file:
-        header = json.loads(file.metadata()["crossframe"])
-    proof = tmp_path / "called"
-    evil = {"class": "pathlib:Path.touch", "settings": {"self": str(proof)}}
-    popen = {"class": "subprocess:Popen", "settings": {"args": ["touch", str(proof)]}}
-    wrapper = f"{WrappedMemory.__module__}:WrappedMemory"
-    for bad in (evil, popen, {"class": wrapper, "settings": {"inner": popen}}):
-        spoiled = json.dumps({**header, "memory": bad})
-        safetensors.torch.save_file({}, tmp_path / "bad", metadata={"crossframe": spoiled})
-        with pytest.raises(ValueError, match=r"(touch|Popen).* is not a"):
-            VideoSession.load(tmp_path / "bad", session.model)
-    assert not proof.exists()
+    facts = json.loads(read_tensors(tmp_path / "session").facts)
+    names = [facts[part]["class"] for part in ("memory", "reader", "archive")]
+    names.append(facts["memory"]["settings"]["inner"]["class"])
+    assert names == [
+        "crossframe.methods:ProtectedSinks",
+        "crossframe.methods:ReadSinksAndRecent",
+        "crossframe.framework:PlainArchive",
+        "crossframe.methods:StateKVMemory",
+    ]
+    inner = {"class": "crossframe.methods.gone:StateKVMemory", "settings": {"capacity": 4}}
+    path = rewritten(tmp_path / "session", memory=inner)
+    assert VideoSession.load(path, session.model).memory == StateKVMemory(4)
+
+
+def test_a_file_of_the_first_version_is_read() -> None:
+    """Made by the release before the checksum: five frames, of which one waits."""
+    memory = TokenDroppingMemory(
+        ContiguousPositions(ProtectedSinks(StateKVMemory(4), tokens=2)), ratio=0.5
+    )
+    model = ReferenceDecoder(patch=2, axes=3)
+    options = {"archive": Int8Archive(), "reader": ReadSinksAndRecent(), "max_tokens": 200}
+    session = VideoSession(model, memory, **options)
+    session.push(images(5), [0.0, 0.5, 1.0, 1.5, 2.0])
+    loaded = VideoSession.load(FORMAT_1, model)
+    assert (loaded.memory, loaded.reader) == (memory, ReadSinksAndRecent())
+    for _ in range(2):
+        for layer in range(2):
+            held, expected = loaded.slots(layer), session.slots(layer)
+            assert torch.equal(held.index, expected.index)
+            assert torch.equal(held.positions, expected.positions)
+            torch.testing.assert_close(held.keys, expected.keys)
+        logits = [both.question_logits(QUESTION) for both in (loaded, session)]
+        torch.testing.assert_close(*logits)
+        for both in (loaded, session):
+            both.push(images(3, seed=1), [2.5, 3.0, 3.5])
