@@ -31,22 +31,12 @@ def describe(rule: object) -> dict[str, Any]:
 def public_home(cls: type) -> tuple[str, str]:
     """Module and name by which a class is known: of ours the package that offers it to users, so
     that files may move inside; of others where they are defined."""
-    home = public_name(cls.__module__, cls.__qualname__)
-    return home if _offered(*home) is cls else (cls.__module__, cls.__qualname__)
-
-
-def public_name(module: str, name: str) -> tuple[str, str]:
-    """The same for a class known by name alone; nothing is imported."""
+    module, name = cls.__module__, cls.__qualname__
     parts = module.split(".") if module.startswith("crossframe.") else []
-    packages = (".".join(parts[:count]) for count in range(1, len(parts)))
-    return next((package for package in packages if _offered(package, name)), module), name
-
-
-def _offered(package: str, name: str) -> type | None:
-    """The class that an imported package offers under a name, if it does."""
-    module = sys.modules.get(package)
-    found = None if module is None else vars(module).get(name)
-    return found if isinstance(found, type) else None
+    for package in (".".join(parts[:count]) for count in range(1, len(parts))):
+        if vars(sys.modules[package]).get(name) is cls:
+            return package, name
+    return module, name
 
 
 def classes_of(*rules: object) -> list[type]:

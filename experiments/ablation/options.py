@@ -187,8 +187,9 @@ def _require_distinct(what: str, values: tuple[Any, ...]) -> None:
 
 def _require_names(what: str, names: Iterable[str] | Mapping[str, Any]) -> None:
     for name in names:
-        if not NAME.fullmatch(name) and not (what == "wrappers" and name == ""):
+        named = NAME.fullmatch(name) and name.strip(". ")  # "." and ".." are folders
+        if not named and not (what == "wrappers" and name == ""):
             raise ValueError(
                 f"ablate: {what} has the name {name!r}; names are made of letters, digits, spaces "
-                "and any of . _ + -"
+                "and any of . _ + -, not of dots alone"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -149,12 +150,24 @@ class Benchmark(ABC):
         """
 
     def find_video(self, *names: str) -> Path | None:
-        """The first of these files that exists in a folder of videos; None if none does."""
+        """The first of these files that exists in a folder of videos; None if none does.
+
+        Raises:
+            ValueError: for a name that leads out of `videos`, or else out of `root`.
+        """
         folders = [Path(self.root, folder) for folder in self.video_folders]
         if self.videos is not None:
             folders = [Path(self.videos)]
-        places = (Path(folder, name) for folder in folders for name in names)
-        return next((place for place in places if place.is_file()), None)
+        allowed = os.path.abspath(self.root if self.videos is None else self.videos)
+        places = [Path(folder, name) for folder in folders for name in names]
+        for place in places:
+            # As it is written: links below the folder are the user's own.
+            if not Path(os.path.abspath(place)).is_relative_to(allowed):
+                raise ValueError(
+                    f"{self.name}: an annotation names the video {str(place)!r:.200}, outside "
+                    f"{allowed}: set `videos` to a folder that holds it, if that is meant"
+                )
+        return next((place for place in places if os.path.isfile(place)), None)
 
     def find_annotation(self, *names: str) -> Path:
         """The first of these files that exists below `root`.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+
+from ...framework.whole_file import whole_file
 
 CONFIG = "config.json"
 Config = Mapping[str, Any]
@@ -67,7 +68,8 @@ def resumed_config(folder: Path, config: Config) -> Config:
         return config
     now = json.loads(_text(config))
     known = {name: cell for name, cell in now["cells"].items() if name in before["cells"]}
-    changed = _differences(before, {**now, "cells": known})
+    # Our classes are the same wherever in crossframe they were when the folder was begun.
+    changed = _differences(_unmoved(before), _unmoved({**now, "cells": known}))
     if changed:
         raise ValueError(
             f"{folder} holds results of another configuration ({'; '.join(changed)}): give another "
@@ -103,9 +105,8 @@ def read_json(path: Path, remedy: str) -> Config:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a file whole or, if killed, not at all."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(_text(content) + "\n", "utf-8")
-    os.replace(partial, path)
+    with whole_file(path) as file:
+        file.write(f"{_text(content)}\n".encode())
 
 
 @contextmanager
@@ -147,6 +148,19 @@ def _written(folder: Path) -> Config | None:
     if not isinstance(written.get("cells"), dict):
         raise ValueError(f"{path} says nothing of cells: {remedy}")
     return written
+
+
+def _unmoved(value: Any) -> Any:
+    """Plain data with our classes by name alone; nothing is imported."""
+    if isinstance(value, list):
+        return [_unmoved(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    found = {name: _unmoved(part) for name, part in value.items()}
+    path = found.get("class_path")
+    if isinstance(path, str) and path.startswith("crossframe."):
+        found["class_path"] = path.rpartition(".")[2]
+    return found
 
 
 def _differences(before: Any, now: Any, where: str = "") -> list[str]:

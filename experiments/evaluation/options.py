@@ -9,6 +9,7 @@ from typing import Any
 
 from ...framework import Archive, CrossFrameMemory, Reader
 from ...framework.memory import require_count
+from ...framework.rules import public_home
 from ..benchmarks.question import Benchmark
 from ..options import ModelOptions
 from .cells import Cell
@@ -113,5 +114,4 @@ def plain(value: Any) -> Any:
         settings = vars(value)  # of somebody's class that is no dataclass
     else:
         return str(value)
-    kind = type(value)
-    return {"class_path": f"{kind.__module__}.{kind.__qualname__}", "init_args": plain(settings)}
+    return {"class_path": ".".join(public_home(type(value))), "init_args": plain(settings)}

@@ -139,3 +139,30 @@ def test_a_file_is_written_whole(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         write_json(path, {"a": object()})
     assert json.loads(path.read_text()) == {"a": 1}
+
+
+def test_a_link_beside_the_file_is_not_written_through(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    (tmp_path / "config.partial").symlink_to(precious)
+    with run_folder(tmp_path, CONFIG):
+        pass
+    assert precious.read_text() == "mine"
+    assert (tmp_path / "config.partial").is_symlink()
+
+
+def test_a_class_of_ours_may_have_moved_since_the_folder_was_begun(tmp_path: Path) -> None:
+    def config(memory: str) -> dict[str, Any]:
+        return {"cells": {"one": {"memory": {"class_path": memory, "init_args": {}}}}}
+
+    old = config("crossframe.methods.statekv.StateKVMemory")
+    with run_folder(tmp_path, old):
+        pass
+    with run_folder(tmp_path, config("crossframe.methods.StateKVMemory")) as written:
+        assert written == old  # so that rows keep their hashes
+    for other in ("crossframe.methods.TOVAMemory", "mine.StateKVMemory"):
+        with (
+            pytest.raises(ValueError, match=r"memory\.class_path was"),
+            run_folder(tmp_path, config(other)),
+        ):
+            pass

@@ -96,7 +96,7 @@ def test_settings_become_plain_data_with_their_classes() -> None:
     assert plain(Plain(3)) == {"class_path": f"{module}.Plain", "init_args": {"size": 3}}
     cell = Cell(TokenDroppingMemory(StateKVMemory(4), ratio=0.5), ReadLastFrames(2))
     memory = plain(cell)["init_args"]["memory"]["init_args"]
-    assert memory["inner"]["class_path"].endswith("StateKVMemory")
+    assert memory["inner"]["class_path"] == "crossframe.methods.StateKVMemory"
     assert (memory["inner"]["init_args"]["capacity"], memory["ratio"]) == (4, 0.5)
     assert json.loads(json.dumps(plain(cell))) == plain(cell)
 
