@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -170,6 +170,20 @@ def check_batch(pushed: int, stream: int) -> None:
     """Refuse a frame of another batch size than the stream's."""
     if pushed != stream:
         raise ValueError(f"this stream has batch {stream}, the pushed frame has batch {pushed}")
+
+
+def check_generation(options: Mapping[str, object]) -> None:
+    """Refuse options of `generate` that fetch and run code, or put another loop in its place.
+
+    Raises:
+        ValueError: naming the option and its value.
+    """
+    for name in ("custom_generate", "trust_remote_code"):
+        if options.get(name):
+            raise ValueError(
+                f"generation option {name}={options[name]!r:.100} runs code of a folder or the "
+                "hub, which is never done here: leave it out"
+            )
 
 
 def check_single(questions: int, stream: int) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
+from huggingface_hub import hf_hub_download, snapshot_download
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
@@ -138,12 +138,46 @@ def _listed(folder: Path) -> dict[str, Path]:
     """Every key of the checkpoint with the file that should hold it."""
     single = folder / "model.safetensors"
     if (folder / INDEX).is_file():
+        require_plain_shards(folder)
         listed = read_json(folder / INDEX).get("weight_map", {})
         return {key: folder / file for key, file in listed.items()}
     if not single.is_file():
         raise ValueError(f"{folder} has no complete set of safetensors, and no other is read")
     with _opened(single) as shard:
         return dict.fromkeys(shard.keys(), single)
+
+
+def require_plain_shards(name_or_path: str | Path) -> None:
+    """Refuse an index that sends a reader to anything but safetensors in the checkpoint's folder.
+
+    Raises:
+        ValueError: naming the file that it lists: a pickle, which may hold code, or a path.
+    """
+    path = _index_of(name_or_path)
+    listed = {} if path is None else read_json(path).get("weight_map")
+    for file in set(listed.values()) if isinstance(listed, dict) else ():
+        plain = isinstance(file, str) and file not in ("", ".", "..")
+        if not plain or {"/", "\\", "\0"} & set(file):
+            raise ValueError(
+                f"{path} lists the shard {file!r:.200}: only files of the checkpoint's own folder "
+                "are read; download it anew"
+            )
+        if not file.endswith(".safetensors"):
+            raise ValueError(
+                f"{path} lists {file!r:.200}, and only safetensors are read, because a pickle runs "
+                "code: convert the checkpoint to safetensors"
+            )
+
+
+def _index_of(name_or_path: str | Path) -> Path | None:
+    """The index of a folder, or of a hub name; None where there is none."""
+    if Path(name_or_path).is_dir():
+        path = Path(name_or_path, INDEX)
+        return path if path.is_file() else None
+    try:
+        return Path(hf_hub_download(str(name_or_path), INDEX))
+    except (OSError, ValueError):
+        return None  # not sharded, or not to be had, which loading tells
 
 
 def _check_shard(path: Path, expected: Mapping[str, list[int]], layout: Layout) -> None:

@@ -14,6 +14,7 @@ from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from ..framework import DecoderSpec, FrameTokens, VideoModel
 from ..framework.model import Generated, LayerAttention, Reading
+from ..framework.verify import check_generation
 from .loans import NAME, Changes, FirstLogits, lender_of, running_attention
 
 GREEDY = {"do_sample": False, "num_beams": 1, "num_return_sequences": 1}
@@ -279,7 +280,8 @@ def _require_supported(config: Any, decoder: nn.Module) -> None:
 
 
 def _require_one_by_one(generation: Mapping[str, Any]) -> None:
-    """Refuse what needs several sequences, or other passes than one per new token."""
+    """Refuse what needs several sequences, other passes than one per new token, or foreign code."""
+    check_generation(generation)
     config = generation.get("generation_config")
     given = {**(config.to_dict() if config else {}), **generation}
     several = ("num_beams", "num_return_sequences")

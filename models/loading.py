@@ -23,6 +23,7 @@ from transformers import (
     Qwen3VLMoeForConditionalGeneration,
 )
 
+from .checkpoint import require_plain_shards
 from .eagle2_5 import Eagle2_5, load_eagle2_5
 from .hf import HFDecoder
 from .internvl3 import InternVL3
@@ -148,6 +149,7 @@ def _weights(
     family: Any, name: str | Path, dtype: torch.dtype | None, device_map: DeviceMap | None
 ) -> PreTrainedModel:
     """A model with every weight from the checkpoint; transformers would make up missing ones."""
+    require_plain_shards(name)
     _require_whole_files(Path(name))
     mapped = {} if device_map is None else {"device_map": device_map}
     try:

@@ -10,6 +10,7 @@ from typing import Any
 from ...framework import Archive, CrossFrameMemory, Reader
 from ...framework.memory import require_count
 from ...framework.rules import public_home
+from ...framework.verify import check_generation
 from ..benchmarks.question import Benchmark
 from ..options import ModelOptions
 from .cells import Cell
@@ -85,6 +86,7 @@ class EvaluateOptions(RunOptions):
                 f"evaluate: model.device is {self.model.device!r}, but the trainer hands out "
                 "devices: leave it out and set trainer.accelerator and trainer.devices"
             )
+        check_generation(self.generation)
         if "max_new_tokens" in self.generation:
             raise ValueError("evaluate: max_new_tokens is an option of its own, not of generation")
 

@@ -299,6 +299,12 @@ def test_what_needs_several_sequences_or_passes_is_refused(session, generation):
     assert torch.equal(session.ask("What?", max_new_tokens=4).first_logits, before)
 
 
+@pytest.mark.parametrize("generation", [{"custom_generate": "x/y"}, {"trust_remote_code": True}])
+def test_code_of_a_folder_is_never_run_to_generate(session, generation):
+    with pytest.raises(ValueError, match=rf"option {next(iter(generation))}=.*: leave it out"):
+        session.ask("?", **generation)
+
+
 def test_beams_set_in_the_checkpoint_do_not_reach_the_answer():
     model = InternVL3(*tiny_internvl())
     model.hf_model.generation_config.num_beams = 4

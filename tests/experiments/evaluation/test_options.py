@@ -39,6 +39,12 @@ def test_what_cannot_work_is_refused(
         options(**changes)
 
 
+@pytest.mark.parametrize("name", ["custom_generate", "trust_remote_code"])
+def test_a_run_does_not_generate_by_code_of_a_folder(name: str, options: MakeOptions) -> None:
+    with pytest.raises(ValueError, match=f"{name}='x/y' runs code of a folder or the hub.*: leave"):
+        options(generation={name: "x/y"})
+
+
 def test_settings_that_decide_about_rows_make_the_run(options: MakeOptions) -> None:
     chosen = options()
     rows = {
