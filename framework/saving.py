@@ -83,14 +83,17 @@ def load_session(
     require_trusted(trusted)
     file = read_tensors(path)
     facts = _facts(file, model)
-    session = VideoSession(
-        model,
-        memory if memory is not None else _rebuilt(facts, "memory", CrossFrameMemory, trusted),
-        archive=archive if archive is not None else _rebuilt(facts, "archive", Archive, trusted),
-        reader=reader if reader is not None else _rebuilt(facts, "reader", Reader, trusted),
-        **{name: facts["settings"][name] for name in SETTINGS},
-    )
-    require_packed_by(session.archive.codec, below(LAYERS, file.tensors), model)
+    with _named_by(path):
+        session = VideoSession(
+            model,
+            memory if memory is not None else _rebuilt(facts, "memory", CrossFrameMemory, trusted),
+            archive=archive
+            if archive is not None
+            else _rebuilt(facts, "archive", Archive, trusted),
+            reader=reader if reader is not None else _rebuilt(facts, "reader", Reader, trusted),
+            **{name: facts["settings"][name] for name in SETTINGS},
+        )
+        require_packed_by(session.archive.codec, below(LAYERS, file.tensors), model)
     with _blamed_on(path):
         check_tensors(facts, file.tensors, model, session.archive.codec)
         # Still the file's own pages.
@@ -154,6 +157,15 @@ def _check_promises(session: VideoSession, state: StreamState, as_saved: bool) -
             f"it was saved {'without' if whole else 'with'} a last frame, which does not go with "
             f"{type(memory).__name__} after {frames} frames",
         )
+
+
+@contextmanager
+def _named_by(path: str | Path) -> Iterator[None]:
+    """Say which file something is wrong with."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 @contextmanager

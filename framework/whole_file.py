@@ -45,17 +45,18 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
 
 def _require_replaceable(target: Path) -> None:
     """Refuse a path that no file can be put at, before anything is written."""
+    name = repr(str(target))  # in one line, whatever is in it
     if "\0" in str(target):
-        raise ValueError(f"{str(target)!r:.200} has a NUL in it: give another path")
+        raise ValueError(f"{name:.200} has a NUL in it: give another path")
     try:
         mode = os.stat(target).st_mode
     except (FileNotFoundError, NotADirectoryError):
         if not target.parent.is_dir():
             raise ValueError(
-                f"{target}: there is no folder {target.parent}, make it first"
+                f"{name} cannot be written, there is no such folder: make it first"
             ) from None
         return
     if stat.S_ISDIR(mode):
-        raise ValueError(f"{target} is a folder: give the path of a file to write")
+        raise ValueError(f"{name} is a folder: give the path of a file to write")
     if not stat.S_ISREG(mode):
-        raise ValueError(f"{target} is a device or pipe, not a file: give another path")
+        raise ValueError(f"{name} is a device or pipe, not a file: give another path")

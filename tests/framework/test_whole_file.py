@@ -102,13 +102,13 @@ def under_a_file(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda folder: folder, "is a folder: give the path of a file"),
-        (lambda folder: Path(), r"\. is a folder"),
-        (device, "/dev/null is a device or pipe, not a file: give another path"),
-        (link_to_device, "x is a device or pipe"),
-        (pipe, "x is a device or pipe"),
-        (lambda folder: folder / "no/x", "x: there is no folder .*no, make it first"),
-        (under_a_file, "x: there is no folder .*file, make it first"),
+        (lambda folder: folder, "' is a folder: give the path of a file"),
+        (lambda folder: Path(), r"'\.' is a folder"),
+        (device, "'/dev/null' is a device or pipe, not a file: give another path"),
+        (link_to_device, "x' is a device or pipe"),
+        (pipe, "x' is a device or pipe"),
+        (lambda folder: folder / "no/x", r"no/x' cannot be written, there is no such folder: make"),
+        (under_a_file, r"file/x' cannot be written, there is no such"),
         (lambda folder: folder / "a\0b", "has a NUL in it: give another path"),
     ],
 )

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from . import rows, videos
+from . import paths, rows, sessions, videos
 from .cases import Family, survive
 from .interrupts import INTERRUPTS
 
 FAMILIES: tuple[Family, ...] = (
+    *paths.FAMILIES,
     *rows.FAMILIES,
+    *sessions.FAMILIES,
     *videos.FAMILIES,
     INTERRUPTS,
 )
