@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -50,13 +51,12 @@ class TensorFile:
     tensors: dict[str, Tensor]
 
     def is_whole(self) -> bool:
-        """Whether facts and tensors are what was sealed; reads all of them once."""
-        seal = _Seal(self.facts)
-        for name, value in _in_order(self.tensors):
-            seal.begin(name, value)
-            for piece in _pieces(value):
-                seal.add(piece)
-        return seal.digest == self.checksum
+        """Whether facts and tensors are what was sealed; reads all of them once, several at a
+        time."""
+        ordered = _in_order(self.tensors)
+        with ThreadPoolExecutor() as threads:
+            digests = threads.map(lambda item: _digest(*item), ordered)
+            return _seal(self.facts, digests) == self.checksum
 
 
 def write_tensors(file: BinaryIO, facts: str, tensors: Mapping[str, Tensor]) -> None:
@@ -65,16 +65,12 @@ def write_tensors(file: BinaryIO, facts: str, tensors: Mapping[str, Tensor]) -> 
     Raises:
         ValueError: for a dtype that the format does not have, naming the tensor.
     """
-    seal, ordered = _Seal(facts), _in_order(tensors)
-    file.write(_header(ordered, facts, seal.digest))
-    for name, value in ordered:
-        seal.begin(name, value)
-        for piece in _pieces(value):
-            seal.add(piece)
-            file.write(piece)
+    ordered = _in_order(tensors)
+    file.write(_header(ordered, facts, _seal(facts, [])))
+    digests = [_digest(name, value, file.write) for name, value in ordered]
     # What the checksum is of was read once, and is known only now.
     file.seek(0)
-    file.write(_header(ordered, facts, seal.digest))
+    file.write(_header(ordered, facts, _seal(facts, digests)))
 
 
 def read_tensors(path: str | Path) -> TensorFile:
@@ -97,21 +93,22 @@ def read_tensors(path: str | Path) -> TensorFile:
     return TensorFile(Path(path), metadata.get(FACTS, ""), metadata.get(CHECKSUM), tensors)
 
 
-class _Seal:
-    """SHA-256 over facts, names, dtypes, shapes and numbers: 1.1 GB/s on one core."""
+def _digest(name: str, value: Tensor, write: Callable[[Any], object] | None = None) -> bytes:
+    """SHA-256 of one tensor, 1.1 GB/s on one core; its bytes are written on the way."""
+    found = hashlib.sha256(f"{name!r} {value.dtype} {tuple(value.shape)}\n".encode())
+    for piece in _pieces(value):
+        found.update(piece)
+        if write is not None:
+            write(piece)
+    return found.digest()
 
-    def __init__(self, facts: str) -> None:
-        self._hash = hashlib.sha256(facts.encode("utf-8", "surrogatepass"))
 
-    def begin(self, name: str, value: Tensor) -> None:
-        self._hash.update(f"\n{name!r} {value.dtype} {tuple(value.shape)}\n".encode())
-
-    def add(self, piece: Any) -> None:
-        self._hash.update(piece)
-
-    @property
-    def digest(self) -> str:
-        return self._hash.hexdigest()
+def _seal(facts: str, digests: Iterable[bytes]) -> str:
+    """SHA-256 of the facts and of the digests of all tensors in order."""
+    found = hashlib.sha256(facts.encode("utf-8", "surrogatepass"))
+    for digest in digests:
+        found.update(digest)
+    return found.hexdigest()
 
 
 def _header(ordered: list[tuple[str, Tensor]], facts: str, checksum: str) -> bytes:
