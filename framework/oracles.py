@@ -81,7 +81,11 @@ class LoopReading:
     def _pick(self, layer: int, query: Tensor) -> Slots:
         session = self.session
         archive = LayerArchive(
-            session.archive, layer, rotate=_rotation(session), asked_at=self.asked_at
+            session.archive,
+            layer,
+            rotate=_rotation(session),
+            asked_at=self.asked_at,
+            moved=session.state.origin.moved,
         )
         carried = session.state.carried(session.model, len(query))[layer]
         # A copy: what a reader writes into the queries shows as a difference.

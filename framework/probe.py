@@ -12,6 +12,7 @@ from .cost import step_flops
 from .frame_tokens import Cursor, FrameTokens
 from .memory import CrossFrameMemory
 from .model import VideoModel
+from .origin import Origin
 from .slots import Slots
 from .state import StreamState
 from .step import readable_keys
@@ -41,7 +42,7 @@ def run_probe(
     _require_text(name, token_ids, model.spec.vocab)
     _require_room(memory, state, token_ids.shape[1], max_tokens)
     step = ProbeStep(model, layers, token_ids, max_tokens)
-    step.run(state.cursor)
+    step.run(state.cursor, state.origin)
     return step.flops
 
 
@@ -64,11 +65,12 @@ class ProbeStep:
         self.token_ids = token_ids.to(model.device)
         self.max_tokens = max_tokens
 
-    def run(self, cursor: Cursor) -> None:
+    def run(self, cursor: Cursor, origin: Origin) -> None:
         """Pass the text, as if it followed the stream at `cursor`."""
         token_ids = self.token_ids.expand(self.layers[0].keys.shape[0], -1)
         positions = self.model.text_positions(cursor, *token_ids.shape)
-        self.model.step(FrameTokens(self.model.embed(token_ids), positions), self, self.max_tokens)
+        text = FrameTokens(self.model.embed(token_ids), origin.angles(positions))
+        self.model.step(text, self, self.max_tokens)
 
     def __call__(
         self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float

@@ -16,6 +16,7 @@ from .saved_facts import require
 from .saved_state import COLUMNS, LAYERS, SLOT_TENSORS, below
 from .slots import Slots
 from .state import StreamState
+from .storage import ORIGIN
 
 _FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
@@ -142,7 +143,10 @@ def check_carried(state: StreamState, columns: Mapping[str, Tensor]) -> None:
         held = {"index": slots.index, "frame": slots.frame, "visual": slots.visual}
         held |= {f"rotated axis {axis}": part for axis, part in enumerate(slots.rotated)}
         known = {name: columns[name] for name in ("index", "frame", "visual")}
-        known |= {f"rotated axis {axis}": part for axis, part in enumerate(columns["positions"])}
+        rotated = columns["positions"]
+        if ORIGIN in columns:
+            rotated = rotated + (state.origin.moved - columns[ORIGIN])
+        known |= {f"rotated axis {axis}": part for axis, part in enumerate(rotated)}
         for name, value in held.items():
             same = known[name].gather(-1, row).view(shape) == value
             require(
@@ -221,6 +225,8 @@ def _take_columns(forms: _Forms, needed: bool) -> int:
     forms.take(f"{COLUMNS}frame", lead, _INTEGERS)
     forms.take(f"{COLUMNS}visual", lead, (torch.bool,))
     forms.take(f"{COLUMNS}positions", (forms.axes, *lead), _NUMBERS)
+    if f"{COLUMNS}{ORIGIN}" in forms.left:
+        forms.take(f"{COLUMNS}{ORIGIN}", lead, _INTEGERS)
     for name in forms.names(f"{COLUMNS}stat:"):
         forms.take(name, lead)
     return lead[1]

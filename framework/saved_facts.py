@@ -110,10 +110,21 @@ def _check_cursor(facts: Mapping[str, Any]) -> None:
         fits if tokens else not any((frames, cursor["position"], largest)),
         f"its cursor {cursor} does not go with a largest frame of {largest} tokens",
     )
+    _check_origin(facts.get("origin", {"first": 0, "now": 0}), cursor["position"])
     default = StreamState()
-    for name in set(PLAIN) & facts.keys() - {"cursor"}:
+    for name in set(PLAIN) & facts.keys() - {"cursor", "origin"}:
         kind = type(getattr(default, name))
         require(type(facts[name]) is kind, f"its {name} is {facts[name]!r:.100}")
+
+
+def _check_origin(origin: object, position: int) -> None:
+    require(
+        isinstance(origin, dict)
+        and origin.keys() == {"first", "now"}
+        and all(_is_count(origin[name]) for name in origin)
+        and origin["first"] <= origin["now"] <= position,
+        f"its origin {origin!r:.100} does not go with a stream at position {position}",
+    )
 
 
 def _check_frames(facts: Mapping[str, Any], model: VideoModel) -> None:

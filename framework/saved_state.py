@@ -11,6 +11,7 @@ from torch import Tensor
 from .frame_tokens import Cursor, FrameTokens
 from .growing import GrowingTensor
 from .model import VideoModel
+from .origin import Origin
 from .ragged import PackedSlots
 from .slots import Slots
 from .state import PendingFrame, StreamState
@@ -30,6 +31,7 @@ def state_facts(state: StreamState) -> dict[str, Any]:
     return {
         **plain,
         "cursor": asdict(state.cursor),
+        "origin": asdict(state.origin),
         "pending": [pending.timestamp for pending in state.pending],
         "layers": [
             {"layer": _slots_of(stored).layer, "num_layers": _slots_of(stored).num_layers}
@@ -70,7 +72,11 @@ def state_of(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> StreamS
     plain = {name: facts[name] for name in PLAIN if name in facts}
     previous = facts["previous"]
     return StreamState(
-        **{**plain, "cursor": Cursor(**facts["cursor"])},
+        **{
+            **plain,
+            "cursor": Cursor(**facts["cursor"]),
+            "origin": Origin(**facts.get("origin", {})),
+        },
         layers=tuple(
             _layer(below(f"layer.{number}.", tensors), info)
             for number, info in enumerate(facts["layers"])

@@ -22,10 +22,12 @@ from .frame_tokens import Cursor, FrameTokens, as_frame_tokens
 from .intake import encode_pending, queue_images
 from .memory import CrossFrameMemory, require_count
 from .model import VideoModel
+from .origin import planned_length
 from .probe import run_probe
 from .progress import Progress
 from .ragged import unpack
 from .reader import ReadAll, Reader
+from .rebase import settle_origin
 from .saving import load_session, save_session
 from .slots import Slots
 from .state import StreamState, empty_slots
@@ -47,8 +49,8 @@ class VideoSession(CopiedByFork):
         reader: what a question reads; the whole archive by default.
         in_frame: "causal", or "bidirectional" inside each frame (not equal to the stock model).
         frames_per_step: temporal patches that pass the decoder together.
-        max_tokens: planned length of the stream, questions and answers included; fixes the RoPE
-            scaling for the whole session. None is the range the model was trained for.
+        max_tokens: planned length of the stream, questions and answers included, at most 2**22;
+            fixes the RoPE scaling for the whole session. None: the range the model was trained for.
         attention: "auto", "plain", "chunked" or "sdpa", see `attention.py`.
         cost_history: steps whose costs are kept one by one; None keeps all, which on an endless
             stream grows for ever. `costs.totals` counts all steps.
@@ -74,7 +76,7 @@ class VideoSession(CopiedByFork):
         require_count("VideoSession", "cost_history", cost_history, least=1)
         self.model, self.memory, self.reader = model, memory, reader or ReadAll()
         self.in_frame, self.frames_per_step = in_frame, frames_per_step
-        self.max_tokens = max_tokens or model.trained_tokens
+        self.max_tokens = planned_length(max_tokens, model.trained_tokens)
         self.attention = implementation_for(attention, memory.needs_mass)
         storage = ArchiveStorage(archive or PlainArchive(), model.spec.num_layers)
         self._turns = Turns("this session")
@@ -253,10 +255,10 @@ class VideoSession(CopiedByFork):
         verify.check_frames(frames, state.cursor, batch, self.model, now.checks)
         state, entering = admit_frames(frames, self.memory, state)
         joined = entering.tokens
-        verify.check_stream(self.memory, state, self.max_tokens)
+        state = settle_origin(state, joined, self.memory, self.max_tokens)
         step = PushStep(
             self.model,
-            state.carried(self.model, joined.batch),
+            state,
             StepColumns.of(joined, entering.index, entering.frame, self.model.device),
             now.archive,
             needs_mass=self.memory.needs_mass,
@@ -282,8 +284,8 @@ class VideoSession(CopiedByFork):
         verify.check_question(self.memory, self.reader, now.state, room, self.max_tokens)
         positions = self.model.text_positions(now.state.cursor, batch, count)
         options = {"asked_at": positions, "room": room, "max_tokens": self.max_tokens}
-        carried = now.state.carried(self.model, batch)
-        return AskStep(self.model, carried, now.archive, self.reader, **options), positions
+        reading = AskStep(self.model, now.state, now.archive, self.reader, **options)
+        return reading, now.state.origin.angles(positions)
 
     def _settled(self) -> Progress:
         """Where the session would stand if the video ended here, with pending frames passed."""

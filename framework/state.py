@@ -11,6 +11,7 @@ from torch import Tensor
 from .costs import held_bytes
 from .frame_tokens import Cursor, FrameTokens
 from .model import VideoModel
+from .origin import Origin
 from .ragged import PackedSlots, pack, unpack
 from .slots import Slots
 
@@ -34,6 +35,7 @@ class StreamState:
         previous: the last whole frame, kept for `admit`.
         pending: raw frames that wait for their temporal patch to fill.
         largest_frame: tokens of the largest frame so far.
+        origin: where the rotary angles of keys and queries are counted from.
     """
 
     cursor: Cursor = field(default_factory=Cursor)
@@ -42,6 +44,7 @@ class StreamState:
     previous: FrameTokens | None = None
     pending: tuple[PendingFrame, ...] = ()
     largest_frame: int = 0
+    origin: Origin = field(default_factory=Origin)
 
     @property
     def batch(self) -> int | None:
@@ -62,6 +65,14 @@ class StreamState:
         """The state after a step left these slots; step-only tensors are let go."""
         settled = (slots.settled() for slots in layers)
         return replace(self, layers=tuple(pack(slots) for slots in settled))
+
+    def counted_from(self, origin: Origin) -> StreamState:
+        """The state with another origin: carried keys read as rotated that much further on."""
+        by = origin.now - self.origin.now
+        if by == 0:
+            return self
+        layers = tuple(_rotated_further(stored, by) for stored in self.layers)
+        return replace(self, layers=layers, origin=origin)
 
     @property
     def bytes_held(self) -> int:
@@ -87,6 +98,16 @@ def slot_tensors(stored: Slots | PackedSlots) -> Iterator[Tensor | None]:
     yield from (stored.keys, stored.values, stored.index, stored.frame, stored.visual)
     yield from (stored.positions, stored.rotated, stored.mass, stored.valid)
     yield from (*stored.stats.values(), *stored.state.values())
+
+
+def _rotated_further(stored: Slots | PackedSlots, by: int) -> Slots | PackedSlots:
+    if isinstance(stored, PackedSlots):
+        packed = stored.packed
+        assert packed.rotated is not None  # filled by __post_init__
+        return replace(stored, packed=replace(packed, rotated=packed.rotated + by))
+    assert stored.rotated is not None
+    # No slots stay unmoved, so that they cost no rotation.
+    return replace(stored, rotated=stored.rotated + by) if stored.num_slots else stored
 
 
 def empty_slots(model: VideoModel, batch: int, layer: int) -> Slots:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -15,7 +15,8 @@ from .frame_tokens import FrameTokens
 from .model import VideoModel
 from .reader import Reader
 from .slots import Slots, join_slots, on_device
-from .storage import ArchiveStorage, LayerArchive
+from .state import StreamState
+from .storage import ORIGIN, ArchiveStorage, LayerArchive
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +83,7 @@ class PushStep:
     def __init__(
         self,
         model: VideoModel,
-        carried: Sequence[Slots],
+        state: StreamState,
         columns: StepColumns,
         archive: ArchiveStorage,
         *,
@@ -92,7 +93,8 @@ class PushStep:
         max_tokens: int,
     ) -> None:
         self.model = model
-        self.carried = carried
+        self.carried = state.carried(model, len(columns.index))
+        self.origin = state.origin
         self.columns = columns
         self.archive = archive
         self.needs_mass = needs_mass
@@ -128,7 +130,7 @@ class PushStep:
 
     def run(self, tokens: FrameTokens) -> list[Slots]:
         """[carried ; frame] of every layer, after the frame's KV has joined the archive."""
-        self.model.step(tokens, self, self.max_tokens)
+        self.model.step(self.origin.tokens(tokens), self, self.max_tokens)
         columns = self.columns
         shared = {
             "index": columns.index,
@@ -136,6 +138,8 @@ class PushStep:
             "visual": columns.visual,
             "positions": columns.positions,
         }
+        if self.origin.moved:
+            shared[ORIGIN] = torch.full_like(columns.index, self.origin.moved)
         self.archive.append_columns(shared, columns.stats)
         return self.joined
 
@@ -167,7 +171,7 @@ class AskStep:
     def __init__(
         self,
         model: VideoModel,
-        carried: Sequence[Slots],
+        state: StreamState,
         archive: ArchiveStorage,
         reader: Reader,
         *,
@@ -176,7 +180,8 @@ class AskStep:
         max_tokens: int,
     ) -> None:
         self.model = model
-        self.carried = carried
+        self.carried = state.carried(model, asked_at.shape[1])
+        self.origin = state.origin
         self.archive = archive
         self.reader = reader
         self.asked_at = asked_at
@@ -210,9 +215,8 @@ class AskStep:
         return output
 
     def _open(self, layer: int, query: Tensor) -> _Context:
-        view = LayerArchive(
-            self.archive, layer, rotate=self.rotate, asked_at=self.asked_at.to(query.device)
-        )
+        asked_at, moved = self.asked_at.to(query.device), self.origin.moved
+        view = LayerArchive(self.archive, layer, rotate=self.rotate, asked_at=asked_at, moved=moved)
         slots = on_device(self.reader.read(query, view, self.carried[layer]), query.device)
         if slots.num_slots == 0:
             raise ValueError(

@@ -12,13 +12,15 @@ from .growing import GrowingTensor
 from .slots import Slots
 
 _STAT = "stat:"
+# How far the stream's origin had moved when the token's key was rotated; absent while it is 0.
+ORIGIN = "origin"
 
 
 class ArchiveStorage:
     """Packed keys and values of every layer, and columns that all layers share.
 
     Columns are [B, tokens]: `index`, `frame`, `visual`, one `stat:<name>` per stat; and
-    `positions` [axes, B, tokens].
+    `positions` [axes, B, tokens]; and `origin` once the stream's origin has moved, see `origin.py`.
 
     A session appends to a `draft`, and has a new storage when that takes the place of the old one;
     a draft that is let go leaves nothing but scratch behind the old one's end.
@@ -97,6 +99,7 @@ class LayerArchive:
         rotate: the model's rotation while a question passes: turns vectors [B, heads, S, D] on by
             positions [axes, B, heads, S]; None outside.
         asked_at: [axes, B, tokens] positions of the question's tokens; None outside.
+        moved: how far the stream's origin has moved by now; keys rotated before read as further on.
     """
 
     def __init__(
@@ -106,9 +109,10 @@ class LayerArchive:
         *,
         rotate: Callable[[Tensor, Tensor], Tensor] | None = None,
         asked_at: Tensor | None = None,
+        moved: int = 0,
     ) -> None:
         self._storage = storage
-        self.layer = layer
+        self.layer, self.moved = layer, moved
         self.rotate, self.asked_at = rotate, asked_at
 
     @property
@@ -188,13 +192,15 @@ class LayerArchive:
             column = columns[name].to(keys.device)
             return column.unsqueeze(-2).expand(*column.shape[:-1], keys.shape[1], -1)
 
+        positions = spread("positions")
         return Slots(
             keys=keys,
             values=values,
             index=spread("index"),
             frame=spread("frame"),
             visual=spread("visual"),
-            positions=spread("positions"),
+            positions=positions,
+            rotated=positions + (self.moved - spread(ORIGIN)) if ORIGIN in columns else None,
             stats={n.removeprefix(_STAT): spread(n) for n in columns if n.startswith(_STAT)},
             layer=self.layer,
             num_layers=len(self._storage.layers),

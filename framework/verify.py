@@ -12,6 +12,7 @@ from .checks import DeferredChecks
 from .frame_tokens import Cursor, FrameTokens, advance
 from .memory import CrossFrameMemory, require_count
 from .model import VideoModel
+from .origin import FARTHEST, require_near
 from .placement import span
 from .reader import ReadAll, Reader
 from .slots import Slots
@@ -115,13 +116,14 @@ def check_layers(
             (inside if slots.valid is None else inside | ~slots.valid).all(),
             f"{where} slots outside the stream of {state.cursor.tokens} tokens",
         )
-        if state.cursor.tokens > planned:
+        if state.cursor.tokens > planned or state.origin.moved:
             # Only a promised reach lets a stream come this far.
+            room = planned if state.cursor.tokens > planned else FARTHEST
             back = span(slots, slots.index.new_full((len(slots.index),), state.cursor.position))
             checks.require(
-                (back + state.largest_frame <= planned).all(),
+                (back + state.largest_frame <= room).all(),
                 f"{where} a slot so far behind the next token that with a frame of "
-                f"{state.largest_frame} tokens the planned {planned} positions are exceeded: it "
+                f"{state.largest_frame} tokens the planned {room} positions are exceeded: it "
                 "promised a shorter reach; open the session with more max_tokens",
             )
 
@@ -150,6 +152,9 @@ def check_question(
     reach = reader.reach(memory.reach(state.largest_frame), state.largest_frame)
     read = state.cursor.tokens if reach is None else min(reach, state.cursor.tokens)
     check_room(read + room, planned, "question and answer")
+    # A reader without a reach reads keys from the stream's beginning on.
+    origin = state.origin.first if reach is None else state.origin.now
+    require_near(state.cursor.position, origin)
 
 
 def check_room(needed: int, planned: int, what: str) -> None:

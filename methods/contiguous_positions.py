@@ -25,10 +25,10 @@ class ContiguousPositions(WrappedMemory):
 
     Rule: what evicted slots left open is closed, and the last carried slot stands right before the
     next token, in every head by itself. With `max_reach=None` after every step in which something
-    is missing from the stream; with a number only in heads whose earliest slot would otherwise
-    stand more than `max_reach` positions behind the next token, and until then slots stay where
-    they are. While nothing is evicted nothing moves. Stored keys stay as produced; reading rotates
-    them once, by the whole way, so that rounding does not add up.
+    is missing from the stream, or the stream outgrew `max_tokens`; with a number only in heads
+    whose earliest slot would otherwise stand more than `max_reach` positions behind the next token,
+    and until then slots stay where they are. While nothing is evicted nothing moves. Stored keys
+    stay as produced; reading rotates them once, by the whole way, so that rounding does not add up.
 
     Paper: "None" is what StreamingLLM (Xiao et al., arXiv 2309.17453) does to its cache and
     StreamingVLM calls shrinking; a number follows HERMES, which re-rotates when positions run out.
@@ -47,7 +47,8 @@ class ContiguousPositions(WrappedMemory):
             `max_reach` has positions for (RoPE), or if a stream beyond `max_tokens` carries a slot
             farther back than the session planned for.
 
-    A session whose memory promises a reach takes streams beyond its `max_tokens`. The promise is
+    A session whose memory promises a reach takes streams beyond its `max_tokens`, and counts their
+    rotary angles from an origin that moves along, so that float32 holds them. The promise is
     `max_reach`, or without it the inner memory's limit, and none where the inner memory has none.
     Without `max_reach` it holds for RoPE with one budget for all layers and heads; elsewhere set
     `max_reach`.

@@ -86,8 +86,10 @@ class MergedEvictions(WrappedMemory):
         if kept.num_slots == 0 or (uniform and kept.num_slots == slots.num_slots):
             return kept
         gone = _evicted_slots(slots, kept)
-        content = _before_rope(gone)
-        place, joins = self._partners(gone, content, kept)
+        # All keys at one place, the newest token's: the way there stays short in an endless stream.
+        at = _rotated(slots)[..., -1:]
+        content = _turned_to(at, gone)
+        place, joins = self._partners(gone, content, kept, at)
         own, joining = _tokens(kept), _tokens(gone) * joins
         total = own.scatter_add(-1, place, joining)
         # Shares before sums: a sum of all tokens of an hour would outgrow its range.
@@ -98,7 +100,7 @@ class MergedEvictions(WrappedMemory):
             return grouped_sum(comes * rows, place, kept.num_slots)
 
         assert slots.turn is not None and kept.rotated is not None  # inside a step
-        keys = stays * widened(kept.keys) + slots.turn(come(content), kept.rotated)
+        keys = stays * widened(kept.keys) + slots.turn(come(content), kept.rotated - at)
         values = stays * widened(kept.values) + come(widened(gone.values))
         return replace(
             kept,
@@ -107,9 +109,11 @@ class MergedEvictions(WrappedMemory):
             stats={**kept.stats, "merged": total - 1},
         )
 
-    def _partners(self, gone: Slots, content: Tensor, kept: Slots) -> tuple[Tensor, Tensor]:
+    def _partners(
+        self, gone: Slots, content: Tensor, kept: Slots, at: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """[B, K, E] the place of the most similar kept slot, and whether to join it."""
-        cosine = unit_rows(content) @ unit_rows(_before_rope(kept)).transpose(-1, -2)
+        cosine = unit_rows(content) @ unit_rows(_turned_to(at, kept)).transpose(-1, -2)
         hidden = ~(real_slots(kept) & kept.visual)
         # Rounding may leave [-1, 1], and a threshold of -1 merges all.
         cosine = cosine.clamp(-1, 1).masked_fill(hidden[:, :, None], -2)
@@ -128,10 +132,16 @@ def _evicted_slots(slots: Slots, kept: Slots) -> Slots:
     return slots.keep(gone)
 
 
-def _before_rope(slots: Slots) -> Tensor:
-    """[B, K, S, D] keys turned back to position 0, at least in float32."""
-    assert slots.turn is not None and slots.rotated is not None  # inside a step
-    return slots.turn(widened(slots.keys), -slots.rotated)
+def _turned_to(at: Tensor, slots: Slots) -> Tensor:
+    """[B, K, S, D] keys turned to one position [axes, B, K, 1], at least in float32."""
+    assert slots.turn is not None  # inside a step
+    return slots.turn(widened(slots.keys), at - _rotated(slots))
+
+
+def _rotated(slots: Slots) -> Tensor:
+    """[axes, B, K, S] positions that the stored keys stand at."""
+    assert slots.rotated is not None  # filled by __post_init__
+    return slots.rotated
 
 
 def _tokens(slots: Slots) -> Tensor:

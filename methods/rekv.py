@@ -98,29 +98,34 @@ class ReKVReader(Reader):
 
 
 def _token_scores(queries: Tensor, archive: LayerArchive) -> Tensor:
-    """[B, tokens] dot product of the question's mean query with every archived key, both before
-    RoPE.
+    """[B, tokens] dot product of the question's mean query with every archived key before RoPE.
 
+    Both are turned to the question's first position, which leaves the product as it was before RoPE
+    and is never far, however long the stream.
     The mean of products over a block is the product with the block's mean key. Summing the queries
     that share a key first is the same as repeating the key.
     """
-    asked = _mean_query(queries, archive)
+    assert archive.asked_at is not None  # a question is passing
+    at = archive.asked_at[:, :, None, :1]
+    asked = _mean_query(queries, archive, at)
     scores = []
     for start in range(0, archive.num_tokens, RUN_TOKENS):
         stop = min(start + RUN_TOKENS, archive.num_tokens)
         run = archive.slots(tokens=range(start, stop))
         assert archive.rotate is not None  # a question is passing
-        keys = archive.rotate(run.keys.to(asked), -run.positions.to(asked.device))
+        assert run.rotated is not None  # filled by __post_init__
+        keys = archive.rotate(run.keys.to(asked), at - run.rotated.to(asked.device))
         per_key = asked.unflatten(1, (keys.shape[1], -1)).sum(2)
         scores.append(torch.einsum("bkd,bktd->bt", per_key, keys))
     return torch.cat(scores, -1)
 
 
-def _mean_query(queries: Tensor, archive: LayerArchive) -> Tensor:
-    """[B, H, D] mean over the question's tokens of queries before RoPE, at least in float32."""
+def _mean_query(queries: Tensor, archive: LayerArchive, at: Tensor) -> Tensor:
+    """[B, H, D] mean over the question's tokens of queries turned to `at` [axes, B, 1, 1], at least
+    in float32."""
     assert archive.rotate is not None and archive.asked_at is not None  # a question is passing
     wide = torch.float64 if queries.dtype == torch.float64 else torch.float32
-    back = -archive.asked_at[:, :, None].expand(-1, -1, queries.shape[1], -1)
+    back = at - archive.asked_at[:, :, None].expand(-1, -1, queries.shape[1], -1)
     return archive.rotate(queries.to(wide), back).mean(2)
 
 

@@ -161,10 +161,8 @@ def test_only_what_is_picked_moves_to_the_layer_s_device(archive: Archive) -> No
     session = seen(archive, Some((1, 3)))
     asked_at = torch.arange(14, 17).expand(1, 1, -1)
     model, storage = session.model, session.archive
-    carried = [session.slots(layer) for layer in range(2)]
-    step = AskStep(
-        model, carried, storage, session.reader, asked_at=asked_at, room=3, max_tokens=99
-    )
+    options: dict[str, Any] = {"asked_at": asked_at, "room": 3, "max_tokens": 99}
+    step = AskStep(model, session.state, storage, session.reader, **options)
     query, text = (torch.empty(1, heads, 3, 8, device="meta").double() for heads in (4, 2))
     with Moves() as moves:
         output = step(1, query, text, text, 0.3)

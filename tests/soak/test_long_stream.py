@@ -10,8 +10,9 @@ from statistics import median
 import pytest
 import torch
 
-from crossframe.framework import VideoSession
-from crossframe.methods import StateKVMemory
+from crossframe.framework import FrameTokens, VideoSession
+from crossframe.framework.reference import ReferenceDecoder
+from crossframe.methods import ContiguousPositions, ReadCarried, StateKVMemory
 from crossframe.models import DecoderModel
 from crossframe.models.tiny import tiny_qwen2
 
@@ -44,3 +45,26 @@ def test_three_hours_of_frames_cost_the_same_each() -> None:
     # Medians of 1000 frames each; growth with the stream would show as a factor of many.
     assert late < 1.5 * early
     assert len(session.ask([1, 2, 3], max_new_tokens=4).token_ids) == 4
+
+
+@pytest.mark.soak
+def test_four_hundred_moves_of_the_origin_leave_no_trace() -> None:
+    memory = ContiguousPositions(StateKVMemory(9), max_reach=30)
+    moves, stays = (
+        VideoSession(ReferenceDecoder(), memory, max_tokens=plan, reader=ReadCarried())
+        for plan in (48, 20_100)
+    )
+    generator, origins = torch.Generator().manual_seed(0), set()
+    for number in range(5000):
+        embeds = torch.randn(1, 4, 24, generator=generator, dtype=torch.float64)
+        frame = FrameTokens(embeds, 4 * number + torch.arange(4)[None, None])
+        moves.push(frame)
+        stays.push(frame)
+        origins.add(moves.state.origin.now)
+    logits = [session.question_logits([3, 1, 4]) for session in (moves, stays)]
+    difference = float((logits[0] - logits[1]).abs().max())
+    print(
+        f"\n{len(origins) - 1} moves of the origin in 20000 tokens: logits off by {difference:.1e}"
+    )
+    assert len(origins) > 400 and difference < 1e-8
+    assert torch.equal(moves.slots(1).index, stays.slots(1).index)
