@@ -33,14 +33,26 @@ class DecoderModel(HFDecoder):
     def question_ids(self, question: str) -> Tensor:
         if self.tokenizer is None:
             return super().question_ids(question)
-        return torch.tensor([self.tokenizer.encode(question)])
+        return _ids(self.tokenizer, question)
 
     def reply_ids(self, text: str) -> Tensor:
         if self.tokenizer is None:
             return super().reply_ids(text)
-        return torch.tensor([self.tokenizer.encode(text, add_special_tokens=False)])
+        return _ids(self.tokenizer, text)
 
     def text(self, token_ids: Tensor) -> str:
         if self.tokenizer is None:
             return ""
         return str(self.tokenizer.decode(token_ids.tolist(), skip_special_tokens=True))
+
+
+def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> Tensor:
+    """[1, tokens] of text in the middle of a stream: Llama's tokenizers would put a BOS before it.
+
+    Raises:
+        ValueError: for text without tokens.
+    """
+    found = tokenizer.encode(text, add_special_tokens=False)
+    if not found:
+        raise ValueError(f"DecoderModel: the text {text!r} has no tokens: give at least one word")
+    return torch.tensor([found])
