@@ -12,6 +12,7 @@ from rich.filesize import decimal
 from transformers import TextStreamer
 
 from ..framework import CrossFrameMemory, VideoModel, VideoSession
+from ..framework.finite import NOT_FINITE
 from .frames import VideoFrames, groups, progress_bar
 from .options import StreamOptions
 
@@ -87,6 +88,8 @@ def ask(
     session = stream.session(model, memory)
     stream_into(session, frames, console)
     streamer = AnswerStreamer(model, out or sys.stdout)
-    session.ask(question, max_new_tokens=stream.max_new_tokens, streamer=streamer)
+    answer = session.ask(question, max_new_tokens=stream.max_new_tokens, streamer=streamer)
+    if not answer.finite:
+        console.print(f"WARNING: {NOT_FINITE}", style="bold yellow", markup=False, highlight=False)
     console.print(cost_line(session, frames.taken), style="dim", highlight=False, soft_wrap=True)
     return session

@@ -144,8 +144,12 @@ class Comparison:
 
     def _closeness(self, answer: Answer) -> Row:
         full = self.reference.answer
+        if not (answer.finite and full.finite):
+            undefined = {"agreement": nan, "kl_to_full": nan}
+            return {"answer": answer.text, "finite": answer.finite, **undefined}
         return {
             "answer": answer.text,
+            "finite": True,
             "agreement": answer_agreement(answer.token_ids, full.token_ids),
             "kl_to_full": float(kl_to_full(answer.first_logits, full.first_logits)),
         }

@@ -44,8 +44,7 @@ def headed_cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
             row["memory"],
             *(row[name] for name in varied),
             " ".join(printable(row["answer"]).split()),
-            f"{row['agreement']:.0%}",
-            number(row["kl_to_full"]),
+            *_closeness(row),
             "" if isnan(row["archive_error"]) else f"{row['archive_error']:.1%}",
             number(row["decoder_flops"] / unit),
             number(row["decoder_flops_last_frame"] / last_unit),
@@ -56,6 +55,13 @@ def headed_cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
         for row in rows
     ]
     return heads, cells
+
+
+def _closeness(row: Row) -> tuple[str, str]:
+    """Agreement and KL; what was computed with NaN or Inf is close to nothing."""
+    if isnan(row["agreement"]):
+        return ("n/a", "n/a") if row.get("finite", True) else ("NaN inside", "NaN inside")
+    return f"{row['agreement']:.0%}", number(row["kl_to_full"])
 
 
 def print_results(rows: Sequence[Row], console: Console, note: str = "") -> None:

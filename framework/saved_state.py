@@ -20,8 +20,9 @@ from .storage import ArchiveStorage
 LAYERS, COLUMNS = "archive.", "column."
 SLOT_TENSORS = ("keys", "values", "index", "frame", "visual", "positions")
 FRAME_TENSORS = ("embeds", "positions", "visual", "offsets")
-# Fields of `StreamState` that hold tensors, each saved in its own way; the others are plain.
-_WITH_TENSORS = ("layers", "admission", "previous", "pending")
+# Fields of `StreamState` that hold tensors, each saved in its own way (`finite` not at all: only
+# what is finite is saved); the others are plain.
+_WITH_TENSORS = ("layers", "admission", "previous", "pending", "finite")
 PLAIN = tuple(part.name for part in fields(StreamState) if part.name not in _WITH_TENSORS)
 
 

@@ -171,7 +171,8 @@ class VideoSession(CopiedByFork):
             max_new_tokens=max_new_tokens,
             **generation,
         )
-        return Answer(self.model.text(made.token_ids), made.token_ids, made.first_logits)
+        finite = reading.finite(made.first_logits)
+        return Answer(self.model.text(made.token_ids), made.token_ids, made.first_logits, finite)
 
     @in_turn
     @torch.no_grad()
@@ -225,8 +226,9 @@ class VideoSession(CopiedByFork):
         return self._now.state
 
     def check(self) -> None:
-        """Raise what accelerators found wrong and could not say without waiting."""
+        """Raise what accelerators could not say without waiting, and NaN or Inf in the model."""
         self._now.checks.raise_failed()
+        self._now.state.require_finite()
 
     def resume(self, state: StreamState, archive: ArchiveStorage) -> None:
         """Continue from another point: how `load` fills a new session."""
@@ -270,7 +272,7 @@ class VideoSession(CopiedByFork):
         probed = run_probe(self.memory, self.model, passed, state, self.max_tokens)
         layers = self.memory.update_layers(passed)
         verify.check_layers(self.memory, layers, len(passed), state, now.checks, self.max_tokens)
-        state = state.carry(layers)
+        state = state.carry(layers, step.finite)
         held, archived = state.bytes_held, now.archive.bytes_held
         flops = step.flops + probed
         cost = StepCost(joined.num_tokens, flops, held, archived, timer.stop(), encode)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .costs import held_bytes
+from .finite import require_finite
 from .frame_tokens import Cursor, FrameTokens
 from .model import VideoModel
 from .origin import Origin
@@ -36,6 +37,7 @@ class StreamState:
         pending: raw frames that wait for their temporal patch to fill.
         largest_frame: tokens of the largest frame so far.
         origin: where the rotary angles of keys and queries are counted from.
+        finite: bool scalar, no step made NaN or Inf of its tokens; None before the first.
     """
 
     cursor: Cursor = field(default_factory=Cursor)
@@ -45,6 +47,7 @@ class StreamState:
     pending: tuple[PendingFrame, ...] = ()
     largest_frame: int = 0
     origin: Origin = field(default_factory=Origin)
+    finite: Tensor | None = None
 
     @property
     def batch(self) -> int | None:
@@ -61,10 +64,14 @@ class StreamState:
         count = model.spec.num_layers
         return [empty_slots(model, batch, layer) for layer in range(count)]
 
-    def carry(self, layers: Sequence[Slots]) -> StreamState:
-        """The state after a step left these slots; step-only tensors are let go."""
+    def carry(self, layers: Sequence[Slots], finite: Tensor | None = None) -> StreamState:
+        """The state after a step left these slots; step-only tensors are let go.
+
+        Args:
+            finite: bool scalar, whether all steps so far computed with numbers only.
+        """
         settled = (slots.settled() for slots in layers)
-        return replace(self, layers=tuple(pack(slots) for slots in settled))
+        return replace(self, layers=tuple(pack(slots) for slots in settled), finite=finite)
 
     def counted_from(self, origin: Origin) -> StreamState:
         """The state with another origin: carried keys read as rotated that much further on."""
@@ -73,6 +80,14 @@ class StreamState:
             return self
         layers = tuple(_rotated_further(stored, by) for stored in self.layers)
         return replace(self, layers=layers, origin=origin)
+
+    def require_finite(self) -> None:
+        """Refuse to go on after the model computed NaN or Inf.
+
+        Raises:
+            ValueError: naming what may be done.
+        """
+        require_finite(self.finite)
 
     @property
     def bytes_held(self) -> int:

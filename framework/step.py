@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from .attention import Visibility, attend, weights_of
+from .context import Context
 from .cost import step_flops
+from .finite import is_finite, still_finite
 from .frame_tokens import FrameTokens
 from .model import VideoModel
 from .reader import Reader
@@ -94,7 +96,7 @@ class PushStep:
     ) -> None:
         self.model = model
         self.carried = state.carried(model, len(columns.index))
-        self.origin = state.origin
+        self.origin, self.finite = state.origin, state.finite
         self.columns = columns
         self.archive = archive
         self.needs_mass = needs_mass
@@ -130,7 +132,8 @@ class PushStep:
 
     def run(self, tokens: FrameTokens) -> list[Slots]:
         """[carried ; frame] of every layer, after the frame's KV has joined the archive."""
-        self.model.step(self.origin.tokens(tokens), self, self.max_tokens)
+        hidden = self.model.step(self.origin.tokens(tokens), self, self.max_tokens)
+        self.finite = still_finite(self.finite, hidden)
         columns = self.columns
         shared = {
             "index": columns.index,
@@ -181,13 +184,13 @@ class AskStep:
     ) -> None:
         self.model = model
         self.carried = state.carried(model, asked_at.shape[1])
-        self.origin = state.origin
+        self.origin, self._finite = state.origin, state.finite
         self.archive = archive
         self.reader = reader
         self.asked_at = asked_at
         self.room = room
         self.rotate = partial(_rotated, model, max_tokens)
-        self._contexts: dict[int, _Context] = {}
+        self._contexts: dict[int, Context] = {}
 
     @property
     def num_read(self) -> int:
@@ -212,9 +215,15 @@ class AskStep:
             scale=scale,
             visibility=Visibility(valid=context.valid),
         )
+        if layer == len(self.carried) - 1:  # NaN spreads through all layers
+            self._finite = still_finite(self._finite, output)
         return output
 
-    def _open(self, layer: int, query: Tensor) -> _Context:
+    def finite(self, logits: Tensor) -> bool:
+        """Whether stream, question and answer so far, and these logits, are numbers only."""
+        return is_finite(still_finite(self._finite, logits))
+
+    def _open(self, layer: int, query: Tensor) -> Context:
         asked_at, moved = self.asked_at.to(query.device), self.origin.moved
         view = LayerArchive(self.archive, layer, rotate=self.rotate, asked_at=asked_at, moved=moved)
         slots = on_device(self.reader.read(query, view, self.carried[layer]), query.device)
@@ -232,9 +241,9 @@ class AskStep:
             for name, value in (("keys", slots.keys), ("values", slots.values))
         )
         if whole and slots.valid is None and not slots.moved and self._has_room(layer):
-            return _Context(stored["keys"].tail(), stored["values"].tail(), slots.num_slots, None)
+            return Context(stored["keys"].tail(), stored["values"].tail(), slots.num_slots, None)
         keys = readable_keys(slots, self.rotate)
-        return _Context.copy_of(replace(slots, keys=keys), self.room)
+        return Context.copy_of(replace(slots, keys=keys), self.room)
 
     def _has_room(self, layer: int) -> bool:
         """Whether the text fits behind the archive; not on a full disk, whose archive is then
@@ -244,54 +253,6 @@ class AskStep:
         except OSError:
             return False
         return True
-
-
-@dataclass(eq=False)
-class _Context:
-    """Buffers [B, K, room, D] of one layer, filled up to `length`."""
-
-    key_room: Tensor
-    value_room: Tensor
-    length: int
-    read_valid: Tensor | None
-
-    def __post_init__(self) -> None:
-        self.num_read = self.length
-
-    @classmethod
-    def copy_of(cls, slots: Slots, room: int) -> _Context:
-        def widen(value: Tensor) -> Tensor:
-            wide = value.new_empty(*value.shape[:2], value.shape[2] + room, value.shape[3])
-            wide[:, :, : value.shape[2]] = value
-            return wide
-
-        return cls(widen(slots.keys), widen(slots.values), slots.num_slots, slots.valid)
-
-    def append(self, key: Tensor, value: Tensor) -> None:
-        end = self.length + key.shape[2]
-        if end > self.key_room.shape[2]:
-            raise ValueError(
-                f"the answer outgrew its room of {self.key_room.shape[2] - self.num_read} text "
-                "tokens: raise max_new_tokens"
-            )
-        self.key_room[:, :, self.length : end] = key
-        self.value_room[:, :, self.length : end] = value
-        self.length = end
-
-    @property
-    def keys(self) -> Tensor:
-        return self.key_room[:, :, : self.length]
-
-    @property
-    def values(self) -> Tensor:
-        return self.value_room[:, :, : self.length]
-
-    @property
-    def valid(self) -> Tensor | None:
-        if self.read_valid is None:
-            return None
-        text = self.read_valid.new_ones(*self.read_valid.shape[:2], self.length - self.num_read)
-        return torch.cat([self.read_valid, text], -1)
 
 
 def _blocks(frame: Tensor) -> Tensor:

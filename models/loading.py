@@ -31,6 +31,7 @@ from .internvl3_original import load_original_internvl3
 from .llava_onevision import LlavaOnevision
 from .qwen2_5_vl import Qwen2_5VL
 from .qwen3_vl import Qwen3VL
+from .weights import require_finite_weights
 
 DeviceMap = str | Mapping[str, int | str]
 logger = logging.getLogger(__name__)
@@ -67,8 +68,9 @@ def load_model(
             is logged at level INFO.
 
     Raises:
-        ValueError: for a model family without an adapter, a folder without a whole checkpoint, a
-            dtype the device cannot run, or a device_map that cannot be used.
+        ValueError: for a model family without an adapter, a folder without a whole checkpoint,
+            weights that are NaN or Inf, a dtype the device cannot run, or a device_map that cannot
+            be used.
     """
     family = _family(name_or_path)
     families: dict[str, tuple[Callable[..., HFDecoder], type[HFDecoder]]] = {
@@ -92,6 +94,7 @@ def load_model(
         _require_runnable(target, wanted)
     logger.info("loading %s (%s) onto %s", name_or_path, family, device_map or target)
     model = load(name_or_path, target, wanted, **options)
+    require_finite_weights(model.hf_model, name_or_path)
     _require_runnable(target, model.dtype)
     count = sum(parameter.numel() for parameter in model.hf_model.parameters())
     facts = (adapter.__name__, count / 1e6, model.dtype, model.device, model.trained_tokens)

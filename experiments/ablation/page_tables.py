@@ -19,7 +19,8 @@ one video are not independent). The first column is the benchmark's own headline
 wrong. <b>To reference</b> is the paired difference in accuracy with McNemar's exact p-value.
 <b>KL</b> is of the first new token's distribution from the reference, <b>agreement</b> the share of
 equal tokens, <b>invalid</b> counts replies that give no answer; some benchmarks' own rules take
-such replies too (OVO-Bench: any with the right letter in it). Costs are means over questions:
+such replies too (OVO-Bench: any with the right letter in it). <b>NaN</b> counts questions at which
+the model computed NaN or Inf: wrong, and without KL or agreement. Costs are means over questions:
 decoder FLOPs of the video without vision, what later frames attend to (state), what questions read
 (archive), milliseconds of decoder and memory per frame."""
 
@@ -48,7 +49,7 @@ def results(study: Study, name: str, options: AblateOptions) -> str:
             _plain(_known(cell["state_bytes"]) / state_unit, ".3g"),
             _plain(_known(cell["archive_bytes"]) / archive_unit, ".3g"),
             _plain(cell["decoder_ms_per_frame"], ".3g"),
-            f"{cell['invalid']:,}",
+            f"{cell['invalid']:,}" + _nonfinite(cell),
         ]
         for cell in cells
     ]
@@ -155,6 +156,10 @@ def _interval(cell: Mapping[str, Any], name: str, form: str, factor: float = 1.0
     if low is None or isnan(low):
         return said
     return f"{said} <small>[{factor * low:{form}}, {factor * high:{form}}]</small>"
+
+
+def _nonfinite(cell: Mapping[str, Any]) -> str:
+    return f" + {cell['nonfinite']:,} NaN" if cell["nonfinite"] else ""
 
 
 def _infinite(cell: Mapping[str, Any]) -> str:

@@ -129,13 +129,13 @@ class PassRunner:
         )
         ask_ms = timer.stop().milliseconds
         reply = question.reply_start + answer.text
-        parsed = options.benchmark.parse(question, reply)
+        parsed = options.benchmark.parse(question, reply) if answer.finite else None
         return answer, {
             **_about(question),
-            "status": "answered" if parsed is not None else "invalid",
+            "status": _status(answer, parsed),
             "reply": answer.text,
             "parsed": parsed,
-            "correct": options.benchmark.correct(question, reply),
+            "correct": answer.finite and options.benchmark.correct(question, reply),
             "tokens": spent.tokens,
             "decoder_flops": spent.flops,
             "decoder_ms": spent.milliseconds,
@@ -159,6 +159,12 @@ def archived_bytes(archive: ArchiveStorage) -> int:
     return sum(part.view().nbytes for part in (*archive.columns.values(), *layers))
 
 
+def _status(answer: Answer, parsed: str | None) -> str:
+    if not answer.finite:
+        return "nonfinite"
+    return "answered" if parsed is not None else "invalid"
+
+
 def _about(question: Question) -> Row:
     return {
         "question": question.id,
@@ -169,7 +175,7 @@ def _about(question: Question) -> Row:
 
 
 def _closeness(answer: Answer, reference: Answer | None) -> Row:
-    if reference is None:
+    if reference is None or not (answer.finite and reference.finite):
         return {}
     divergence = float(kl_to_full(answer.first_logits, reference.first_logits))
     return {

@@ -53,6 +53,13 @@ def _remarks(found: Outcome) -> Iterator[str]:
         yield f"UNFINISHED: {found['owed']} rows are owed; run the same command again"
     if found["missing"]:
         yield f"No file of {len(found['missing'])} videos: {_some(found['missing'])}"
+    for name, cell in found["cells"].items():
+        count = cell["counts"]["nonfinite"]
+        if count:
+            yield (
+                f"NaN or Inf inside the model at {count} questions of {name}, "
+                "counted as wrong: load it with dtype bfloat16 or float32 (float16 overflows)"
+            )
     for video, why in list(found["unreadable"].items())[:NAMES]:
         yield f"Cannot be read: {video}: {why}"
     for video, count in list(found["flagged"].items())[:NAMES]:

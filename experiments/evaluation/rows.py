@@ -5,12 +5,12 @@ A row says
 - what was asked: `benchmark`, `cell`, `question` (its id), `video` (its name), `groups`, `answer`
   (the right one), `pass` (the id of the question whose frames the stream took; questions with the
   same one shared a stream),
-- what came of it: `status` is "answered", "invalid" (a reply that gives no answer), "missing" (no
-  video) or "unreadable" (a video that cannot be read so far), the last two with the reason in `why`
-  and none of the fields below; `reply` (without what it was made to begin with), `parsed`,
-  `correct`,
-- how close it is to the reference cell, if there is one: `agreement` (share of places with the same
-  token), `kl_to_full` (of the first new token; null where it is infinite),
+- what came of it: `status` is "answered", "invalid" (a reply that gives no answer), "nonfinite"
+  (the model computed NaN or Inf: wrong whatever the reply), "missing" (no video) or "unreadable" (a
+  video that cannot be read so far), the last two with the reason in `why` and none of the fields
+  below; `reply` (without what it was made to begin with), `parsed`, `correct`,
+- how close it is to the reference cell, if there is one and both are finite: `agreement` (share of
+  places with the same token), `kl_to_full` (of the first new token; null where it is infinite),
 - what it cost, as a session that takes this question's frames and no other question pays it:
   `frames` (raw), `flagged_frames` (that FFmpeg flags as damaged, of all that had to be decoded;
   older rows lack it), `tokens` (that entered the decoder), `decoder_flops`, `decoder_ms`,

@@ -15,7 +15,7 @@ from .options import EvaluateOptions
 from .paired import paired_difference
 from .rows import Row
 
-STATUSES = ("answered", "invalid", "missing", "unreadable")
+STATUSES = ("answered", "invalid", "nonfinite", "missing", "unreadable")
 COSTS = (
     *("frames", "tokens", "decoder_flops", "decoder_ms", "vision_ms", "ask_ms", "reply_tokens"),
     *("state_bytes", "archive_bytes"),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ...framework import VideoModel, VideoSession
+from ...framework.finite import NOT_FINITE
 from ...framework.video import VideoError, frames_at
 from ..benchmarks.question import Question
 from ..evaluation.lengths import question_ids, stretches
@@ -100,6 +101,8 @@ def generated(session: VideoSession, question: Question, generation: Generation)
     """The reply to a question."""
     ids = question_ids(session.model, question)
     answer = session.ask(ids, max_new_tokens=generation.max_new_tokens, **dict(generation.options))
+    if not answer.finite:
+        logger.warning("the reply to %r means nothing: %s", question.prompt[:60], NOT_FINITE)
     tokens = session.cursor.tokens + ids.shape[1]
     return Reply(generation.cut(answer.text), tokens, len(answer.token_ids))
 

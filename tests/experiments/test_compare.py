@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from itertools import product
+from math import isnan
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from rich.console import Console
 
 from crossframe.experiments.cli import main
@@ -172,3 +174,15 @@ def test_wrong_choices_are_refused(
     model = ["--model", str(checkpoint)]
     assert main(["compare", str(video), QUESTION, *model, *options]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_nan_inside_the_model_agrees_with_nothing(video: Path, checkpoint: Path) -> None:
+    model = load_model(checkpoint)
+    with torch.no_grad():
+        model.decoder.layers[1].mlp.down_proj.weight[0, 0] = float("inf")
+    choices, frames, quiet = Choices(MEMORIES), VideoFrames(video, STREAM), Console(quiet=True)
+    rows = compare(model, choices, frames, QUESTION, stream=STREAM, console=quiet).rows()
+    assert [row["finite"] for row in rows] == [False, False]
+    assert all(isnan(row["agreement"]) and isnan(row["kl_to_full"]) for row in rows)
+    heads, cells = headed_cells(rows)
+    assert cells[1][heads.index("agreement")] == "NaN inside"

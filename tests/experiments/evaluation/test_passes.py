@@ -373,3 +373,13 @@ def test_frames_that_the_model_cannot_take_are_told_as_unreadable(
 def test_an_error_of_the_settings_is_no_matter_of_the_video(questions: list[Question]) -> None:
     with pytest.raises(ValueError, match="planned for 20"):
         rows_of(model("internvl3"), questions, options(cells=SOME, max_tokens=20))
+
+
+def test_nan_inside_the_model_is_told_and_agrees_with_nothing(questions: list[Question]) -> None:
+    adapter = InternVL3(*tiny_internvl())
+    with torch.no_grad():
+        adapter.decoder.layers[1].mlp.down_proj.weight[0, 0] = float("nan")
+    # Whatever such a model says would otherwise be the same in all cells.
+    for row in rows_of(adapter, questions, options(cells=SOME)):
+        assert (row["status"], row["parsed"], row["correct"]) == ("nonfinite", None, False)
+        assert "agreement" not in row and "kl_to_full" not in row

@@ -12,7 +12,7 @@ from crossframe.experiments.evaluation.report import print_summary
 
 
 def cell(score: float, **more: Any) -> dict[str, Any]:
-    counts = {"answered": 6, "invalid": 2, "missing": 1, "unreadable": 3}
+    counts = {"answered": 6, "invalid": 2, "nonfinite": 0, "missing": 1, "unreadable": 3}
     told = {"counts": counts, "difference": None, "decoder_flops": 1.25e12}
     return {"scores": {"m_avg": score, "accuracy": 1.0}, **told, **more}
 
@@ -69,3 +69,10 @@ def test_a_run_without_rows_has_no_table() -> None:
     text = told(cells={}, owed=24)
     assert "┃" not in text
     assert "24 rows are owed" in text
+
+
+def test_what_was_computed_with_nan_is_named_by_cell() -> None:
+    counts = {"answered": 6, "invalid": 2, "nonfinite": 4, "missing": 0, "unreadable": 0}
+    text = told(cells={"full": cell(61.25), "window": cell(1.0, counts=counts)})
+    assert text.count("NaN or Inf") == 1
+    assert "NaN or Inf inside the model at 4 questions of window, counted as wrong" in text

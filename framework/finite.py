@@ -1,0 +1,36 @@
+"""Whether a model computed with numbers only, told without making an accelerator wait."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+NOT_FINITE = (
+    "the model computed NaN or Inf, so that nothing it says means anything from there on: float16 "
+    "overflows where other dtypes do not (load the model with dtype='bfloat16' or 'float32'), or "
+    "its weights are damaged"
+)
+
+
+def still_finite(before: Tensor | None, values: Tensor) -> Tensor:
+    """A bool scalar on the device of the values: they hold no NaN or Inf, and nothing did before.
+
+    Args:
+        before: what this returned last; None at the beginning.
+    """
+    now = values.isfinite().all()
+    return now if before is None else before.to(now.device) & now
+
+
+def is_finite(told: Tensor | None) -> bool:
+    """Read what `still_finite` returned; shapes without numbers count as finite."""
+    return told is None or told.is_meta or bool(told)
+
+
+def require_finite(told: Tensor | None) -> None:
+    """Refuse to go on after NaN or Inf.
+
+    Raises:
+        ValueError: naming what may be done.
+    """
+    if not is_finite(told):
+        raise ValueError(NOT_FINITE)
