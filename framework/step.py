@@ -107,11 +107,13 @@ class PushStep:
         self.rotate = partial(_rotated, model, max_tokens)
         self.block = _blocks(columns.frame[0]) if bidirectional else None
         self.joined: list[Slots] = []
+        self._keys: list[Tensor] = []
 
     def __call__(
         self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float
     ) -> Tensor:
         self.archive.append_layer(layer, key, value)
+        self._keys.append(key)
         new = self.columns.slots(key, value, layer, len(self.carried))
         slots = join_slots(self.carried[layer], new)
         keys = readable_keys(slots, self.rotate)
@@ -133,7 +135,8 @@ class PushStep:
     def run(self, tokens: FrameTokens) -> list[Slots]:
         """[carried ; frame] of every layer, after the frame's KV has joined the archive."""
         hidden = self.model.step(self.origin.tokens(tokens), self, self.max_tokens)
-        self.finite = still_finite(self.finite, hidden)
+        # An infinite key whose weight is 0 shows in no hidden state.
+        self.finite = still_finite(self.finite, hidden, *self._keys)
         columns = self.columns
         shared = {
             "index": columns.index,
@@ -221,7 +224,8 @@ class AskStep:
 
     def finite(self, logits: Tensor) -> bool:
         """Whether stream, question and answer so far, and these logits, are numbers only."""
-        return is_finite(still_finite(self._finite, logits))
+        texts = [context.text_keys for context in self._contexts.values()]
+        return is_finite(still_finite(self._finite, logits, *texts))
 
     def _open(self, layer: int, query: Tensor) -> Context:
         asked_at, moved = self.asked_at.to(query.device), self.origin.moved

@@ -48,6 +48,31 @@ def test_a_step_that_overflowed_is_told_in_every_later_answer(memory, value) -> 
     sound.check()
 
 
+@pytest.mark.parametrize("when", ["frame", "question"])
+def test_an_infinite_key_is_told_although_nothing_attends_to_it(when: str) -> None:
+    class Far(ReferenceDecoder):
+        """The last token's key points infinitely far away from every query."""
+
+        broken = False
+
+        def rotate(self, keys, delta, max_tokens):
+            turned = super().rotate(keys, delta, max_tokens)
+            if keys.shape[1] == 4:  # queries
+                turned[..., 0] = turned[..., 0].abs()
+            elif self.broken:
+                turned[:, :, -1, 0] = float("-inf")
+            return turned
+
+    session = VideoSession(model := Far(), FullMemory())
+    session.push(frame(0))
+    model.broken = when == "frame"
+    session.push(frame(3))
+    model.broken = when == "question"
+    answer = session.ask(QUESTION, max_new_tokens=1)
+    assert answer.first_logits.isfinite().all()
+    assert not answer.finite
+
+
 def test_a_question_that_overflows_is_told_and_leaves_the_session_sound() -> None:
     session, model = opened()
     session.push(frame(0))

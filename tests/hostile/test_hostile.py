@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from . import paths, rows, sessions, videos
+from . import broken_weights, far_positions, paths, rows, sessions, videos
 from .cases import Family, survive
 from .interrupts import INTERRUPTS
 
 FAMILIES: tuple[Family, ...] = (
+    *broken_weights.FAMILIES,
+    *far_positions.FAMILIES,
     *paths.FAMILIES,
     *rows.FAMILIES,
     *sessions.FAMILIES,
