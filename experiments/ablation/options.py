@@ -190,6 +190,6 @@ def _require_names(what: str, names: Iterable[str] | Mapping[str, Any]) -> None:
         named = NAME.fullmatch(name) and name.strip(". ")  # "." and ".." are folders
         if not named and not (what == "wrappers" and name == ""):
             raise ValueError(
-                f"ablate: {what} has the name {name!r:.100}; names are made of letters, digits, spaces "
-                "and any of . _ + -, not of dots alone"
+                f"ablate: {what} has the name {name!r:.100}; names are made of letters, digits, "
+                "spaces and any of . _ + -, not of dots alone"
             )
