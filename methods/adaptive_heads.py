@@ -58,13 +58,13 @@ class AdaptiveHeadBudgets(WrappedRankingMemory):
             rule of its own.
 
     Differences from the released code: rounded head by head, its budgets may sum to K / 2 slots
-    more than C x K; here the heads that rounding raised most, of equal ones the later, then give
-    one back. They may sum to 1.5 x K fewer there and here, as `floor` x C is rounded down. It
-    compresses a prompt once, when every head holds more than its budget; here every step does, from
-    the slots that survived, and where a layer has no more than C x K nothing is dropped. Its
-    options to leave early layers even and to scale scores, off in its runs, are left out. Heads are
-    really shortened, and stored packed; there they are flattened for a special kernel, in kvpress
-    they are masked. Here a step pads heads to the fullest one while it passes.
+    more than C x K; here the lowest scores that are too many leave, over all heads. They may sum to
+    1.5 x K fewer there and here, as `floor` x C is rounded down. It compresses a prompt once, when
+    every head holds more than its budget; here every step does, from the slots that survived, and
+    where a layer has no more than C x K nothing is dropped. Its options to leave early layers even
+    and to scale scores, off in its runs, are left out. Heads are really shortened, and stored
+    packed; there they are flattened for a special kernel, in kvpress they are masked. Here a step
+    pads heads to the fullest one while it passes.
 
     Cost per frame: attention over the fullest head's slots in every head, at most K times the
     budget; counting slots waits for an accelerator once per layer and step.
@@ -103,8 +103,10 @@ class AdaptiveHeadBudgets(WrappedRankingMemory):
         if self.rule == "kvpress":
             return slots.keep(highest)
         own = _blended(highest, is_ranked_first(score) & real, budget, self.floor)
-        full = real.sum((1, 2)) > room
-        return slots.keep(torch.where(full[:, None, None], ranks(score) < own, True) & real)
+        own = torch.where(real.sum((1, 2)) > room, own.mT, slots.num_slots).mT
+        within = (ranks(score) < own[..., None]) & real
+        score = ranked_last(score, ~within)
+        return slots.keep((_flat_ranks(score, slots.index) < room) & within)
 
     @property
     def keeps_highest(self) -> bool:
@@ -120,19 +122,13 @@ def _flat_ranks(score: Tensor, index: Tensor) -> Tensor:
 
 
 def _blended(highest: Tensor, protected: Tensor, budget: int, floor: float) -> Tensor:
-    """[B, K, 1] slots of each head: protected ones, and of the rest a blend of what the head has
-    among the highest and of an even share.
+    """[B, K] slots of each head: protected ones, and of the rest a blend of what the head has among
+    the highest and of an even share.
 
     Args:
         highest, protected: [B, K, S] bool.
     """
     fixed = protected.sum(-1)
     even = ((budget - fixed).clamp(min=0).double() * floor).trunc()
-    wanted = (highest.sum(-1) - fixed).double() * (1 - floor) + even
-    own = wanted.round()
-    room = budget * fixed.shape[1] - fixed.sum(-1, keepdim=True)
-    # No more than the heads that were rounded up: each of them adds 1/2 to the sum at most.
-    excess = own.sum(-1, keepdim=True) - room
-    raised = (own - wanted).round(decimals=6)  # what is equal in decimals is equal
-    own = own - (ranks(raised) < excess).double()
-    return (fixed + own.long())[..., None]
+    worth = (highest.sum(-1) - fixed).double()
+    return fixed + (worth * (1 - floor) + even).round().long()
