@@ -9,6 +9,7 @@ import av
 import pytest
 import torch
 
+from crossframe.framework import video
 from crossframe.framework.promised_bytes import end_of_clusters, end_of_movi
 from crossframe.framework.video import VideoError, frames_at, probe_video, stream_video
 
@@ -317,3 +318,21 @@ def test_pictures_that_no_decoder_knows(library: Library, tmp_path: Path) -> Non
     path.write_bytes(library("plain.mp4").read_bytes().replace(b"avc1", b"zzzz"))
     with pytest.raises(VideoError, match=r"unknown.mp4: its pictures are in a format that FFmpeg"):
         stream_video(path)
+
+
+def test_memory_that_ffmpeg_cannot_get_is_told(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A picture of a damaged size, for instance, when it is made RGB."""
+
+    def too_large(frame: av.VideoFrame) -> torch.Tensor:
+        if (frame.pts or 0) < 10:
+            return torch.zeros(32, 48, 3, dtype=torch.uint8)
+        raise av.error.MemoryError(12, "Cannot allocate memory", str(frame))
+
+    monkeypatch.setattr(video, "_pixels", too_large)
+    stream = stream_video(library("one_flag.avi"), fps=None)
+    assert len([next(stream) for _ in range(9)]) == 9
+    told = r"one_flag.avi: FFmpeg cannot read on \(Cannot allocate memory\); copy or download the"
+    with pytest.raises(VideoError, match=told):
+        list(stream)
