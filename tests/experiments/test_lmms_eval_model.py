@@ -16,7 +16,7 @@ from crossframe.experiments.lmms_plugin.answering import NO_REPLY, Answerer, Rep
 from crossframe.experiments.lmms_plugin.harness import Harness
 from crossframe.experiments.lmms_plugin.options import PluginOptions
 from crossframe.framework import VideoModel, VideoSession
-from crossframe.framework.video import VideoError, frames_at, probe_video
+from crossframe.framework.video import VideoError, VideoSamples, frames_at, probe_video
 from crossframe.models.tiny_qwen3_vl import save_tiny_qwen3_vl
 
 GREEDY = {"max_new_tokens": 5, "temperature": 0, "do_sample": False, "until": ["\n\n"]}
@@ -111,10 +111,13 @@ def test_replies_are_those_of_a_session_of_ones_own(
 def test_questions_about_the_same_frames_share_a_pass(
     checkpoint: Path, documents: Sequence[Mapping[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, opened = frames_at, []
-    monkeypatch.setattr(
-        answering, "frames_at", lambda *given: opened.append(given[0].name) or read(*given)
-    )
+    opened: list[str] = []
+
+    def noted(path: Path, *given: Any, **options: Any) -> VideoSamples:
+        opened.append(path.name)
+        return frames_at(path, *given, **options)
+
+    monkeypatch.setattr(answering, "frames_at", noted)
     harness(PluginOptions(str(checkpoint)), documents).generate_until(requests(documents))
     assert sorted(opened) == ["first.mp4", "second.mp4"]
 

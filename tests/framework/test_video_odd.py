@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import av
+import av.error
 import pytest
 import torch
 
@@ -288,6 +289,7 @@ def test_flagged_frames_before_the_first_good_one_are_skipped_and_counted(
 LOGGING = """
 import logging, sys
 import av
+import av.error
 av.logging.set_level(av.logging.VERBOSE)
 logging.basicConfig(level=logging.DEBUG, stream=open(sys.argv[2], "w"))
 from crossframe.framework.video import stream_video
