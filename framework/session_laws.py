@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,7 +23,8 @@ from .slots import Slots
 
 
 def isolated(memory: CrossFrameMemory, stream: Stream) -> None:
-    """Law 8: two interleaved sessions over one model equal two separate ones."""
+    """Law 8: two interleaved sessions over one model equal two separate ones; a push in the middle
+    of a push is refused, and changes neither."""
     alone = stream.seen_by(memory)
     backwards = list(reversed(stream.frames))
     first, second = stream.session(memory), stream.session(memory)
@@ -29,6 +32,29 @@ def isolated(memory: CrossFrameMemory, stream: Stream) -> None:
         first.push(part)
         second.push(frame)
     require_same(first, alone, stream.question, "law 8: a second session changed the first")
+    entering = _Entering(memory)
+    session = stream.session(entering)
+    for part in stream.parts():
+        entering.calls[:] = [partial(session.push, part)]
+        session.push(part)
+    require_same(session, alone, stream.question, "law 8: a push inside a push changed it")
+
+
+@dataclass(frozen=True)
+class _Entering(WrappedMemory):
+    """Pushes into its own session in the middle of a step, once."""
+
+    calls: list[Callable[[], None]] = field(default_factory=list)
+
+    def update_layers(self, layers: Sequence[Slots]) -> Sequence[Slots]:
+        if self.calls:
+            try:
+                self.calls.pop()()
+            except RuntimeError:
+                pass
+            else:
+                require(False, "law 8: a push inside a push was let in")
+        return self.inner.update_layers(layers)
 
 
 def asking_changes_nothing(memory: CrossFrameMemory, stream: Stream) -> None:
@@ -43,18 +69,20 @@ def asking_changes_nothing(memory: CrossFrameMemory, stream: Stream) -> None:
 
 
 def independent_forks(memory: CrossFrameMemory, stream: Stream) -> None:
-    """Law 10: a fork and its parent go their own ways."""
+    """Law 10: a fork and its parent go their own ways; so does a copy, which is a fork."""
     parts = stream.parts()
     parent, twin, rest = stream.session(memory), stream.session(memory), parts[1:]
     parent.push(parts[0])
     twin.push(parts[0])
-    fork = parent.fork()
+    fork, copied = parent.fork(), copy(parent)
     for part in rest:
         fork.push(list(reversed(part)))
+        copied.push(list(reversed(part)))
     for part in rest:
         parent.push(part)
         twin.push(part)
     require_same(parent, twin, stream.question, "law 10: a fork changed its parent")
+    require_same(copied, fork, stream.question, "law 10: a copy is not as a fork")
 
 
 def saved_and_loaded(memory: CrossFrameMemory, stream: Stream) -> None:

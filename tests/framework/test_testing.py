@@ -11,7 +11,14 @@ import torch
 from hypothesis import settings
 from torch import Tensor
 
-from crossframe.framework import CrossFrameMemory, FrameTokens, FullMemory, ScoringMemory, Slots
+from crossframe.framework import (
+    CrossFrameMemory,
+    FrameTokens,
+    FullMemory,
+    ScoringMemory,
+    Slots,
+    VideoSession,
+)
 from crossframe.framework.growing import GrowingTensor
 from crossframe.framework.random_streams import kit_settings
 from crossframe.framework.testing import (
@@ -21,6 +28,7 @@ from crossframe.framework.testing import (
     check_memory,
     memory_machine,
 )
+from crossframe.framework.turns import Turns
 
 
 @dataclass(frozen=True)
@@ -215,6 +223,25 @@ def test_the_kit_rejects_an_archive_that_is_copied_at_every_push(
     monkeypatch.setattr(GrowingTensor, "reserve", reserve)
     with pytest.raises(AssertionError, match="law 12"):
         check_law("12 archive", FullMemory(), max_examples=1, shrink=False)
+
+
+def test_the_kit_rejects_a_session_that_lets_a_push_into_a_push(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Turns, "take", lambda self, turn: None)
+    with pytest.raises(AssertionError, match="a push inside a push was let in"):
+        check_law("8 isolation", FullMemory(), max_examples=5, shrink=False)
+
+
+def test_the_kit_rejects_a_copy_that_shares_its_storage(monkeypatch: pytest.MonkeyPatch) -> None:
+    def shallow(self: VideoSession) -> VideoSession:
+        twin = VideoSession.__new__(VideoSession)
+        vars(twin).update(vars(self))
+        return twin
+
+    monkeypatch.setattr(VideoSession, "__copy__", shallow)
+    with pytest.raises(AssertionError, match="law 10"):
+        check_law("10 forks", FullMemory(), max_examples=60, shrink=False)
 
 
 def test_every_law_has_a_planted_break() -> None:

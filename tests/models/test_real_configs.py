@@ -1,6 +1,7 @@
 """All seven models of the paper, whole, on the meta device: sizes, tokens and cost of a push."""
 
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from crossframe.framework import Cursor, FullMemory, VideoSession
 from crossframe.framework.cost import PAPER_MODELS
-from crossframe.framework.flop_counting import flop_counter
 from crossframe.methods import StateKVMemory
 from crossframe.models import tiny, tiny_qwen3_vl
 from crossframe.models.eagle2_5 import Eagle2_5
@@ -81,10 +81,10 @@ def eagle2_5(model: Any) -> Eagle2_5:
 class Qwen3VLWithoutTower(Qwen3VL):
     """The vision tower reads the values of its grid, and meta tensors have none."""
 
-    def _features(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def see(self, frames: Tensor) -> tuple[Any, Tensor]:
         _, grid = self.pixels(frames.permute(0, 3, 1, 2))
         features = torch.empty(int(grid.prod()) // 4, self.spec.hidden, device="meta")
-        return features, features[:, None].expand(-1, 3, -1), grid
+        return SimpleNamespace(pooler_output=features, deepstack_features=3 * [features]), grid
 
 
 def qwen3_vl(model: Any) -> Qwen3VL:
@@ -154,7 +154,7 @@ def test_a_push_costs_what_the_cost_model_says(name, memory):
     model, session = adapter(name), VideoSession(adapter(name), memory)
     frames = torch.zeros(model.frames_per_patch, 448, 448, 3, dtype=torch.uint8)
     session.push(frames)
-    with flop_counter() as counter:
+    with FlopCounterMode(display=False) as counter:
         session.push(frames)
     decoder, vision = decoder_flops(counter, model)
     assert decoder == session.costs[-1].flops

@@ -1,16 +1,18 @@
-"""Three hours of video at one frame per second: state and time per frame stay flat.
+"""Three hours of video at one frame per second: state, time per frame and the process stay flat.
 
 Left out of `make test`; run with `make soak`, which prints the figures.
 """
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from statistics import median
 
 import pytest
 import torch
 
-from crossframe.framework import FrameTokens, VideoSession
+from crossframe.framework import FrameTokens, NoArchive, VideoSession
 from crossframe.framework.reference import ReferenceDecoder
 from crossframe.methods import ContiguousPositions, ReadCarried, StateKVMemory
 from crossframe.models import DecoderModel
@@ -23,7 +25,9 @@ TOKENS = 6
 @pytest.mark.soak
 def test_three_hours_of_frames_cost_the_same_each() -> None:
     model = DecoderModel(tiny_qwen2())
-    session = VideoSession(model, StateKVMemory(48), max_tokens=FRAMES * TOKENS + 64)
+    session = VideoSession(
+        model, StateKVMemory(48), max_tokens=FRAMES * TOKENS + 64, cost_history=None
+    )
     generator = torch.Generator().manual_seed(0)
     for _ in range(FRAMES):
         ids = torch.randint(0, model.spec.vocab, (1, TOKENS), generator=generator)
@@ -68,3 +72,38 @@ def test_four_hundred_moves_of_the_origin_leave_no_trace() -> None:
     )
     assert len(origins) > 400 and difference < 1e-8
     assert torch.equal(moves.slots(1).index, stays.slots(1).index)
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
+def test_an_endless_stream_holds_constant_memory() -> None:
+    """Without an archive, and with questions on the way; measured on the process."""
+    model = DecoderModel(tiny_qwen2())
+    session = VideoSession(
+        model,
+        StateKVMemory(48),
+        archive=NoArchive(),
+        reader=ReadCarried(),
+        max_tokens=2 * FRAMES * TOKENS + 64,
+        cost_history=500,
+    )
+    generator, held = torch.Generator().manual_seed(0), list[int]()
+    for number in range(2 * FRAMES):
+        ids = torch.randint(0, model.spec.vocab, (1, TOKENS), generator=generator)
+        session.push(model.frame(ids, session.cursor))
+        if number % 50 == 0:
+            session.question_logits([1, 2, 3])
+        if number >= 2000 and number % 200 == 0:
+            held.append(resident_bytes())
+    early, late = median(held[:20]), median(held[-20:])
+    print(f"\n{2 * FRAMES} frames: {early / 2**20:.1f} MiB resident early, {late / 2**20:.1f} late")
+    assert len(session.costs) == 500
+    assert session.costs.totals.steps == 2 * FRAMES
+    assert session.costs.totals.tokens == session.cursor.tokens == 2 * FRAMES * TOKENS
+    # All steps' costs would be 10 MiB; what is left is the allocator's own.
+    assert late - early < 2 * 2**20
+
+
+def resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
