@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from .frame_tokens import FrameTokens
+
+NESTED = 4  # sequences of sequences of images; deeper ones are no video
 
 
 def as_images(frames: object) -> list[Tensor]:
@@ -17,30 +21,59 @@ def as_images(frames: object) -> list[Tensor]:
             image, or a sequence of those; gray and alpha images are converted to RGB.
 
     Raises:
-        ValueError: for other types, other dtypes, other channel counts or no frame at all.
+        ValueError: for other types, other dtypes, other channel counts, images without pixel values
+            (sparse, on meta) or no frame at all.
     """
-    if isinstance(frames, Sequence) and not isinstance(frames, str | bytes):
-        images = [image for part in frames for image in as_images(part)]
-    else:
-        images = _split(_as_tensor(frames))
+    images = [image for part in _parts(frames, NESTED) for image in _split(_as_tensor(part))]
     if not images:
         raise ValueError("push got no frames: give at least one image")
     return images
 
 
-def _as_tensor(frames: object) -> Tensor:
-    if isinstance(frames, Tensor):
-        tensor = frames
-    elif isinstance(frames, np.ndarray):
-        tensor = torch.from_numpy(np.require(frames, requirements=["C", "W"]))
-    else:
-        tensor = torch.from_numpy(_from_pil(frames))
-    if tensor.dtype != torch.uint8:
+def _parts(frames: object, depth: int) -> Iterator[object]:
+    """Images and stacks of images, out of sequences of sequences."""
+    if not isinstance(frames, Sequence) or isinstance(frames, str | bytes):
+        yield frames
+        return
+    if depth == 0:
         raise ValueError(
-            f"frames must be uint8 pixels in 0..255, got {tensor.dtype}: scale and convert with "
-            ".to(torch.uint8), or push FrameTokens"
+            f"frames are sequences nested more than {NESTED} deep: give one sequence of images"
         )
-    return tensor
+    for part in frames:
+        yield from _parts(part, depth - 1)
+
+
+def _as_tensor(frames: object) -> Tensor:
+    if isinstance(frames, FrameTokens):
+        raise ValueError("got images and FrameTokens in one push: push them one after the other")
+    if isinstance(frames, Tensor):
+        return _readable(frames)
+    if not isinstance(frames, np.ndarray):
+        return torch.from_numpy(_from_pil(frames))
+    _require_uint8(frames.dtype, np.dtype(np.uint8))
+    return torch.from_numpy(np.require(frames, requirements=["C", "W"]))
+
+
+def _readable(frames: Tensor) -> Tensor:
+    _require_uint8(frames.dtype, torch.uint8)
+    if frames.layout != torch.strided:
+        raise ValueError(
+            f"frames must be dense tensors, got {frames.layout}: convert with .to_dense()"
+        )
+    if frames.is_meta:
+        raise ValueError(
+            f"frames of shape {tuple(frames.shape)} lie on the device meta, which holds no pixels: "
+            "give tensors with values"
+        )
+    return frames
+
+
+def _require_uint8(given: object, wanted: object) -> None:
+    if given != wanted:
+        raise ValueError(
+            f"frames must be uint8 pixels in 0..255, got {given}: scale and convert with "
+            ".to(torch.uint8) or .astype(numpy.uint8), or push FrameTokens"
+        )
 
 
 def _from_pil(image: object) -> np.ndarray:
@@ -51,7 +84,18 @@ def _from_pil(image: object) -> np.ndarray:
             "frames must be FrameTokens, PIL images or uint8 [frames, height, width, 3], "
             f"got {type(image).__name__}"
         )
-    return np.array(image.convert("RGB"))
+    if image.mode == "F" or image.mode.startswith("I"):
+        raise ValueError(
+            f"PIL images must have 8 bits per channel, got mode {image.mode!r}: scale to 0..255 "
+            'and convert("L")'
+        )
+    try:
+        return np.array(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ValueError(
+            f"a PIL image of mode {image.mode!r} cannot be read, decode it anew "
+            f"({' '.join(str(error).split())[:200]})"
+        ) from error
 
 
 def _split(tensor: Tensor) -> list[Tensor]:
@@ -70,18 +114,3 @@ def _split(tensor: Tensor) -> list[Tensor]:
 def _to_rgb(image: Tensor) -> Tensor:
     channels = image.shape[-1]
     return image.expand(-1, -1, 3) if channels == 1 else image[..., :3]
-
-
-def as_timestamps(timestamps: Sequence[float] | float | None, count: int) -> Sequence[float | None]:
-    """One timestamp per frame, None where unknown.
-
-    Raises:
-        ValueError: if their number differs from the number of frames.
-    """
-    if timestamps is None:
-        return [None] * count
-    given = timestamps if isinstance(timestamps, Iterable) else [timestamps]
-    times = [None if time is None else float(time) for time in given]
-    if len(times) != count:
-        raise ValueError(f"{count} frames came with {len(times)} timestamps; give one per frame")
-    return times

@@ -98,6 +98,20 @@ class VideoModel(ABC):
             f"{type(self).__name__} has no vision side: push FrameTokens instead of images"
         )
 
+    def check_image(self, height: int, width: int, cursor: Cursor) -> None:
+        """Refuse frames of a size that `encode` could not take here; by default none.
+
+        Asked about frames that wait for their temporal patch to fill: one that can never be encoded
+        would make every later push and `ask` fail.
+
+        Args:
+            cursor: where the stream stands before these frames.
+
+        Raises:
+            ValueError: naming the size and the remedy.
+        """
+        del height, width, cursor
+
     def patch_grid(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of the visual tokens that frames of this size become.
 

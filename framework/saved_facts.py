@@ -68,7 +68,8 @@ def check_facts(facts: Mapping[str, Any], model: VideoModel) -> None:
         ValueError: naming the field and its value.
     """
     needed = {"format", "model", *_RULES, "settings", "pending", "layers", "previous"}
-    missing = (needed | {"cursor", "largest_frame"}) - facts.keys()
+    plain = {"cursor", "largest_frame"} if facts["format"] == 1 else set(PLAIN)
+    missing = (needed | plain) - facts.keys()
     require(not missing, f"its header lacks {sorted(missing)}")
     strange = facts.keys() - needed - set(PLAIN)
     require(not strange, f"its header has the unknown fields {sorted(strange)!r:.100}")
@@ -112,7 +113,9 @@ def _check_cursor(facts: Mapping[str, Any]) -> None:
     )
     _check_origin(facts.get("origin", {"first": 0, "now": 0}), cursor["position"])
     default = StreamState()
-    for name in set(PLAIN) & facts.keys() - {"cursor", "origin"}:
+    latest = facts.get("latest")
+    require(_is_time(latest), f"its latest timestamp is {latest!r:.100}")
+    for name in set(PLAIN) & facts.keys() - {"cursor", "origin", "latest"}:
         kind = type(getattr(default, name))
         require(type(facts[name]) is kind, f"its {name} is {facts[name]!r:.100}")
 

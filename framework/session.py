@@ -18,8 +18,8 @@ from .attention import implementation_for
 from .checks import DeferredChecks
 from .copies import CopiedByFork
 from .costs import StepCost, StepCosts, Timer
-from .frame_tokens import Cursor, FrameTokens, as_frame_tokens
-from .intake import encode_pending, queue_images
+from .frame_tokens import Cursor, FrameTokens
+from .intake import check_waiting, encode_pending, take_in
 from .memory import CrossFrameMemory, require_count
 from .model import VideoModel
 from .origin import planned_length
@@ -33,6 +33,7 @@ from .slots import Slots
 from .state import StreamState, empty_slots
 from .step import AskStep, PushStep, StepColumns
 from .storage import ArchiveStorage
+from .token_ids import as_token_ids, question_ids
 from .turns import Turns, in_turn
 
 
@@ -52,8 +53,7 @@ class VideoSession(CopiedByFork):
         max_tokens: planned length of the stream, questions and answers included, at most 2**22;
             fixes the RoPE scaling for the whole session. None: the range the model was trained for.
         attention: "auto", "plain", "chunked" or "sdpa", see `attention.py`.
-        cost_history: steps whose costs are kept one by one; None keeps all, which on an endless
-            stream grows for ever. `costs.totals` counts all steps.
+        cost_history: newest steps whose costs are kept one by one; None: all of an ending stream.
 
     Raises:
         ValueError: for settings that cannot work, naming the value.
@@ -72,8 +72,7 @@ class VideoSession(CopiedByFork):
         attention: str = "auto",
         cost_history: int | None = 10_000,
     ) -> None:
-        verify.check_settings(in_frame, frames_per_step, max_tokens, archive, reader)
-        require_count("VideoSession", "cost_history", cost_history, least=1)
+        verify.check_settings(in_frame, frames_per_step, max_tokens, cost_history, archive, reader)
         self.model, self.memory, self.reader = model, memory, reader or ReadAll()
         self.in_frame, self.frames_per_step = in_frame, frames_per_step
         self.max_tokens = planned_length(max_tokens, model.trained_tokens)
@@ -90,7 +89,7 @@ class VideoSession(CopiedByFork):
 
     @property
     def archive(self) -> ArchiveStorage:
-        """The KV of all frames, kept for answering; of this moment, later pushes do not show."""
+        """The KV of all frames, kept for answering; later pushes do not show."""
         return self._now.archive
 
     @property
@@ -119,7 +118,7 @@ class VideoSession(CopiedByFork):
             frames: `FrameTokens` or a sequence of them; or images: uint8 [frames, height, width,
                 3], PIL images, or a sequence of those. Images that do not fill a temporal patch
                 wait for the next push.
-            timestamps: seconds, one per image.
+            timestamps: seconds, one per image, never smaller than one before.
 
         Raises:
             ValueError: for bad input, naming the value; the session stays as it was.
@@ -127,10 +126,11 @@ class VideoSession(CopiedByFork):
         """
         self._now.checks.raise_many()
         now = self._now.draft()
-        tokens = as_frame_tokens(frames, timestamps, len(now.state.pending))
+        state, tokens = take_in(now.state, frames, timestamps)
+        now = now.at(state)
         if tokens is None:
-            now = now.at(queue_images(now.state, frames, timestamps))
             now = self._pass_pending(now, self.model.frames_per_patch)
+            check_waiting(self.model, now.state)
         else:
             for start in range(0, len(tokens), self.frames_per_step):
                 now = self._step(now, tokens[start : start + self.frames_per_step])
@@ -159,8 +159,7 @@ class VideoSession(CopiedByFork):
         """
         require_count("ask", "max_new_tokens", max_new_tokens, least=1, unbounded=False)
         now = self._settled()
-        is_text = isinstance(question, str)
-        token_ids = self.model.question_ids(question) if is_text else verify.as_token_ids(question)
+        token_ids = question_ids(self.model, question)
         verify.check_single(token_ids.shape[0], now.state.batch or 1)
         reading, positions = self._read(now, token_ids, max_new_tokens)
         made = self.model.generate(
@@ -183,7 +182,8 @@ class VideoSession(CopiedByFork):
             token_ids: [tokens] or [B, tokens].
         """
         now = self._settled()
-        ids = verify.as_token_ids(token_ids, now.state.batch or 1).to(self.model.device)
+        ids = as_token_ids(token_ids, self.model.spec.vocab, now.state.batch or 1)
+        ids = ids.to(self.model.device)
         reading, positions = self._read(now, ids, 0)
         text = FrameTokens(self.model.embed(ids), positions)
         return self.model.logits(self.model.step(text, reading, self.max_tokens))
@@ -231,7 +231,7 @@ class VideoSession(CopiedByFork):
         self._now.state.require_finite()
 
     def resume(self, state: StreamState, archive: ArchiveStorage) -> None:
-        """Continue from another point: how `load` fills a new session."""
+        """Continue from another point, as `load` does."""
         self._now = replace(self._now, state=state, archive=archive.fork())
 
     def _pass_pending(self, now: Progress, least: int) -> Progress:

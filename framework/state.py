@@ -38,6 +38,7 @@ class StreamState:
         largest_frame: tokens of the largest frame so far.
         origin: where the rotary angles of keys and queries are counted from.
         finite: bool scalar, no step made NaN or Inf of its tokens; None before the first.
+        latest: seconds, the newest timestamp pushed; None before the first one.
     """
 
     cursor: Cursor = field(default_factory=Cursor)
@@ -48,6 +49,7 @@ class StreamState:
     largest_frame: int = 0
     origin: Origin = field(default_factory=Origin)
     finite: Tensor | None = None
+    latest: float | None = None
 
     @property
     def batch(self) -> int | None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import torch
-from torch import Tensor
-
 from .archive import Archive
 from .checks import DeferredChecks
 from .frame_tokens import Cursor, FrameTokens, advance
@@ -23,6 +20,7 @@ def check_settings(
     in_frame: str,
     frames_per_step: int,
     max_tokens: int | None,
+    cost_history: int | None,
     archive: Archive | None,
     reader: Reader | None,
 ) -> None:
@@ -35,6 +33,7 @@ def check_settings(
         raise ValueError(f'in_frame must be "causal" or "bidirectional", got {in_frame!r}')
     require_count("VideoSession", "frames_per_step", frames_per_step, least=1, unbounded=False)
     require_count("VideoSession", "max_tokens", max_tokens, least=1)
+    require_count("VideoSession", "cost_history", cost_history, least=1)
     reader = reader or ReadAll()
     if archive is not None and not archive.keeps and reader.needs_archive:
         raise ValueError(
@@ -198,27 +197,3 @@ def check_single(questions: int, stream: int) -> None:
             f"ask answers one question about one video, got {questions} questions about a batch of "
             f"{stream}; use question_logits for batches"
         )
-
-
-def as_token_ids(question: Tensor | Sequence[int], batch: int | None = None) -> Tensor:
-    """Token ids [B, tokens] int64 of a question given as ids.
-
-    Args:
-        batch: videos to ask about; one question is asked about all of them. None: as many as asked.
-
-    Raises:
-        ValueError: for another shape or batch, no token, or numbers that are not integers.
-    """
-    token_ids = torch.as_tensor(question)
-    if token_ids.dim() not in (1, 2) or token_ids.numel() == 0 or token_ids.is_floating_point():
-        raise ValueError(
-            "a question is text or token ids [tokens] or [B, tokens] with at least one token, got "
-            f"shape {tuple(token_ids.shape)} of {token_ids.dtype}"
-        )
-    token_ids = token_ids.view(-1, token_ids.shape[-1]).long()
-    if batch is not None and token_ids.shape[0] not in (1, batch):
-        raise ValueError(
-            f"got {token_ids.shape[0]} questions about a batch of {batch} videos: give one, or one "
-            "per video"
-        )
-    return token_ids if batch is None else token_ids.expand(batch, -1)

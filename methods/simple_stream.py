@@ -22,7 +22,7 @@ from ..framework import (
 from ..framework.checks import DeferredChecks
 from ..framework.costs import held_bytes
 from ..framework.frame_tokens import advance, as_frame_tokens, is_prompt
-from ..framework.intake import queue_images
+from ..framework.intake import check_images, follow, queue_images
 from ..framework.state import StreamState
 from ..framework.verify import check_frames
 
@@ -110,7 +110,11 @@ class SimpleStream:
             ValueError: for bad input, naming the value; the stream stays as it was.
         """
         tokens = as_frame_tokens(frames, timestamps)
-        images = self._images if tokens else queue_images(self._images, frames, timestamps)
+        if tokens:
+            images = follow(self._images, tokens)
+        else:
+            images = queue_images(self._images, frames, timestamps)
+            check_images(self.model, images.pending, Cursor())
         if images.pending and (tokens or self._cursor.tokens):
             raise ValueError(
                 "SimpleStream got both images and FrameTokens: push a stream as one or the other"

@@ -7,6 +7,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..framework import Cursor, FrameTokens
+from ..framework.token_ids import as_token_ids
 from .hf import HFDecoder
 
 
@@ -25,7 +26,12 @@ class DecoderModel(HFDecoder):
         self.tokenizer = tokenizer
 
     def frame(self, token_ids: Tensor, cursor: Cursor | None = None) -> FrameTokens:
-        """Tokens [batch, tokens] as one frame that continues a stream at `cursor`."""
+        """Tokens [batch, tokens] as one frame that continues a stream at `cursor`.
+
+        Raises:
+            ValueError: for ids that are not the model's, or none.
+        """
+        token_ids = as_token_ids(token_ids, self.spec.vocab)
         positions = self.text_positions(cursor or Cursor(), *token_ids.shape)
         with torch.no_grad():
             return FrameTokens(self.embed(token_ids), positions)

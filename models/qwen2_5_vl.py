@@ -79,15 +79,15 @@ class Qwen2_5VL(QwenVL):
         start, kinds = len(self.prompt.prefix_ids), torch.full((1, patch.num_tokens), VIDEO)
         positions = self._positions(kinds, grid) + start
         behind = int(positions.max()) + 1
-        seen = start + cursor.frames * patch.num_tokens
-        if (cursor.tokens, cursor.position) != (seen, behind if cursor.frames else start):
-            raise ValueError(
-                f"frames of {tuple(frames.shape[1:3])} became {patch.num_tokens} tokens, which is "
-                f"not what the {cursor.frames} temporal patches before them have: resize all "
-                "frames of a stream to one size"
-            )
+        self._require_one_size(frames.shape[1:3], patch.num_tokens, behind, cursor)
         positions[0] += self._time(cursor.frames)
         return replace(patch, positions=positions, next_position=behind)
+
+    def check_image(self, height: int, width: int, cursor: Cursor) -> None:
+        rows, columns = self.patch_grid(height, width)
+        if cursor.frames:
+            behind = len(self.prompt.prefix_ids) + max(rows, columns)
+            self._require_one_size((height, width), rows * columns, behind, cursor)
 
     def for_stream(self, frames: int, system: str | None = None, fps: float | None = None) -> Self:
         """Sized for a video of so many frames, with times of this rate, unless `planned_frames` or
@@ -103,6 +103,19 @@ class Qwen2_5VL(QwenVL):
 
     def prologue(self, cursor: Cursor) -> FrameTokens | None:
         return text_tokens(self, self.prompt.prefix_ids, cursor)
+
+    def _require_one_size(
+        self, size: Sequence[int], tokens: int, behind: int, cursor: Cursor
+    ) -> None:
+        """Refuse a patch of other numbers of tokens or positions than those before it."""
+        start = len(self.prompt.prefix_ids)
+        seen = start + cursor.frames * tokens
+        if (cursor.tokens, cursor.position) != (seen, behind if cursor.frames else start):
+            raise ValueError(
+                f"frames of {tuple(size)} became {tokens} tokens, which is not what the "
+                f"{cursor.frames} temporal patches before them have: resize all frames of a stream "
+                "to one size"
+            )
 
     def _time(self, number: int) -> int:
         """The position in time of a temporal patch, counted from the first one's."""

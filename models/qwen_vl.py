@@ -65,6 +65,10 @@ class QwenVL(ChatDecoder):
         del found, patch, first
         return {}
 
+    def check_image(self, height: int, width: int, cursor: Cursor) -> None:
+        del cursor
+        self.pixels.size(height, width)
+
     def patch_grid(self, height: int, width: int) -> tuple[int, int]:
         return self.pixels.token_grid(height, width)
 

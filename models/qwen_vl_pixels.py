@@ -11,6 +11,8 @@ from torch import Tensor
 from transformers.image_utils import SizeDict
 from transformers.video_processing_utils import BaseVideoProcessor
 
+MOST_LONG = 200  # the processors' bound on length by width
+
 
 class QwenVLPixels:
     """The video processor, one temporal patch after the other.
@@ -60,6 +62,12 @@ class QwenVLPixels:
         Raises:
             ValueError: for frames more than 200 times as long as wide.
         """
+        longer, shorter = max(height, width), min(height, width)
+        if longer > MOST_LONG * shorter:
+            raise ValueError(
+                f"frames of {height} x {width} pixels are more than {MOST_LONG} times as long as "
+                "wide, which Qwen's video processor refuses: crop or pad the video"
+            )
         if (height, width) not in self._sizes:
             self._sizes[height, width] = self._resized(self.planned_frames, height, width)
         return self._sizes[height, width]

@@ -340,7 +340,7 @@ def test_a_file_of_the_first_version_is_read() -> None:
     session.push(images(5), [0.0, 0.5, 1.0, 1.5, 2.0])
     loaded = VideoSession.load(FORMAT_1, model)
     assert (loaded.memory, loaded.reader) == (memory, ReadSinksAndRecent())
-    for _ in range(2):
+    for seconds in (2.5, 4.0):
         for layer in range(2):
             held, expected = loaded.slots(layer), session.slots(layer)
             assert torch.equal(held.index, expected.index)
@@ -349,4 +349,4 @@ def test_a_file_of_the_first_version_is_read() -> None:
         logits = [both.question_logits(QUESTION) for both in (loaded, session)]
         torch.testing.assert_close(*logits)
         for both in (loaded, session):
-            both.push(images(3, seed=1), [2.5, 3.0, 3.5])
+            both.push(images(3, seed=1), [seconds, seconds + 0.5, seconds + 1])

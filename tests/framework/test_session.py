@@ -225,12 +225,13 @@ def test_options_of_the_answer_reach_the_model() -> None:
         session.ask("What happens?")
 
 
-def test_a_failed_question_leaves_the_session_as_it_was() -> None:
+def test_a_failed_question_leaves_the_session_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     session, steady = opened(), opened()
     for both in (session, steady):
         both.push(frames(4))
-    with pytest.raises(IndexError):
-        session.ask([99], max_new_tokens=1)
+    with monkeypatch.context() as broken, pytest.raises(TypeError):
+        broken.setattr(session.model, "logits", None)
+        session.ask([1], max_new_tokens=1)
     require_same(session, steady, QUESTION, "a failed question left a trace")
 
 

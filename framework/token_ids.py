@@ -1,0 +1,84 @@
+"""Questions as they come from users, turned into token ids that the model has embeddings for."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .model import VideoModel
+
+INTEGERS = (
+    *(torch.int8, torch.int16, torch.int32, torch.int64),
+    *(torch.uint8, torch.uint16, torch.uint32, torch.uint64),
+)
+
+
+def as_token_ids(question: object, vocab: int, batch: int | None = None) -> Tensor:
+    """Token ids [B, tokens] int64 of a question given as ids.
+
+    Args:
+        question: integers [tokens] or [B, tokens], a tensor, an array or a sequence.
+        vocab: ids lie below it.
+        batch: videos to ask about; one question is asked about all of them. None: as many as asked.
+
+    Raises:
+        ValueError: for another shape or batch, no token, numbers that are not integers, or ids that
+            the model has no embedding for.
+    """
+    token_ids = _integers(question)
+    if token_ids.dim() not in (1, 2) or token_ids.numel() == 0:
+        raise _refused(f"shape {tuple(token_ids.shape)} of {token_ids.dtype}")
+    token_ids = token_ids.reshape(-1, token_ids.shape[-1]).long()
+    least, most = int(token_ids.min()), int(token_ids.max())
+    if least < 0 or most >= vocab:
+        raise ValueError(
+            f"token id {least if least < 0 else most} is none of the model's, which are 0 to "
+            f"{vocab - 1}: tokenize with the checkpoint's own tokenizer"
+        )
+    if batch is not None and token_ids.shape[0] not in (1, batch):
+        raise ValueError(
+            f"got {token_ids.shape[0]} questions about a batch of {batch} videos: give one, or one "
+            "per video"
+        )
+    return token_ids if batch is None else token_ids.expand(batch, -1)
+
+
+def question_ids(model: VideoModel, question: object) -> Tensor:
+    """Token ids [B, tokens] int64 of a question given as text or as ids.
+
+    Raises:
+        ValueError: as `as_token_ids`; for text that no tokenizer reads, naming the character.
+    """
+    if not isinstance(question, str):
+        return as_token_ids(question, model.spec.vocab)
+    try:
+        question.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"the question has {question[error.start]!r} at character {error.start}, half of a "
+            "surrogate pair: decode the text as UTF-8"
+        ) from error
+    return as_token_ids(model.question_ids(question), model.spec.vocab)
+
+
+def _integers(question: object) -> Tensor:
+    try:
+        token_ids = torch.as_tensor(question)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise _refused(f"{type(question).__name__}: {_first_line(error)}") from error
+    if token_ids.dtype not in INTEGERS and token_ids.numel():
+        raise _refused(f"shape {tuple(token_ids.shape)} of {token_ids.dtype}")
+    if token_ids.is_meta or token_ids.layout != torch.strided:
+        raise _refused(f"a tensor without values to read ({token_ids.device}, {token_ids.layout})")
+    return token_ids
+
+
+def _refused(given: str) -> ValueError:
+    return ValueError(
+        "a question is text or token ids [tokens] or [B, tokens], integers, with at least one "
+        f"token, got {given}"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
