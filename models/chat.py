@@ -9,7 +9,11 @@ import torch
 from jinja2 import TemplateError
 from torch import Tensor
 
+from .faults import LONGEST, in_words, shortened
 from .hf import HFDecoder
+
+# What templates raise, and what they make Python raise.
+FAULTS = (TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError)
 
 
 class ChatPrompt:
@@ -95,10 +99,13 @@ class ChatPrompt:
             return self.processor.apply_chat_template(
                 messages, add_generation_prompt=True, tokenize=False
             )
-        except TemplateError as error:
+        except FAULTS as error:
+            told = isinstance(error, TemplateError)
+            said = shortened(str(error), LONGEST) if told else in_words(error)
             raise ValueError(
                 f"the chat template of this {self.family} checkpoint refuses "
-                f"{[message['role'] for message in messages]} turns: {error}"
+                f"{[message['role'] for message in messages]} turns: {said}; take the template of "
+                "the released checkpoint"
             ) from error
 
     def tokenize(self, text: str) -> list[int]:

@@ -18,8 +18,17 @@ from huggingface_hub import hf_hub_download, snapshot_download
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from .faults import in_words, shortened
+
 INDEX = "model.safetensors.index.json"
 FILES = ["*.json", "*.safetensors", "merges.txt"]
+# Files that hold one JSON object each, where a checkpoint has them.
+OBJECTS = (
+    *("config.json", "generation_config.json", INDEX),
+    *("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json"),
+    *("tokenizer.json", "tokenizer_config.json", "vocab.json", "added_tokens.json"),
+    *("special_tokens_map.json", "chat_template.json"),
+)
 
 logger = logging.getLogger(__name__)
 
@@ -57,16 +66,42 @@ def local_folder(name_or_path: str | Path, remedy: str = "") -> Path:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The fields of a JSON file; none if it holds something else than an object.
+    """The fields of a JSON file.
 
     Raises:
-        ValueError: for a missing or damaged file, naming it.
+        ValueError: for a missing or damaged file, or one that holds no object, naming it.
     """
     try:
         fields = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} is missing or damaged, download it anew ({error})") from error
-    return fields if isinstance(fields, dict) else {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{path} is missing or damaged, download it anew ({in_words(error)})"
+        ) from error
+    if not isinstance(fields, dict):
+        raise ValueError(
+            f"{path} holds a {type(fields).__name__} instead of a JSON object; download it anew"
+        )
+    return fields
+
+
+def require_objects(folder: Path) -> None:
+    """Refuse a folder in which a file of fields cannot be read as such.
+
+    Raises:
+        ValueError: naming the file.
+    """
+    for name in OBJECTS:
+        if (folder / name).exists() or (folder / name).is_symlink():
+            read_json(folder / name)
+
+
+def weight_map(folder: Path) -> dict[str, str]:
+    """Which file of the folder holds each tensor, as the index says.
+
+    Raises:
+        ValueError: as `require_plain_shards`.
+    """
+    return _entries(folder / INDEX)
 
 
 def fill_weights(
@@ -114,7 +149,10 @@ def _checked_shards(
     for key, path in _listed(folder).items():
         names = layout.names(key)
         if not expected.keys() >= set(names):
-            raise ValueError(f"{path} holds {key}, which {layout.family} does not have")
+            raise ValueError(
+                f"{path} holds {key}, which {layout.family} does not have; download it and "
+                "config.json anew"
+            )
         if names:
             shards.setdefault(path, {})[key] = names
             found.update(names)
@@ -138,11 +176,11 @@ def _listed(folder: Path) -> dict[str, Path]:
     """Every key of the checkpoint with the file that should hold it."""
     single = folder / "model.safetensors"
     if (folder / INDEX).is_file():
-        require_plain_shards(folder)
-        listed = read_json(folder / INDEX).get("weight_map", {})
-        return {key: folder / file for key, file in listed.items()}
+        return {key: folder / file for key, file in weight_map(folder).items()}
     if not single.is_file():
-        raise ValueError(f"{folder} has no complete set of safetensors, and no other is read")
+        raise ValueError(
+            f"{folder} has no complete set of safetensors, and no other is read: download them"
+        )
     with _opened(single) as shard:
         return dict.fromkeys(shard.keys(), single)
 
@@ -151,22 +189,43 @@ def require_plain_shards(name_or_path: str | Path) -> None:
     """Refuse an index that sends a reader to anything but safetensors in the checkpoint's folder.
 
     Raises:
-        ValueError: naming the file that it lists: a pickle, which may hold code, or a path.
+        ValueError: naming the index and the entry that is no file's name, a path, or a pickle,
+            which may hold code.
     """
     path = _index_of(name_or_path)
-    listed = {} if path is None else read_json(path).get("weight_map")
-    for file in set(listed.values()) if isinstance(listed, dict) else ():
-        plain = isinstance(file, str) and file not in ("", ".", "..")
-        if not plain or {"/", "\\", "\0"} & set(file):
+    if path is not None:
+        _entries(path)
+
+
+def _entries(path: Path) -> dict[str, str]:
+    listed = read_json(path).get("weight_map")
+    if not isinstance(listed, dict) or not listed:
+        raise ValueError(
+            f"{path} has weight_map={shortened(repr(listed), 40)}, which names no file for any "
+            "tensor; download it anew"
+        )
+    for key, file in listed.items():
+        if not isinstance(file, str) or not file:
             raise ValueError(
-                f"{path} lists the shard {file!r:.200}: only files of the checkpoint's own folder "
-                "are read; download it anew"
+                f"{path} has weight_map[{key!r:.100}]={shortened(repr(file), 40)}, which is no "
+                "file's name; download it anew"
             )
-        if not file.endswith(".safetensors"):
-            raise ValueError(
-                f"{path} lists {file!r:.200}, and only safetensors are read, because a pickle runs "
-                "code: convert the checkpoint to safetensors"
-            )
+    for file in set(listed.values()):
+        _require_plain(path, file)
+    return listed
+
+
+def _require_plain(path: Path, file: str) -> None:
+    if file in (".", "..") or {"/", "\\", "\0"} & set(file):
+        raise ValueError(
+            f"{path} lists the shard {file!r:.200}: only files of the checkpoint's own folder are "
+            "read; download it anew"
+        )
+    if not file.endswith(".safetensors"):
+        raise ValueError(
+            f"{path} lists {file!r:.200}, and only safetensors are read, because a pickle runs "
+            "code: convert the checkpoint to safetensors"
+        )
 
 
 def _index_of(name_or_path: str | Path) -> Path | None:
@@ -191,7 +250,10 @@ def _check_shard(path: Path, expected: Mapping[str, list[int]], layout: Layout) 
         for key, shape in expected.items():
             stored = shard.get_slice(key).get_shape()
             if stored != shape:
-                raise ValueError(f"{path} holds {key} as {stored}, by config.json it is {shape}")
+                raise ValueError(
+                    f"{path} holds {key} as {stored}, by config.json it is {shape}; download both "
+                    "anew"
+                )
 
 
 @contextmanager

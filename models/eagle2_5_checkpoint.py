@@ -15,6 +15,7 @@ from transformers.models.qwen2.modeling_qwen2 import Qwen2RotaryEmbedding
 
 from .checkpoint import Layout, fill_weights, read_json
 from .eagle2_5_modules import Eagle2_5Config, Eagle2_5ForConditionalGeneration
+from .faults import told
 
 POOLING_HEAD = "vision_model.vision_model.head."  # of the SigLIP tower; Eagle2.5 does not use it
 
@@ -42,7 +43,8 @@ def read_config(folder: Path) -> Eagle2_5Config:
     family, own = fields.get("model_type"), Eagle2_5Config.model_type
     if family != own:
         raise ValueError(f"{folder} is of family {family!r}, not {own!r}; use load_model")
-    return Eagle2_5Config.from_dict(fields)
+    with told(folder / "config.json"):
+        return Eagle2_5Config.from_dict(fields)
 
 
 def load_weights(
@@ -59,13 +61,15 @@ def load_weights(
     Raises:
         ValueError: for missing, unknown or misshapen weights and for damaged files, naming them.
     """
-    with torch.device("meta"):
-        model = Eagle2_5ForConditionalGeneration(read_config(folder))
+    config = read_config(folder)
+    with told(folder / "config.json"), torch.device("meta"):
+        model = Eagle2_5ForConditionalGeneration(config)
     fill_weights(model, folder, LAYOUT, device, dtype or model.config.dtype)
     model.tie_weights()
     _fill_buffers(model, device)
     if (folder / "generation_config.json").is_file():
-        model.generation_config = GenerationConfig.from_pretrained(folder)
+        with told(folder / "generation_config.json"):
+            model.generation_config = GenerationConfig.from_pretrained(folder)
     return model.eval()
 
 

@@ -14,6 +14,7 @@ from torchvision.transforms.v2.functional import resize
 from transformers import PreTrainedTokenizerBase, Qwen2Tokenizer
 
 from .eagle2_5_checkpoint import read_config
+from .faults import told
 
 SYSTEM = "You are a helpful assistant."
 START, END, CONTEXT = "<img>", "</img>", "<IMG_CONTEXT>"
@@ -61,10 +62,8 @@ class Eagle2_5Processor:
     def from_pretrained(cls, folder: str | Path, *, system: str = SYSTEM) -> Eagle2_5Processor:
         """Of a checkpoint's folder, from its tokenizer files and config.json."""
         config = read_config(Path(folder))
-        try:
+        with told(f"the tokenizer of Qwen2 in {folder}"):
             tokenizer = Qwen2Tokenizer.from_pretrained(folder)
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{folder} has no tokenizer of Qwen2 ({error})") from error
         sizes = {"image_size": config.force_image_size, "tokens_per_frame": config.tokens_per_frame}
         return cls(tokenizer, system=system, **sizes)
 

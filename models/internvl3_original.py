@@ -22,6 +22,7 @@ from transformers import (
 from transformers.models.qwen2.modeling_qwen2 import Qwen2RotaryEmbedding
 
 from .checkpoint import Layout, fill_weights, local_folder, read_json
+from .faults import told
 from .internvl3 import InternVL3
 
 FAMILY = "internvl_chat"
@@ -104,10 +105,12 @@ def load_original_internvl3(
         ValueError: if anything is missing or does not belong together, before weights are read.
     """
     folder = local_folder(name)
-    fields = _fields(folder)
+    with told(folder / "config.json"):
+        fields = _fields(folder)
     tokenizer = _tokenizer(folder, fields["llm_config"]["vocab_size"])
-    config: Any = native_config(fields, tokenizer)
-    with torch.device("meta"):
+    with told(folder / "config.json"):
+        config: Any = native_config(fields, tokenizer)
+    with told(folder / "config.json"), torch.device("meta"):
         model: Any = InternVLForConditionalGeneration(config)
     layout = Layout("InternVL3", native_names)
     fill_weights(model, folder, layout, device, dtype or config.dtype)
@@ -161,17 +164,15 @@ def _fields(folder: Path) -> dict[str, Any]:
         if value is not None and value != wanted:
             raise ValueError(
                 f"{folder}/config.json has {name}={value!r}, InternVL3's 1B, 2B and 8B have "
-                f"{wanted!r}; nothing else is supported"
+                f"{wanted!r}; nothing else is supported, download the checkpoint anew"
             )
     return fields
 
 
 def _tokenizer(folder: Path, vocab: int) -> Any:
     """With the roles of the image tokens, which the files do not tell."""
-    try:
+    with told(f"the tokenizer of Qwen2 in {folder}"):
         plain: Any = Qwen2Tokenizer.from_pretrained(folder)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{folder} has no tokenizer of Qwen2 ({error})") from error
     known = plain.get_vocab()
     for token in (*IMAGE_TOKENS.values(), "<|im_start|>", END_OF_TURN, END_OF_TEXT):
         # The files have no video token; it never reaches the model.

@@ -11,24 +11,29 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from transformers import (
     AutoProcessor,
     InternVLForConditionalGeneration,
     LlavaOnevisionForConditionalGeneration,
     PreTrainedConfig,
     PreTrainedModel,
+    ProcessorMixin,
     Qwen2_5_VLForConditionalGeneration,
     Qwen3VLForConditionalGeneration,
     Qwen3VLMoeForConditionalGeneration,
 )
 
-from .checkpoint import require_plain_shards
+from .chat_template import require_ending
+from .checkpoint import require_objects, require_plain_shards
+from .declared_sizes import require_held, require_possible, stored_shapes
 from .eagle2_5 import Eagle2_5, load_eagle2_5
+from .faults import in_words, named, told
 from .hf import HFDecoder
 from .internvl3 import InternVL3
 from .internvl3_original import load_original_internvl3
 from .llava_onevision import LlavaOnevision
+from .pixel_statistics import require_numbers
 from .qwen2_5_vl import Qwen2_5VL
 from .qwen3_vl import Qwen3VL
 from .weights import require_finite_weights
@@ -72,7 +77,8 @@ def load_model(
             weights that are NaN or Inf, a dtype the device cannot run, or a device_map that cannot
             be used.
     """
-    family = _family(name_or_path)
+    fields = _fields(name_or_path)
+    family = str(fields["model_type"])
     families: dict[str, tuple[Callable[..., HFDecoder], type[HFDecoder]]] = {
         "eagle_2_5_vl": (load_eagle2_5, Eagle2_5),
         "internvl_chat": (load_original_internvl3, InternVL3),
@@ -93,8 +99,12 @@ def load_model(
     if wanted is not None:
         _require_runnable(target, wanted)
     logger.info("loading %s (%s) onto %s", name_or_path, family, device_map or target)
-    model = load(name_or_path, target, wanted, **options)
-    require_finite_weights(model.hf_model, name_or_path)
+    with named(name_or_path):
+        if Path(name_or_path).is_dir():
+            require_objects(Path(name_or_path))
+            require_possible(Path(name_or_path), fields)
+        model = load(name_or_path, target, wanted, **options)
+        require_finite_weights(model.hf_model, name_or_path)
     _require_runnable(target, model.dtype)
     count = sum(parameter.numel() for parameter in model.hf_model.parameters())
     facts = (adapter.__name__, count / 1e6, model.dtype, model.device, model.trained_tokens)
@@ -152,8 +162,12 @@ def _weights(
     family: Any, name: str | Path, dtype: torch.dtype | None, device_map: DeviceMap | None
 ) -> PreTrainedModel:
     """A model with every weight from the checkpoint; transformers would make up missing ones."""
+    folder = Path(name)
     require_plain_shards(name)
-    _require_whole_files(Path(name))
+    _require_whole_files(folder)
+    with told(folder / "config.json"):
+        config = family.config_class.from_pretrained(name)
+    require_held(folder, family, config)
     mapped = {} if device_map is None else {"device_map": device_map}
     try:
         model, found = family.from_pretrained(
@@ -166,7 +180,9 @@ def _weights(
             **mapped,
         )
     except (OSError, SafetensorError) as error:
-        raise ValueError(f"{name} has no complete set of safetensors: {error}") from error
+        raise ValueError(
+            f"{name} has no complete set of safetensors, download it anew ({in_words(error)})"
+        ) from error
     for kind in ("missing_keys", "mismatched_keys"):
         if found[kind]:
             raise ValueError(
@@ -177,40 +193,45 @@ def _weights(
 
 
 def _require_whole_files(folder: Path) -> None:
-    for file in sorted(folder.glob("*.safetensors")):
-        try:
-            with safe_open(file, "pt"):
-                pass
-        except SafetensorError as error:
-            raise ValueError(f"{file} is damaged or cut off, download it anew ({error})") from error
+    for _ in stored_shapes(folder):
+        pass
 
 
 def _processor(name: str | Path, adapter: str) -> Any:
     """The checkpoint's processor, of transformers' own class."""
     try:
-        return AutoProcessor.from_pretrained(name, trust_remote_code=False)
-    except (OSError, AttributeError) as error:
+        processor: Any = AutoProcessor.from_pretrained(name, trust_remote_code=False)
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
         raise ValueError(
             f"{name} has no whole processor for {adapter}: give the folder all files of the "
-            f"checkpoint ({error})"
+            f"checkpoint ({in_words(error)})"
         ) from error
+    if isinstance(processor, ProcessorMixin):  # anything else is refused by the adapter
+        made: Any = processor
+        require_numbers(made, name)
+        require_ending(made.chat_template, made.tokenizer.special_tokens_map, name)
+    return processor
 
 
-def _family(name_or_path: str | Path) -> str:
-    """The `model_type` in config.json; read as data, so that no remote code is asked for."""
+def _fields(name_or_path: str | Path) -> dict[str, Any]:
+    """What config.json says, with a `model_type`; read as data, so that no remote code is asked
+    for."""
     path = Path(name_or_path)
     if path.is_file():
         raise ValueError(f"{path} is a file: give the checkpoint's folder")
     if path.is_dir() and not (path / "config.json").is_file():
         raise ValueError(f"{path} is a folder without config.json: give a checkpoint's folder")
     try:
-        config, _ = PreTrainedConfig.get_config_dict(name_or_path)
-        return str(config["model_type"])
-    except (OSError, TypeError, KeyError) as error:  # no object, or none with a model_type
+        fields, _ = PreTrainedConfig.get_config_dict(name_or_path)
+        fields["model_type"]
+    except (OSError, TypeError, KeyError, RecursionError, ValueError) as error:  # no such object
         raise ValueError(
             f"no checkpoint at {name_or_path}: give a local folder with config.json and "
-            f"safetensors, or a hub name while online ({error})"
+            f"safetensors, or a hub name while online ({in_words(error)})"
         ) from error
+    return fields
 
 
 def _as_device(device: str | torch.device | None) -> torch.device:

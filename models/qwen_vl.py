@@ -30,6 +30,7 @@ class QwenVL(ChatDecoder):
 
     def __init__(self, model: Any, processor: Any, planned_frames: int | None) -> None:
         super().__init__(model, model.model.language_model)
+        _require_sections(self.config.rope_parameters.get("mrope_section"), self.spec.head_dim)
         self.vlm: Any = model.model
         self.processor: Any = processor
         self.pixels: Any = QwenVLPixels(processor, planned_frames)
@@ -79,3 +80,14 @@ class QwenVL(ChatDecoder):
             twin = copy(twin)
             twin.pixels = self.pixels.for_frames(frames)
         return twin
+
+
+def _require_sections(sections: Any, head_dim: int) -> None:
+    """Refuse shares of the rotary pairs for time, rows and columns that are not all pairs."""
+    counts = sections if isinstance(sections, list | tuple) else []
+    whole = all(type(count) is int and count >= 0 for count in counts)
+    if len(counts) != 3 or not whole or sum(counts) != head_dim // 2:
+        raise ValueError(
+            f"config.json has mrope_section={sections!r}, which are no three numbers of rotary "
+            f"pairs with the sum {head_dim // 2}: download the checkpoint anew"
+        )

@@ -6,6 +6,7 @@ from random import Random
 
 import torch
 from torch import Tensor
+from torch.testing import assert_close
 
 from crossframe.framework import VideoModel, VideoSession
 from crossframe.methods import StateKVMemory
@@ -67,7 +68,7 @@ def stays(session: VideoSession) -> Callable[[], None]:
     def check() -> None:
         assert session.state is state
         assert session.archive.num_tokens == tokens
-        assert torch.equal(heard(session), before)
+        assert_close(heard(session), before)
 
     return check
 
@@ -92,6 +93,6 @@ def equal(
     def right(_: object) -> None:
         plain(twin)
         assert session.cursor == twin.cursor
-        assert torch.equal(heard(session), heard(twin))
+        assert_close(heard(session), heard(twin))
 
     return Case(f"{what} on {type(session.model).__name__}", lambda: act(session), right=right)

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from . import broken_weights, far_positions, inputs, paths, rows, sessions, videos
+from . import broken_weights, checkpoints, far_positions, inputs, paths, rows, sessions, videos
 from .cases import Family, survive
 from .interrupts import INTERRUPTS
 
 FAMILIES: tuple[Family, ...] = (
     *broken_weights.FAMILIES,
+    *checkpoints.FAMILIES,
     *far_positions.FAMILIES,
     *inputs.FAMILIES,
     *paths.FAMILIES,

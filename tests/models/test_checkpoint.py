@@ -73,7 +73,7 @@ def test_a_pickle_in_the_index_is_refused_by_name(name: str, folder: Path, tmp_p
     "name",
     [
         *("../x.safetensors", "/x.safetensors", "a/../../x.safetensors", "a\\x.safetensors"),
-        *("a/x.safetensors", "..", "", 3, None),
+        *("a/x.safetensors", ".."),
     ],
 )
 def test_a_shard_outside_the_folder_is_refused_by_name(name: object, folder: Path) -> None:
@@ -81,4 +81,11 @@ def test_a_shard_outside_the_folder_is_refused_by_name(name: object, folder: Pat
         shutil.copy(file, folder.parent / "x.safetensors")
     relist(folder, name)
     with pytest.raises(ValueError, match=r"lists the shard .*: only files of the checkpoint's own"):
+        load_model(folder, device="cpu")
+
+
+@pytest.mark.parametrize("name", ["", 3, None])
+def test_an_entry_of_the_index_that_names_no_file_is_refused(name: object, folder: Path) -> None:
+    relist(folder, name)
+    with pytest.raises(ValueError, match=r"weight_map\[.*\]=.*, which is no file's name; download"):
         load_model(folder, device="cpu")
