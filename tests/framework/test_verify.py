@@ -100,7 +100,7 @@ def test_frames_of_one_patch_that_differ_in_size_are_refused() -> None:
 
 def test_where_waiting_would_cost_a_bad_frame_is_named_before_the_next_answer() -> None:
     session = opened()
-    session._checks.deferred = True
+    session._now.checks.deferred = True
     session.push(spoiled(2, 2, frame=1))
     session.push(frames(3))
     fork = session.fork()
@@ -118,14 +118,14 @@ def test_where_waiting_would_cost_a_bad_frame_is_named_before_the_next_answer() 
 
 def test_what_a_fork_was_pushed_spoils_no_answer_of_its_parent() -> None:
     session = opened()
-    session._checks.deferred = True
+    session._now.checks.deferred = True
     session.fork().push(spoiled(2, frame=0))
     session.ask([1], max_new_tokens=1)
 
 
 def test_a_deferred_push_that_was_undone_spoils_no_answer() -> None:
     session = opened()
-    session._checks.deferred = True
+    session._now.checks.deferred = True
     session.push(frames(1))
     with pytest.raises(ValueError, match="hidden size"):
         session.push([*spoiled(2, frame=0), *frames(2, hidden=8)])
@@ -145,7 +145,7 @@ class BadPixels(ReferenceDecoder):
 
 def test_a_waiting_frame_that_failed_during_a_question_spoils_only_that_question() -> None:
     session = VideoSession(BadPixels(patch=2), FullMemory())
-    session._checks.deferred = True
+    session._now.checks.deferred = True
     session.push(frames(2))
     session.push(torch.zeros(1, 4, 4, 3, dtype=torch.uint8))
     with pytest.raises(ValueError, match="frame 1 holds NaN"):
@@ -301,7 +301,7 @@ class Boasting(WrappedMemory):
 @pytest.mark.parametrize("deferred", [False, True])
 def test_a_promised_reach_that_is_not_kept_is_refused_beyond_the_plan(deferred: bool) -> None:
     session = VideoSession(ReferenceDecoder(), Boasting(FullMemory()), max_tokens=20)
-    session._checks.deferred = deferred
+    session._now.checks.deferred = deferred
     start = 0
     for frame in frames(4, 4, 4, 4, 4):  # within the plan nothing is wrong
         session.push(replace(frame, positions=frame.positions + start))
