@@ -47,11 +47,6 @@ class Context:
         return self.key_room[:, :, : self.length]
 
     @property
-    def text_keys(self) -> Tensor:
-        """Those of the question and its answer."""
-        return self.key_room[:, :, self.num_read : self.length]
-
-    @property
     def values(self) -> Tensor:
         return self.value_room[:, :, : self.length]
 

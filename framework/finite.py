@@ -29,6 +29,15 @@ def still_finite(before: Tensor | None, *values: Tensor) -> Tensor | None:
     return before
 
 
+def extents(*values: Tensor) -> list[Tensor]:
+    """The largest absolute number of each, NaN if it holds one: a kernel each, and no copy.
+
+    Queries and keys are looked at by this: attention kernels give 0 for a query of NaN, and a key
+    at minus infinity weighs 0, so that neither shows in any hidden state.
+    """
+    return [torch.linalg.vector_norm(value, float("inf")) for value in values]
+
+
 def is_finite(told: Tensor | None) -> bool:
     """Read what `still_finite` returned; shapes without numbers count as finite."""
     return told is None or told.is_meta or bool(told)

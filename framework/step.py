@@ -12,7 +12,7 @@ from torch import Tensor
 from .attention import Visibility, attend, weights_of
 from .context import Context
 from .cost import step_flops
-from .finite import is_finite, still_finite
+from .finite import extents, is_finite, still_finite
 from .frame_tokens import FrameTokens
 from .model import VideoModel
 from .reader import Reader
@@ -107,13 +107,13 @@ class PushStep:
         self.rotate = partial(_rotated, model, max_tokens)
         self.block = _blocks(columns.frame[0]) if bidirectional else None
         self.joined: list[Slots] = []
-        self._keys: list[Tensor] = []
+        self._extents: list[Tensor] = []
 
     def __call__(
         self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float
     ) -> Tensor:
         self.archive.append_layer(layer, key, value)
-        self._keys.append(key)
+        self._extents += extents(query, key)
         new = self.columns.slots(key, value, layer, len(self.carried))
         slots = join_slots(self.carried[layer], new)
         keys = readable_keys(slots, self.rotate)
@@ -135,8 +135,7 @@ class PushStep:
     def run(self, tokens: FrameTokens) -> list[Slots]:
         """[carried ; frame] of every layer, after the frame's KV has joined the archive."""
         hidden = self.model.step(self.origin.tokens(tokens), self, self.max_tokens)
-        # An infinite key whose weight is 0 shows in no hidden state.
-        self.finite = still_finite(self.finite, hidden, *self._keys)
+        self.finite = still_finite(self.finite, hidden, *self._extents)
         columns = self.columns
         shared = {
             "index": columns.index,
@@ -194,6 +193,7 @@ class AskStep:
         self.room = room
         self.rotate = partial(_rotated, model, max_tokens)
         self._contexts: dict[int, Context] = {}
+        self._extents: list[Tensor] = []
 
     @property
     def num_read(self) -> int:
@@ -211,6 +211,7 @@ class AskStep:
         if context is None:
             context = self._contexts[layer] = self._open(layer, query)
         context.append(key, value)
+        self._extents += extents(query, key)
         output, _ = attend(
             query,
             context.keys,
@@ -219,13 +220,13 @@ class AskStep:
             visibility=Visibility(valid=context.valid),
         )
         if layer == len(self.carried) - 1:  # NaN spreads through all layers
-            self._finite = still_finite(self._finite, output)
+            self._finite = still_finite(self._finite, output, *self._extents)
+            self._extents = []
         return output
 
     def finite(self, logits: Tensor) -> bool:
         """Whether stream, question and answer so far, and these logits, are numbers only."""
-        texts = [context.text_keys for context in self._contexts.values()]
-        return is_finite(still_finite(self._finite, logits, *texts))
+        return is_finite(still_finite(self._finite, logits))
 
     def _open(self, layer: int, query: Tensor) -> Context:
         asked_at, moved = self.asked_at.to(query.device), self.origin.moved

@@ -73,6 +73,18 @@ def test_an_infinite_key_is_told_although_nothing_attends_to_it(when: str) -> No
     assert not answer.finite
 
 
+@pytest.mark.parametrize("name", ["0.query", "1.query", "0.key", "1.value"])
+def test_an_overflow_that_attention_swallows_is_told(name: str) -> None:
+    session, model = opened(StateKVMemory(4))
+    whole = model.weights[name].clone()
+    model.weights[name] = whole.clone()
+    model.weights[name][5] = float("inf")  # torch attends to nothing for a query of NaN
+    session.push(frame(0))
+    model.weights[name] = whole
+    session.push(frame(3))
+    assert not session.ask(QUESTION, max_new_tokens=1).finite
+
+
 def test_a_question_that_overflows_is_told_and_leaves_the_session_sound() -> None:
     session, model = opened()
     session.push(frame(0))
