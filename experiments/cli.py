@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from . import demo
 from .arguments import command_parser, options_from
 from .ask import ask
 from .compare import Choices, Comparison, compare
-from .config_files import require_distinct_keys
+from .config_files import config_paths, require_sound
 from .environment import environment
 from .frames import VideoFrames
 from .memories import (
@@ -29,6 +28,7 @@ from .memories import (
     require_distinct,
 )
 from .options import ModelOptions, StreamOptions
+from .own_classes import own_classes_importable
 from .report import Report, report_folder
 from .table import print_grid, print_results
 
@@ -48,16 +48,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "evaluate": _evaluate,
         "observe": _observe,
     }
-    with _own_classes_importable():
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    command, debug = (words or [""])[0], "--debug" in words
+    if code := _run(command, lambda: require_sound(config_paths(words)), debug):
+        return code
+    with own_classes_importable(words):
         parser = command_parser(__doc__ or "")
-        chosen = parser.parse_args(None if arguments is None else list(arguments))
+        chosen = parser.parse_args(words)
         name = str(chosen.command)
         return _run(name, lambda: commands[name](_values(parser, chosen)), chosen[name].debug)
 
 
 def _values(parser: ArgumentParser, chosen: Namespace) -> Values:
     """The chosen command's values, classes made."""
-    require_distinct_keys(chosen[chosen.command].get("config") or [])
+    given = chosen[chosen.command].get("sampling")
+    if isinstance(given, bool | int | float | str):  # which the parser lets pass as flags
+        raise ValueError(f"sampling must give its settings by name, such as fps: 1.0, got {given}")
     return parser.instantiate(chosen)[chosen.command].as_dict()
 
 
@@ -197,20 +203,6 @@ def _told(console: Console) -> Iterator[None]:
 def _messages() -> Console:
     """Where progress, warnings and costs go, apart from answers and tables."""
     return Console(stderr=True)
-
-
-@contextmanager
-def _own_classes_importable() -> Iterator[None]:
-    """Classes in the current folder can be named, as under `python -m`.
-
-    Last in the path, so that a folder called `datasets` shadows no library.
-    """
-    before = list(sys.path)
-    sys.path.append(os.getcwd())
-    try:
-        yield
-    finally:
-        sys.path[:] = before
 
 
 if __name__ == "__main__":

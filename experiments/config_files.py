@@ -1,30 +1,95 @@
-"""Configuration files as people write them: a name given twice is a slip, not a choice."""
+"""Configuration files as people write them: bounded, and a key given twice is a slip, no choice."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from os import PathLike
 from pathlib import Path
+from typing import Any
+
+LARGEST = 2**20  # bytes; configurations have some thousands
+MOST = 100_000  # values once all aliases are written out
+DEEPEST = 50
 
 
-def require_distinct_keys(paths: Iterable[str | PathLike[str]]) -> None:
-    """Refuse YAML files that give one key twice, of which YAML readers silently take the last.
+def config_paths(words: Sequence[str]) -> list[str]:
+    """The files that a command line gives as `--config`."""
+    after = [later for word, later in pairwise(words) if word == "--config"]
+    return after + [word.partition("=")[2] for word in words if word.startswith("--config=")]
+
+
+def require_sound(paths: Iterable[str | PathLike[str]]) -> None:
+    """Refuse YAML files that are none or grow without bound, or that give one key twice, of which
+    YAML readers silently take the last. Files that are not there are left to who reads them.
 
     Raises:
-        ValueError: naming file, line and key.
+        ValueError: naming the file and, where there is one, line and key.
     """
+    for path in map(Path, paths):
+        if path.is_file():
+            root = _composed(path)
+            _require_bounded(path, root)
+            for line, key in _repeated(root):
+                raise ValueError(
+                    f"{path}, line {line}: {key!r} is there already, and only the last one would "
+                    "count; rename one or delete it"
+                )
+
+
+def _composed(path: Path) -> object:
+    """The file's tree, with aliases as references."""
     import yaml
 
-    for path in paths:
-        try:
-            root = yaml.compose(Path(path).read_text("utf-8"), yaml.SafeLoader)
-        except yaml.YAMLError as error:
-            raise ValueError(f"{path} is no YAML file: {error}") from error
-        for line, key in _repeated(root):
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"{path} has more than {LARGEST} bytes: give a configuration file")
+    try:
+        text = path.read_text("utf-8")
+        depth = 0
+        for event in yaml.parse(text, yaml.SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:
+                raise ValueError(f"{path} is nested more than {DEEPEST} deep: write it flatter")
+        return yaml.compose(text, yaml.SafeLoader)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        said = " ".join(str(error).split())[:300]
+        raise ValueError(f"{path} is no YAML file, mend or replace it: {said}") from error
+
+
+def _require_bounded(path: Path, root: object) -> None:
+    """Refuse aliases that hold themselves, or that written out are more than `MOST` values."""
+    sizes: dict[int, int | None] = {}
+
+    def size(node: Any) -> int:
+        known = sizes.setdefault(id(node), -1)
+        if known is not None and known >= 0:
+            return known
+        if known is None:
             raise ValueError(
-                f"{path}, line {line}: {key!r} is there already, and only the last one would "
-                "count; rename one or delete it"
+                f"{path}, line {node.start_mark.line + 1}: an alias holds itself; write out what "
+                "is meant"
             )
+        sizes[id(node)] = None
+        sizes[id(node)] = total = 1 + sum(map(size, _parts(node)))
+        return total
+
+    total = 0 if root is None else size(root)
+    if total > MOST:
+        raise ValueError(
+            f"{path} has {total:.2g} values with its aliases written out, more than {MOST}: use "
+            "fewer aliases"
+        )
+
+
+def _parts(node: Any) -> Iterator[Any]:
+    import yaml
+
+    if isinstance(node, yaml.SequenceNode):
+        yield from node.value
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from (key, value)
 
 
 def _repeated(node: object) -> Iterator[tuple[int, str]]:

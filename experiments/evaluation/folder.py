@@ -58,13 +58,14 @@ def run_folder(folder: Path, config: Config, rank: int = 0, world: int = 1) -> I
 
 def resumed_config(folder: Path, config: Config) -> Config:
     """The configuration as an earlier run wrote it (1 and 1.0 are the same setting with two
-    hashes), with the cells that are new; without an earlier run, the given one.
+    hashes), with the cells that are new; without an earlier run's rows, the given one: a run that
+    ended over a wrong setting binds nobody.
 
     Raises:
         ValueError: if the folder holds results of another one, naming what changed.
     """
     before = _written(folder)
-    if before is None:
+    if before is None or not _has_rows(folder):
         return config
     now = json.loads(_text(config))
     known = {name: cell for name, cell in now["cells"].items() if name in before["cells"]}
@@ -136,6 +137,10 @@ def _require_no_stragglers(folder: Path, world: int) -> None:
 
 def _lock_path(folder: Path, rank: int) -> Path:
     return folder / f"rank-{rank}.lock"
+
+
+def _has_rows(folder: Path) -> bool:
+    return any(path.stat().st_size for path in folder.glob("rows-*.jsonl"))
 
 
 def _written(folder: Path) -> Config | None:

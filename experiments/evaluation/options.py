@@ -81,6 +81,8 @@ class EvaluateOptions(RunOptions):
             )
         for name in ("max_new_tokens", "max_tokens", "cells_at_once", "limit"):
             require_count("evaluate", name, getattr(self, name), least=1)
+        if not isinstance(self.seed, int):  # whatever a configuration says
+            raise ValueError(f"evaluate: seed must be a whole number, got {self.seed!r}")
         if self.model.device is not None:
             raise ValueError(
                 f"evaluate: model.device is {self.model.device!r}, but the trainer hands out "

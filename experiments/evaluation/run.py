@@ -13,6 +13,7 @@ from ..benchmarks.question import Question
 from ..environment import commit
 from ..frames import told_flags
 from .folder import Config, cell_hashes, config_hash, run_folder, wait_for_others, write_json
+from .generation import require_generation
 from .module import Evaluation, PassData
 from .options import EvaluateOptions
 from .passes import PassRunner, unanswered
@@ -37,6 +38,7 @@ def evaluate(options: EvaluateOptions, *, interactive: bool = False) -> Outcome 
         ValueError: for settings that cannot work, a folder of another run, or (strict) a video
             that is missing, cannot be read, or has frames that FFmpeg flags as damaged.
     """
+    require_generation(options.generation)
     questions = list(options.benchmark.questions())[: options.limit]
     folder = options.output
     with quiet():

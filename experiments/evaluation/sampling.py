@@ -31,7 +31,8 @@ class FrameSampling:
     rule: str = "centres"
 
     def __post_init__(self) -> None:
-        if not 0 < self.fps < math.inf:
+        number = isinstance(self.fps, int | float)  # whatever a configuration says
+        if not number or not 0 < self.fps < math.inf:
             raise ValueError(f"sampling: fps must be a number above 0, got {self.fps}")
         if self.max_frames is not None and self.max_frames < 1:
             raise ValueError(f"sampling: max_frames must be at least 1, got {self.max_frames}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ EMPTY_WARNINGS = (
     ".*across ranks is zero, but local rank has zero",
     r".*isinstance\(treespec, LeafSpec\)",  # of Lightning to itself
 )
+MOST_PROCESSES = 64
 NOT_HERE = {
     "precision": "set model.dtype",
     "use_distributed_sampler": "every process takes its share of the passes anyway",
@@ -48,6 +50,7 @@ def make_trainer(
 
     for name in settings.keys() & NOT_HERE.keys():
         raise ValueError(f"trainer: {name} cannot be set here: {NOT_HERE[name]}")
+    _require_processes(settings)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(lightning.Trainer, "trainer", instantiate=False)
     try:
@@ -65,6 +68,11 @@ def make_trainer(
         return lightning.Trainer(**chosen | numbers, callbacks=callbacks)
     except (ArgumentError, MisconfigurationException) as error:
         raise ValueError(f"trainer: {error}") from error
+    except (TypeError, ValueError, LookupError, AttributeError, RuntimeError, OSError) as error:
+        said = " ".join(str(error).split())
+        raise ValueError(
+            f"trainer: {dict(settings)!r:.200} cannot be used ({said}); see Lightning's Trainer"
+        ) from error
 
 
 @contextmanager
@@ -82,6 +90,23 @@ def quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, before, strict=True):
             logger.setLevel(level)
+
+
+def _require_processes(settings: Mapping[str, Any]) -> None:
+    """Refuse more processes than a machine runs: Lightning would start them all."""
+    most = max(MOST_PROCESSES, os.cpu_count() or 1)
+    for name in ("devices", "num_nodes"):
+        value = settings.get(name)
+        count = len(value) if isinstance(value, list) else value
+        if isinstance(count, str) and count.strip().lstrip("+-").isdigit():
+            count = int(count)
+        if not isinstance(count, int | float) or (count == -1 and name == "devices"):
+            continue  # "auto", or for Lightning to judge
+        if not 1 <= count <= most:
+            raise ValueError(
+                f"trainer: {name} is {value!r:.60}, but must lie in 1 to {most}; every one is a "
+                "process that holds the model"
+            )
 
 
 def _defaults(folder: Path, interactive: bool) -> dict[str, Any]:

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from . import broken_weights, checkpoints, far_positions, inputs, paths, rows, sessions, videos
+from . import broken_weights, checkpoints, configs, far_positions, inputs, paths, rows, sessions, videos
 from .cases import Family, survive
 from .interrupts import INTERRUPTS
 
 FAMILIES: tuple[Family, ...] = (
     *broken_weights.FAMILIES,
     *checkpoints.FAMILIES,
+    *configs.FAMILIES,
     *far_positions.FAMILIES,
     *inputs.FAMILIES,
     *paths.FAMILIES,

@@ -25,6 +25,10 @@ NOTHING: dict[str, Any] = {"cells": {}}
 CONFIG: dict[str, Any] = {"cells": {"full": {"frames_per_step": 1}}, "seed": 0}
 
 
+def write_a_row(folder: Path) -> None:
+    (folder / "rows-0.jsonl").write_text("{}\n", "utf-8")
+
+
 def test_the_hash_names_a_configuration() -> None:
     assert config_hash(CONFIG) == config_hash(json.loads(json.dumps(CONFIG)))
     assert config_hash(dict(reversed(CONFIG.items()))) == config_hash(CONFIG)
@@ -40,6 +44,17 @@ def test_a_run_writes_its_configuration_and_is_resumed_with_the_same(tmp_path: P
             assert (
                 config_hash(written) == config_hash(CONFIG) != config_hash({**CONFIG, "seed": 0.0})
             )
+        write_a_row(folder)
+
+
+def test_a_run_without_a_row_binds_nobody(tmp_path: Path) -> None:
+    changed = {**CONFIG, "seed": 1}
+    for config in (CONFIG, changed):
+        with run_folder(tmp_path, config) as written:
+            assert written == config
+    (tmp_path / "rows-0.jsonl").touch()  # opened by a run that ended before its first row
+    with run_folder(tmp_path, CONFIG) as written:
+        assert written == CONFIG
 
 
 def test_only_the_first_process_writes(tmp_path: Path) -> None:
@@ -61,7 +76,7 @@ def test_a_changed_configuration_is_refused_with_what_changed(
     tmp_path: Path, rank: int, changes: dict[str, Any], told: str
 ) -> None:
     with run_folder(tmp_path, CONFIG):
-        pass
+        write_a_row(tmp_path)
     expected = re.escape(f"holds results of another configuration ({told}): give another")
     with pytest.raises(ValueError, match=expected):
         run_folder(tmp_path, {**CONFIG, **changes}, rank, 2).__enter__()
@@ -70,6 +85,7 @@ def test_a_changed_configuration_is_refused_with_what_changed(
 
 def test_cells_may_be_added_and_then_belong_to_the_run(tmp_path: Path) -> None:
     more = {**CONFIG, "cells": {"new": {"frames_per_step": 2}, **CONFIG["cells"]}}
+    write_a_row(tmp_path)
     with run_folder(tmp_path, CONFIG), run_folder(tmp_path, more, 1, 2) as written:
         assert written == more
         assert json.loads((tmp_path / "config.json").read_text()) == CONFIG
