@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from accelerate import Accelerator  # pyright: ignore[reportMissingImports]
+from accelerate import Accelerator
 from lmms_eval.api.instance import (  # pyright: ignore[reportMissingImports]
     GenerationResult,
     Instance,

@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from . import broken_weights, checkpoints, configs, far_positions, inputs, paths, rows, sessions, videos
+from . import (
+    broken_weights,
+    checkpoints,
+    configs,
+    far_positions,
+    inputs,
+    paths,
+    rows,
+    sessions,
+    videos,
+)
 from .cases import Family, survive
 from .interrupts import INTERRUPTS
 
