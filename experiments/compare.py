@@ -59,15 +59,11 @@ class Choices:
     last_frames: int | None = None
     last_as_images: bool = False
 
-    def session(
-        self, stream: StreamOptions, model: VideoModel, memory: str, archive: str
-    ) -> VideoSession:
-        """A session for one pair; readers that cannot work with the archive show here."""
-        made = [
-            stream.session(model, self.memories[memory], self.archives[archive], reader)
-            for reader in self.readers.values()
-        ]
-        return made[0]
+    def baseline(self, model: VideoModel) -> SimpleStream | None:
+        """The stream of last frames alone, where it is wanted."""
+        if self.last_frames is None:
+            return None
+        return SimpleStream(model, self.last_frames, as_images=self.last_as_images)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,15 +140,12 @@ class Comparison:
 
     def _closeness(self, answer: Answer) -> Row:
         full = self.reference.answer
-        if not (answer.finite and full.finite):
-            undefined = {"agreement": nan, "kl_to_full": nan}
-            return {"answer": answer.text, "finite": answer.finite, **undefined}
-        return {
-            "answer": answer.text,
-            "finite": True,
-            "agreement": answer_agreement(answer.token_ids, full.token_ids),
-            "kl_to_full": float(kl_to_full(answer.first_logits, full.first_logits)),
-        }
+        agreement = kl = nan
+        if answer.finite and full.finite:
+            agreement = answer_agreement(answer.token_ids, full.token_ids)
+            kl = float(kl_to_full(answer.first_logits, full.first_logits))
+        told = {"answer": answer.text, "finite": answer.finite}
+        return {**told, "agreement": agreement, "kl_to_full": kl}
 
     def _baseline_row(self, baseline: Baseline) -> Row:
         """Its decoder sees the frames when asked, so that FLOPs are those of the one question."""
@@ -218,9 +211,7 @@ def compare(
         for memory, archive in product(choices.memories, choices.archives)
     }
     exact = _exact_among(written, choices) or stream.session(model, FullMemory())
-    alone = None
-    if choices.last_frames is not None:
-        alone = SimpleStream(model, choices.last_frames, as_images=choices.last_as_images)
+    alone = choices.baseline(model)
     pushed = {id(session): session for session in (exact, *written.values())}
     with progress_bar(console) as bar:
         steps = push_all(

@@ -12,6 +12,7 @@ from ..framework import Cursor, FrameTokens
 from .chat import ChatPrompt
 from .prompt import surround, text_tokens
 from .qwen_vl import QwenVL
+from .qwen_vl_pixels import require_not_thin
 
 IMAGE = 1  # how `get_rope_index` marks the visual tokens of images
 BEHIND = "<|im_end|>\n<|im_start|>assistant\n"
@@ -50,6 +51,17 @@ class ImagePixels:
         temporal patch, and its grid [[1, rows, columns]]."""
         inputs = self.image(images=list(frames), return_tensors="pt")
         return inputs["pixel_values"], inputs["image_grid_thw"]
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width after the processor's resizing.
+
+        Raises:
+            ValueError: for a frame more than 200 times as long as wide.
+        """
+        require_not_thin(height, width)
+        rows, columns = self.token_grid(height, width)
+        side = self.image.merge_size * self.image.patch_size
+        return rows * side, columns * side
 
     def token_grid(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of the visual tokens of a frame of this size."""

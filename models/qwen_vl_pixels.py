@@ -62,12 +62,7 @@ class QwenVLPixels:
         Raises:
             ValueError: for frames more than 200 times as long as wide.
         """
-        longer, shorter = max(height, width), min(height, width)
-        if longer > MOST_LONG * shorter:
-            raise ValueError(
-                f"frames of {height} x {width} pixels are more than {MOST_LONG} times as long as "
-                "wide, which Qwen's video processor refuses: crop or pad the video"
-            )
+        require_not_thin(height, width)
         if (height, width) not in self._sizes:
             self._sizes[height, width] = self._resized(self.planned_frames, height, width)
         return self._sizes[height, width]
@@ -111,3 +106,16 @@ class QwenVLPixels:
         patch."""
         few, many = (self._resized(count, 4096, 4096) for count in (self.frames_per_patch, 10**6))
         return few != many
+
+
+def require_not_thin(height: int, width: int) -> None:
+    """Refuse frames that Qwen's processors refuse.
+
+    Raises:
+        ValueError: for frames more than 200 times as long as wide.
+    """
+    if max(height, width) > MOST_LONG * min(height, width):
+        raise ValueError(
+            f"frames of {height} x {width} pixels are more than {MOST_LONG} times as long as wide, "
+            "which Qwen's processors refuse: crop or pad the video"
+        )

@@ -157,7 +157,7 @@ def test_a_ragged_session_is_saved_loaded_and_forked(tmp_path: Path) -> None:
     for session in (steady, moved):
         session.push(first)
     moved.save(tmp_path / "ragged")
-    loaded = VideoSession.load(tmp_path / "ragged", moved.model)
+    loaded = VideoSession.load(tmp_path / "ragged", moved.model, trusted=[Uneven])
     fork = moved.fork()
     moved.push(frames(5, 5, seed=1, start=7))
     assert loaded.state_bytes == steady.state_bytes

@@ -43,8 +43,8 @@ def split_map(second: str) -> dict[str, int | str]:
     }
 
 
-@pytest.mark.skipif(has_accelerate, reason="accelerate is installed")
-def test_the_missing_package_is_named(folder):
+def test_the_missing_package_is_named(folder, monkeypatch):
+    monkeypatch.setattr("crossframe.models.loading.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"needs the package accelerate, .*pip install accelerate"):
         load_model(folder, device_map="auto")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import closing
 from pathlib import Path
 from threading import Timer
 from time import monotonic
@@ -18,6 +19,7 @@ from crossframe.experiments.evaluation.folder import (
     wait_for_others,
     write_json,
 )
+from crossframe.experiments.evaluation.rows import RowFile
 
 from .conftest import held_by_another
 
@@ -172,8 +174,8 @@ def test_a_class_of_ours_may_have_moved_since_the_folder_was_begun(tmp_path: Pat
         return {"cells": {"one": {"memory": {"class_path": memory, "init_args": {}}}}}
 
     old = config("crossframe.methods.statekv.StateKVMemory")
-    with run_folder(tmp_path, old):
-        pass
+    with run_folder(tmp_path, old), closing(RowFile(tmp_path)) as file:
+        file.append([{"cell": "one", "question": "a"}])
     with run_folder(tmp_path, config("crossframe.methods.StateKVMemory")) as written:
         assert written == old  # so that rows keep their hashes
     for other in ("crossframe.methods.TOVAMemory", "mine.StateKVMemory"):
