@@ -35,6 +35,8 @@ from .ranking import ranked_last as ranked_last
 from .ranking import top_slots as top_slots
 from .reader import ReadAll as ReadAll
 from .reader import Reader as Reader
+from .reductions import REDUCTIONS as REDUCTIONS
+from .reductions import WeightReductions as WeightReductions
 from .session import VideoSession as VideoSession
 from .slots import Slots as Slots
 from .storage import LayerArchive as LayerArchive

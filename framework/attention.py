@@ -13,13 +13,16 @@ Three implementations, equal up to rounding:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from einops import rearrange
 from torch import Tensor
 from torch.nn import functional
+
+from .reductions import WeightReductions
 
 IMPLEMENTATIONS = ("auto", "plain", "chunked", "sdpa")
 
@@ -50,8 +53,26 @@ class Visibility:
         return own[None, :] <= own[rows][:, None]
 
 
+class Attended(NamedTuple):
+    """What a step's attention gives.
+
+    Attributes:
+        output: [B, H, T, D].
+        mass: [B, K, S], the sum over the step's queries and the GQA group of the weights each key
+            receives, or None. Float32, float64 for float64 inputs.
+        reduced: [B, K, S] by name, other reductions of the same weights, see `reductions.py`.
+    """
+
+    output: Tensor
+    mass: Tensor | None
+    reduced: dict[str, Tensor]
+
+
 def implementation_for(requested: str, needs_mass: bool) -> str:
     """The implementation that "auto" stands for, or the requested one.
+
+    Args:
+        needs_mass: mass or another reduction of the weights is asked for.
 
     Raises:
         ValueError: for an unknown name.
@@ -71,38 +92,36 @@ def attend(
     scale: float,
     visibility: Visibility,
     needs_mass: bool = False,
+    reductions: Sequence[str] = (),
     implementation: str = "auto",
-) -> tuple[Tensor, Tensor | None]:
+) -> Attended:
     """Attention of a step's queries over [carried ; new].
 
     Args:
         query: [B, H, T, D].
         keys, values: [B, K, S, D], S >= T; the last T are the queries' own.
         scale: factor before the softmax.
-
-    Returns:
-        [B, H, T, D] output, and [B, K, S] mass (sum over the step's queries and the GQA group of
-        the weights each key receives) or None. Mass is float32, float64 for float64 inputs.
+        reductions: names of `REDUCTIONS` to compute beside the mass.
     """
-    chosen = implementation_for(implementation, needs_mass)
+    received = WeightReductions(reductions, needs_mass, keys)
+    chosen = implementation_for(implementation, received.wanted)
     if chosen != "sdpa":
         rows_at_once = None if chosen == "plain" else _rows_at_once(query, keys)
-        return _in_chunks(query, keys, values, scale, visibility, needs_mass, rows_at_once)
-    mass = None
-    if needs_mass:
-        mass = _new_mass(keys)
-        for rows in _chunks(query, _rows_at_once(query, keys)):
-            mass += _weights(query, keys, scale, visibility, rows).sum(2)
-    return _fused(query, keys, values, scale, visibility), mass
+        output = _in_chunks(query, keys, values, scale, visibility, received, rows_at_once)
+    else:
+        if received.wanted:
+            for rows in _chunks(query, _rows_at_once(query, keys)):
+                received.add(_weights(query, keys, scale, visibility, rows))
+        output = _fused(query, keys, values, scale, visibility)
+    return Attended(output, received.mass, received.reduced)
 
 
 def weights_of(
     query: Tensor, keys: Tensor, rows: Tensor, *, scale: float, visibility: Visibility
 ) -> Tensor:
-    """[B, H, S]: the attention weights of chosen rows, summed over those rows."""
+    """[B, K, G, n, S]: the attention weights of n chosen rows of every query head."""
     weights = _weights(query, keys, scale, visibility, rows)
-    group = query.shape[1] // keys.shape[1]
-    return weights.unflatten(2, (group, len(rows))).sum(3).flatten(1, 2)
+    return weights.unflatten(2, (query.shape[1] // keys.shape[1], len(rows)))
 
 
 def _weights(
@@ -128,18 +147,16 @@ def _in_chunks(
     values: Tensor,
     scale: float,
     visibility: Visibility,
-    needs_mass: bool,
+    received: WeightReductions,
     rows_at_once: int | None,
-) -> tuple[Tensor, Tensor | None]:
-    mass = _new_mass(keys) if needs_mass else None
+) -> Tensor:
     outputs = []
     for rows in _chunks(query, rows_at_once):
         weights = _weights(query, keys, scale, visibility, rows)
-        if mass is not None:
-            mass += weights.sum(2)
+        received.add(weights)
         out = weights.to(values.dtype) @ values
         outputs.append(rearrange(out, "b k (g t) d -> b (k g) t d", t=len(rows)))
-    return torch.cat(outputs, 2), mass
+    return torch.cat(outputs, 2)
 
 
 def _fused(
@@ -163,11 +180,6 @@ def _fused(
         scale=scale,
         enable_gqa=query.shape[1] != keys.shape[1],
     )
-
-
-def _new_mass(keys: Tensor) -> Tensor:
-    wide = torch.float64 if keys.dtype == torch.float64 else torch.float32
-    return torch.zeros(keys.shape[:3], dtype=wide, device=keys.device)
 
 
 def _rows_at_once(query: Tensor, keys: Tensor) -> int:

@@ -119,7 +119,8 @@ def prefix_causal(memory: CrossFrameMemory, stream: Stream) -> None:
 
 
 def exact_mass(memory: CrossFrameMemory, stream: Stream) -> None:
-    """Law 2: mass sums to num_new * H / K for every KV head, before and after the update."""
+    """Law 2: mass sums to num_new * H / K for every KV head, and the reductions that the memory
+    asks for are those of the step's weights."""
     watched = Watched(memory)
     stream.seen_by(watched)
     spec = stream.model.spec
@@ -130,6 +131,19 @@ def exact_mass(memory: CrossFrameMemory, stream: Stream) -> None:
             total = slots.num_new * spec.num_query_heads / spec.num_kv_heads
             sums = slots.mass.sum(-1)
             require_close(sums, torch.full_like(sums, total), stream.wide, where)
+        _require_reduced(memory, slots, stream.wide)
+
+
+def _require_reduced(memory: CrossFrameMemory, slots: Slots, tolerance: float) -> None:
+    names = slots.reduced.keys()
+    where = f"law 2: layer {slots.layer}: "
+    require(names == set(memory.reductions), f"{where}reductions {names} not {memory.reductions}")
+    if not names:
+        return
+    weights = slots.weights_of(torch.arange(slots.num_new))
+    expected = {"max": weights.amax((2, 3)), "squares": weights.square().sum((2, 3))}
+    for name, got in slots.reduced.items():
+        require_close(got, expected[name], tolerance, where + name)
 
 
 def exact_selection(memory: CrossFrameMemory, stream: Stream) -> None:

@@ -23,14 +23,21 @@ class CrossFrameMemory(ABC):
 
     Attributes:
         needs_mass: ask for `Slots.mass`; read from the instance.
+        reductions: ask for other reductions of the step's weights by name, see `Slots.reduced`.
         merges: the memory may change keys and values (prototypes), says so in its docs and marks
             every slot it changed by `Slots.stats["merged"]`, the number of other tokens in it.
         graphable: tensor operations only, no host reads, output shapes depend on input shapes.
     """
 
     needs_mass: bool = False
+    reductions: tuple[str, ...] = ()
     merges: bool = False
     graphable: bool = False
+
+    @property
+    def looks_at_weights(self) -> bool:
+        """Whether attention has to give more than its output."""
+        return self.needs_mass or bool(self.reductions)
 
     def admit(
         self, frame: FrameTokens, previous: FrameTokens | None, state: dict[str, Tensor]
@@ -95,6 +102,8 @@ class WrappedMemory(CrossFrameMemory):
             )
         # The flags are read from the instance; a frozen dataclass has no other way to set them.
         object.__setattr__(self, "needs_mass", self.needs_mass or self.inner.needs_mass)
+        both = dict.fromkeys((*self.reductions, *self.inner.reductions))
+        object.__setattr__(self, "reductions", tuple(both))
         object.__setattr__(self, "merges", self.merges or self.inner.merges)
         object.__setattr__(self, "graphable", self.inner.graphable)
 

@@ -77,7 +77,7 @@ class ProbeStep:
     ) -> Tensor:
         slots = self.layers[layer]
         keys = readable_keys(slots, lambda k, d: self.model.rotate(k, d, self.max_tokens))
-        output, mass = attend(
+        output, mass, _ = attend(
             query,
             torch.cat([keys, key], 2),
             torch.cat([slots.values, value], 2),

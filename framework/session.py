@@ -28,6 +28,7 @@ from .progress import Progress
 from .ragged import unpack
 from .reader import ReadAll, Reader
 from .rebase import settle_origin
+from .reductions import require_reductions
 from .saving import load_session, save_session
 from .slots import Slots
 from .state import StreamState, empty_slots
@@ -73,10 +74,11 @@ class VideoSession(CopiedByFork):
         cost_history: int | None = 10_000,
     ) -> None:
         verify.check_settings(in_frame, frames_per_step, max_tokens, cost_history, archive, reader)
+        require_reductions(type(memory).__name__, memory.reductions)
         self.model, self.memory, self.reader = model, memory, reader or ReadAll()
         self.in_frame, self.frames_per_step = in_frame, frames_per_step
         self.max_tokens = planned_length(max_tokens, model.trained_tokens)
-        self.attention = implementation_for(attention, memory.needs_mass)
+        self.attention = implementation_for(attention, memory.looks_at_weights)
         storage = ArchiveStorage(archive or PlainArchive(), model.spec.num_layers)
         self._turns = Turns("this session")
         # All that changes, replaced as a whole: every call reads it once.
@@ -263,7 +265,7 @@ class VideoSession(CopiedByFork):
             state,
             StepColumns.of(joined, entering.index, entering.frame, self.model.device),
             now.archive,
-            needs_mass=self.memory.needs_mass,
+            memory=self.memory,
             bidirectional=self.in_frame == "bidirectional",
             implementation=self.attention,
             max_tokens=self.max_tokens,

@@ -23,6 +23,8 @@ class Slots:
             reading then rotates the stored key, which itself stays as produced.
         mass: [B, K, S] attention mass of the step's queries, summed over queries and the GQA
             group; float32 (float64 for float64 models). None unless the memory `needs_mass`.
+        reduced: named [B, K, S] reductions of the same weights over queries and group, those that
+            the memory asks for by `reductions`: "max", the largest; "squares", the sum of squares.
         stats: named [B, K, S] numbers that travel with their slots; new or missing is 0.
         state: named tensors of the layer, not of a slot (running means, ...). Replace its
             entries, never write into the tensors: a failed push restores the old ones.
@@ -32,7 +34,7 @@ class Slots:
         rotated: [axes, B, K, S], the positions the stored keys were rotated to, as counted from the
             stream's origin of now (`origin.py`).
         probe_mass: [B, K, S] like `mass`, of the queries of the memory's `probe` text.
-        weigh: recomputes the attention weights of chosen query rows, see `mass_of`.
+        weigh: recomputes the attention weights of chosen query rows, see `weights_of`.
         turn: rotates vectors [B, K, S, D] on by a difference of positions, see `keys_at`.
     """
 
@@ -53,6 +55,7 @@ class Slots:
     probe_mass: Tensor | None = None
     weigh: Callable[[Tensor], Tensor] | None = None
     turn: Callable[[Tensor, Tensor], Tensor] | None = None
+    reduced: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.rotated is None:
@@ -90,6 +93,20 @@ class Slots:
         """[B, H, S] attention mass handed out by chosen query rows of the step.
 
         Args:
+            rows: as for `weights_of`.
+
+        Raises:
+            RuntimeError: outside a step: queries are not kept.
+        """
+        return self.weights_of(rows).sum(3).flatten(1, 2)
+
+    def weights_of(self, rows: Tensor) -> Tensor:
+        """[B, K, G, n, S] attention weights of chosen query rows of the step, for each of the G
+        query heads that share a KV head; float32, float64 for float64 models.
+
+        Recomputes one product of queries and keys, so ask for few rows, or for few at a time.
+
+        Args:
             rows: [n] int64 row numbers in the step (negative counts from the end), or a bool
                 mask [num_new].
 
@@ -97,13 +114,18 @@ class Slots:
             RuntimeError: outside a step: queries are not kept.
         """
         if self.weigh is None:
-            raise RuntimeError("mass_of works only inside update, while the step's queries exist")
+            raise RuntimeError(
+                "weights and their mass can be asked for only inside update, while the step's "
+                "queries exist"
+            )
         chosen = torch.arange(self.num_new, device=self.keys.device)[rows.to(self.keys.device)]
         return self.weigh(chosen)
 
     def settled(self) -> Slots:
         """The slots without what exists only while a step passes."""
-        return replace(self, mass=None, probe_mass=None, weigh=None, turn=None, num_new=0)
+        return replace(
+            self, mass=None, reduced={}, probe_mass=None, weigh=None, turn=None, num_new=0
+        )
 
     def keys_at(self, positions: Tensor) -> Tensor:
         """[B, K, S, D] the stored keys as they would read at other positions [axes, B, K, S].
@@ -145,6 +167,7 @@ class Slots:
             positions=positions,
             rotated=pick(self.rotated) if self.moved else positions,
             mass=None if self.mass is None else pick(self.mass),
+            reduced={name: pick(value) for name, value in self.reduced.items()},
             stats={name: pick(value) for name, value in self.stats.items()},
             valid=None if self.valid is None else pick(self.valid),
             num_new=0,
@@ -233,6 +256,7 @@ def _mark_padding(slots: Slots) -> Slots:
     slots.index = torch.where(slots.valid, slots.index, padding)
     if slots.mass is not None:
         slots.mass = slots.mass * slots.valid
+    slots.reduced = {name: value * slots.valid for name, value in slots.reduced.items()}
     if slots.probe_mass is not None:
         slots.probe_mass = slots.probe_mass * slots.valid
     return slots

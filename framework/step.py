@@ -14,6 +14,7 @@ from .context import Context
 from .cost import step_flops
 from .finite import extents, is_finite, still_finite
 from .frame_tokens import FrameTokens
+from .memory import CrossFrameMemory
 from .model import VideoModel
 from .reader import Reader
 from .slots import Slots, join_slots, on_device
@@ -89,7 +90,7 @@ class PushStep:
         columns: StepColumns,
         archive: ArchiveStorage,
         *,
-        needs_mass: bool,
+        memory: CrossFrameMemory,
         bidirectional: bool,
         implementation: str,
         max_tokens: int,
@@ -99,7 +100,7 @@ class PushStep:
         self.origin, self.finite = state.origin, state.finite
         self.columns = columns
         self.archive = archive
-        self.needs_mass = needs_mass
+        self.memory = memory
         self.implementation = implementation
         self.max_tokens = max_tokens
         # Bound to the model, not to the step: slots that point back would make a cycle, which holds
@@ -118,13 +119,14 @@ class PushStep:
         slots = join_slots(self.carried[layer], new)
         keys = readable_keys(slots, self.rotate)
         visibility = Visibility(self.block, slots.valid)
-        output, slots.mass = attend(
+        output, slots.mass, slots.reduced = attend(
             query,
             keys,
             slots.values,
             scale=scale,
             visibility=visibility,
-            needs_mass=self.needs_mass,
+            needs_mass=self.memory.needs_mass,
+            reductions=self.memory.reductions,
             implementation=self.implementation,
         )
         slots.turn = self.rotate
@@ -157,7 +159,7 @@ class PushStep:
             batch=batch,
             new_tokens=new_tokens,
             context_tokens=[slots.num_slots for slots in self.carried],
-            mass_pass=self.needs_mass and self.implementation == "sdpa",
+            mass_pass=self.implementation == "sdpa" and self.memory.looks_at_weights,
         )
 
 
@@ -212,13 +214,14 @@ class AskStep:
             context = self._contexts[layer] = self._open(layer, query)
         context.append(key, value)
         self._extents += extents(query, key)
-        output, _ = attend(
+        attended = attend(
             query,
             context.keys,
             context.values,
             scale=scale,
             visibility=Visibility(valid=context.valid),
         )
+        output = attended.output
         if layer == len(self.carried) - 1:  # NaN spreads through all layers
             self._finite = still_finite(self._finite, output, *self._extents)
             self._extents = []

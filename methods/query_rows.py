@@ -8,8 +8,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from ..framework import Slots, WrappedRankingMemory, require_count
-from .selection import over_group, require_mass
+from ..framework import Slots, WeightReductions, WrappedRankingMemory, require_count
+from .selection import require_weights
 
 NAMES = ("all", "last", "text")
 
@@ -19,8 +19,8 @@ NAMES = ("all", "last", "text")
 class QueryRows(WrappedRankingMemory):
     """Let only some of a step's queries decide.
 
-    Rule: the inner memory sees the attention mass handed out by the chosen rows of the step alone,
-    summed over them and the GQA group.
+    Rule: the inner memory sees the attention mass, and other reductions of the weights, of the
+    chosen rows of the step alone.
 
     Paper: an ablation of StateKV (arXiv 2605.31598), which asks all rows. The last row alone is
     TOVA's view (arXiv 2401.06104), a window of last rows that of SnapKV (arXiv 2404.14469).
@@ -49,7 +49,7 @@ class QueryRows(WrappedRankingMemory):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_mass("QueryRows", self.inner)
+        require_weights("QueryRows", self.inner)
         if isinstance(self.rows, str):
             if self.rows not in NAMES:
                 raise ValueError(
@@ -58,15 +58,18 @@ class QueryRows(WrappedRankingMemory):
                 )
         else:
             require_count("QueryRows", "rows", self.rows, least=1, unbounded=False)
-        # The full mass is then never computed.
-        object.__setattr__(self, "needs_mass", self.rows == "all")
+        if self.rows != "all":  # then attention need not give more than its output
+            object.__setattr__(self, "needs_mass", False)
+            object.__setattr__(self, "reductions", ())
         object.__setattr__(self, "graphable", self.inner.graphable and self.rows != "text")
 
     def score(self, slots: Slots) -> Tensor:
         if self.rows == "all":
             return self.inner.score(slots)
-        mass = over_group(slots.mass_of(self._chosen(slots)), slots.keys.shape[1])
-        return self.inner.score(replace(slots, mass=mass))
+        weights = slots.weights_of(self._chosen(slots)).flatten(2, 3)
+        received = WeightReductions(self.inner.reductions, self.inner.needs_mass, slots.keys)
+        received.add(weights)
+        return self.inner.score(replace(slots, mass=received.mass, reduced=received.reduced))
 
     def _chosen(self, slots: Slots) -> Tensor:
         """[n] row numbers, negative from the end, or [num_new] bool."""

@@ -10,9 +10,17 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
 
 from crossframe.framework import attention
-from crossframe.framework.attention import Visibility, attend, implementation_for, weights_of
+from crossframe.framework.attention import (
+    Attended,
+    Visibility,
+    attend,
+    implementation_for,
+    weights_of,
+)
+from crossframe.framework.reductions import REDUCTIONS
 
 KINDS = ("plain", "chunked", "sdpa")
 
@@ -25,7 +33,7 @@ class Problem(NamedTuple):
     values: Tensor
     visibility: Visibility = Visibility()
 
-    def solve(self, kind: str, needs_mass: bool = True) -> tuple[Tensor, Tensor | None]:
+    def solve(self, kind: str, needs_mass: bool = True, reductions: Sequence[str] = ()) -> Attended:
         return attend(
             self.query,
             self.keys,
@@ -33,6 +41,7 @@ class Problem(NamedTuple):
             scale=self.query.shape[-1] ** -0.5,
             visibility=self.visibility,
             needs_mass=needs_mass,
+            reductions=reductions,
             implementation=kind,
         )
 
@@ -123,8 +132,8 @@ def test_every_implementation_equals_the_loops(
     for kind in KINDS:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(attention, "CHUNK_NUMBERS", most)
-            output, mass = task.solve(kind)
-            silent, none = task.solve(kind, needs_mass=False)
+            output, mass, _ = task.solve(kind)
+            silent, none, _ = task.solve(kind, needs_mass=False)
         assert mass is not None
         assert none is None
         assert output.dtype == mass.dtype == dtype
@@ -148,7 +157,7 @@ def test_ugly_shapes(
     scores = task.query @ task.keys.transpose(-1, -2) * head_dim**-0.5
     weights = scores.masked_fill(hidden, float("-inf")).softmax(-1)
     for dtype, tolerance in ((torch.float64, 1e-11), (torch.float32, 2e-4)):
-        output, mass = task.to(dtype).solve(kind)
+        output, mass, _ = task.to(dtype).solve(kind)
         assert mass is not None
         torch.testing.assert_close(output.double(), weights @ task.values, atol=tolerance, rtol=0)
         expected = weights.sum((1, 2))[:, None]
@@ -159,7 +168,7 @@ def test_ugly_shapes(
 def test_every_group_of_queries_sees_the_slots_of_its_own_ragged_head(kind: str) -> None:
     valid = torch.arange(7) >= torch.tensor([[0, 4], [3, 1]])[..., None]
     task = problem(3, 4, batch=2, heads=2, group=3, visibility=Visibility(valid=valid))
-    output, mass = task.solve(kind)
+    output, mass, _ = task.solve(kind)
     expected, expected_mass, _ = by_loops(task)
     torch.testing.assert_close(output, expected, atol=1e-12, rtol=0)
     torch.testing.assert_close(mass, expected_mass, atol=1e-12, rtol=0)
@@ -188,7 +197,37 @@ def test_the_weights_of_chosen_rows_equal_the_loops(task: Problem, data: st.Data
         scale=task.query.shape[-1] ** -0.5,
         visibility=task.visibility,
     )
-    torch.testing.assert_close(got, by_loops(task)[2][:, :, rows].sum(2), atol=1e-12, rtol=0)
+    expected = by_loops(task)[2][:, :, rows].unflatten(1, (task.keys.shape[1], -1))
+    torch.testing.assert_close(got, expected, atol=1e-12, rtol=0)
+
+
+@given(problems(), st.sampled_from(KINDS), st.sets(st.sampled_from(REDUCTIONS)), st.integers(1, 60))
+def test_reductions_of_the_weights_equal_the_loops(
+    task: Problem, kind: str, names: set[str], most: int
+) -> None:
+    weights = by_loops(task)[2].unflatten(1, (task.keys.shape[1], -1))
+    expected = {"max": weights.amax((2, 3)), "squares": weights.square().sum((2, 3))}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attention, "CHUNK_NUMBERS", most)
+        got = task.solve(kind, needs_mass=False, reductions=sorted(names)).reduced
+    assert got.keys() == names
+    for name in names:
+        torch.testing.assert_close(got[name], expected[name], atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_reductions_are_float32_in_half_precision_and_cost_no_pass_of_their_own(kind: str) -> None:
+    task = problem(33, 64, group=7, head_dim=80).to(torch.bfloat16)
+    with FlopCounterMode(display=False) as alone:
+        mass = task.solve(kind).mass
+    with FlopCounterMode(display=False) as both:
+        attended = task.solve(kind, reductions=REDUCTIONS)
+    assert both.get_total_flops() == alone.get_total_flops()
+    assert {value.dtype for value in attended.reduced.values()} == {torch.float32}
+    torch.testing.assert_close(attended.mass, mass, atol=0, rtol=0)
+    weights = task.to(torch.float64).solve("plain", reductions=REDUCTIONS).reduced
+    for name, value in attended.reduced.items():
+        torch.testing.assert_close(value.double(), weights[name], atol=1e-2, rtol=1e-2)
 
 
 class Largest(TorchDispatchMode):
@@ -251,7 +290,7 @@ def test_half_precision_errs_at_most_twice_as_much_as_plain_torch(
 ) -> None:
     """Both against float64 on the same rounded numbers."""
     task = problem(*shape, group=7, head_dim=80, seed=seed).to(torch.bfloat16)
-    exact, ours, plain = eager(task.to(torch.float64)), task.solve(kind), eager(task)
+    exact, ours, plain = eager(task.to(torch.float64)), task.solve(kind)[:2], eager(task)
     for name, true, got, torchs in zip(("output", "mass"), exact, ours, plain, strict=True):
         assert got is not None
         error, allowed = ((part.double() - true).abs().max().item() for part in (got, torchs))

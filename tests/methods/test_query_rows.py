@@ -166,7 +166,9 @@ def test_rows_that_do_not_exist_are_refused(rows) -> None:
 def test_a_memory_that_does_not_use_mass_is_refused() -> None:
     memories: list[CrossFrameMemory] = [RecencyMemory(5), QueryRows(StateKVMemory(5), "last")]
     for inner in memories:
-        with pytest.raises(ValueError, match="QueryRows changes the attention mass of a step, but"):
+        with pytest.raises(
+            ValueError, match="QueryRows changes the attention weights of a step, but"
+        ):
             QueryRows(inner, "last")  # pyright: ignore[reportArgumentType]
 
 

@@ -113,7 +113,7 @@ def _ragged() -> Slots:
         stats=stats,
         valid=valid,
         num_new=NUM_NEW,
-        weigh=lambda rows: weights[:, :, :, rows].sum(3).flatten(1, 2),
+        weigh=lambda rows: weights[:, :, :, rows],
     )
 
 
@@ -134,5 +134,5 @@ def _alone(slots: Slots, row: int, head: int) -> Slots:
         mass=slots.mass[here],
         stats={name: value[here] for name, value in slots.stats.items()},
         valid=None,
-        weigh=lambda rows: weigh(rows)[here[0], 2 * head : 2 * head + 2, here[2]],
+        weigh=lambda rows: weigh(rows)[here[0], head : head + 1, :, :, here[2]],
     )

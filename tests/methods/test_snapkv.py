@@ -81,7 +81,7 @@ def slots_with_weights(frames, open_session):
         session.push(frames(*[1] * len(weights)))
         kept = session.slots(0)
         one_head = kept.keep(torch.arange(len(weights)))
-        table = torch.tensor(weights, dtype=torch.float64).expand(1, 2, -1)
+        table = torch.tensor(weights, dtype=torch.float64).expand(1, 1, 2, 1, -1)
         one_head.num_new, one_head.weigh = 1, lambda rows: table
         return one_head
 
