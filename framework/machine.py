@@ -54,7 +54,7 @@ class SessionHistory(RuleBasedStateMachine):
         self.model = ReferenceDecoder(patch=patch)
         self.per_step = per_step
         self.session = self._new()
-        self.pushes: list[Callable[[VideoSession], None]] = []
+        self.pushes: list[Callable[[VideoSession], object]] = []
 
     @rule(seed=SEEDS, count=st.integers(1, 3), tokens=st.integers(1, 5))
     def push_tokens(self, seed: int, count: int, tokens: int) -> None:
@@ -114,7 +114,7 @@ class SessionHistory(RuleBasedStateMachine):
     def _new(self) -> VideoSession:
         return VideoSession(self.model, self.subject, frames_per_step=self.per_step)
 
-    def _push(self, push: Callable[[VideoSession], None]) -> None:
+    def _push(self, push: Callable[[VideoSession], object]) -> None:
         push(self.session)
         self.pushes.append(push)
 

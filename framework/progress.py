@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from torch import Tensor
+
 from .checks import DeferredChecks
 from .costs import StepCost, StepCosts
 from .state import StreamState
@@ -23,16 +25,24 @@ class Progress:
         archive: the KV of all frames.
         costs: of every step.
         checks: conditions not read yet.
+        hidden: of a draft that keeps them, the decoder's last hidden states [B, tokens, hidden] by
+            step since it was made; None otherwise.
     """
 
     state: StreamState
     archive: ArchiveStorage
     costs: StepCosts
     checks: DeferredChecks
+    hidden: tuple[Tensor, ...] | None = None
 
-    def draft(self) -> Progress:
+    def draft(self, *, keep_hidden: bool = False) -> Progress:
         """The same point, to go on from: what is appended to its parts does not show in these."""
-        return replace(self, archive=self.archive.draft(), checks=self.checks.fork())
+        hidden = () if keep_hidden else None
+        return replace(self, archive=self.archive.draft(), checks=self.checks.fork(), hidden=hidden)
+
+    def settled(self) -> Progress:
+        """The draft as what the session goes on from."""
+        return replace(self, hidden=None)
 
     def fork(self) -> Progress:
         """The same point of an independent session."""
@@ -42,6 +52,7 @@ class Progress:
         """With another state of the stream."""
         return replace(self, state=state)
 
-    def spent(self, cost: StepCost) -> Progress:
-        """With the cost of one more step."""
-        return replace(self, costs=self.costs.append(cost))
+    def passed(self, cost: StepCost, hidden: Tensor) -> Progress:
+        """With one more step: its cost, and its hidden states where they are kept."""
+        kept = None if self.hidden is None else (*self.hidden, hidden)
+        return replace(self, costs=self.costs.append(cost), hidden=kept)

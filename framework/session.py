@@ -18,27 +18,26 @@ from .attention import implementation_for
 from .checks import DeferredChecks
 from .copies import CopiedByFork
 from .costs import StepCost, StepCosts, Timer
-from .frame_tokens import Cursor, FrameTokens
+from .frame_tokens import FrameTokens
 from .intake import check_waiting, encode_pending, take_in
 from .memory import CrossFrameMemory, require_count
 from .model import VideoModel
 from .origin import planned_length
 from .probe import run_probe
 from .progress import Progress
-from .ragged import unpack
 from .reader import ReadAll, Reader
 from .rebase import settle_origin
 from .reductions import require_reductions
 from .saving import load_session, save_session
-from .slots import Slots
-from .state import StreamState, empty_slots
+from .session_view import SessionView
+from .state import StreamState
 from .step import AskStep, PushStep, StepColumns
 from .storage import ArchiveStorage
 from .token_ids import as_token_ids, question_ids
 from .turns import Turns, in_turn
 
 
-class VideoSession(CopiedByFork):
+class VideoSession(SessionView, CopiedByFork):
     """A stream through a frozen model, with a memory for later frames and an archive for answers.
 
     One call at a time: a push or a question while another is going on, in another thread or inside
@@ -81,39 +80,17 @@ class VideoSession(CopiedByFork):
         self.attention = implementation_for(attention, memory.looks_at_weights)
         storage = ArchiveStorage(archive or PlainArchive(), model.spec.num_layers)
         self._turns = Turns("this session")
-        # All that changes, replaced as a whole: every call reads it once.
         self._now = Progress(StreamState(), storage, StepCosts(cost_history), DeferredChecks())
-
-    @property
-    def cursor(self) -> Cursor:
-        """Tokens, frames and positions seen so far."""
-        return self._now.state.cursor
-
-    @property
-    def archive(self) -> ArchiveStorage:
-        """The KV of all frames, kept for answering; later pushes do not show."""
-        return self._now.archive
-
-    @property
-    def costs(self) -> StepCosts:
-        """What each of the newest steps cost, and the totals of all."""
-        return self._now.costs
-
-    @property
-    def state_bytes(self) -> int:
-        """Bytes held for later frames."""
-        return self._now.state.bytes_held
-
-    def slots(self, layer: int) -> Slots:
-        """The carried slots of one layer; empty before the first push."""
-        layers = self._now.state.layers
-        if not layers:
-            return empty_slots(self.model, 1, range(self.model.spec.num_layers)[layer])
-        return unpack(layers[layer])
 
     @in_turn
     @torch.no_grad()
-    def push(self, frames: object, timestamps: Sequence[float] | float | None = None) -> None:
+    def push(
+        self,
+        frames: object,
+        timestamps: Sequence[float] | float | None = None,
+        *,
+        return_hidden: bool = False,
+    ) -> Tensor | None:
         """Let frames pass the decoder; all of them, or on an error none.
 
         Args:
@@ -121,13 +98,19 @@ class VideoSession(CopiedByFork):
                 3], PIL images, or a sequence of those. Images that do not fill a temporal patch
                 wait for the next push.
             timestamps: seconds, one per image, never smaller than one before.
+            return_hidden: give what the decoder made of the tokens, from which `model.logits`
+                predicts those behind them.
+
+        Returns:
+            None, or [B, tokens, hidden] of the last layer for the tokens that entered the decoder
+            during this push, in order; None also where frames only wait.
 
         Raises:
             ValueError: for bad input, naming the value; the session stays as it was.
             RuntimeError: while another call is going on.
         """
         self._now.checks.raise_many()
-        now = self._now.draft()
+        now = self._now.draft(keep_hidden=return_hidden)
         state, tokens = take_in(now.state, frames, timestamps)
         now = now.at(state)
         if tokens is None:
@@ -136,7 +119,8 @@ class VideoSession(CopiedByFork):
         else:
             for start in range(0, len(tokens), self.frames_per_step):
                 now = self._step(now, tokens[start : start + self.frames_per_step])
-        self._now = now
+        self._now = now.settled()
+        return torch.cat(now.hidden, 1) if now.hidden else None
 
     @in_turn
     @torch.no_grad()
@@ -222,16 +206,6 @@ class VideoSession(CopiedByFork):
         """
         return load_session(path, model, memory, reader, archive, trusted)
 
-    @property
-    def state(self) -> StreamState:
-        """Everything that changes, apart from the archive; read it, do not write into it."""
-        return self._now.state
-
-    def check(self) -> None:
-        """Raise what accelerators could not say without waiting, and NaN or Inf in the model."""
-        self._now.checks.raise_failed()
-        self._now.state.require_finite()
-
     def resume(self, state: StreamState, archive: ArchiveStorage) -> None:
         """Continue from another point, as `load` does."""
         self._now = replace(self._now, state=state, archive=archive.fork())
@@ -270,7 +244,8 @@ class VideoSession(CopiedByFork):
             implementation=self.attention,
             max_tokens=self.max_tokens,
         )
-        passed = step.run(joined)
+        hidden = step.run(joined)
+        passed = step.joined
         probed = run_probe(self.memory, self.model, passed, state, self.max_tokens)
         layers = self.memory.update_layers(passed)
         verify.check_layers(self.memory, layers, len(passed), state, now.checks, self.max_tokens)
@@ -278,7 +253,7 @@ class VideoSession(CopiedByFork):
         held, archived = state.bytes_held, now.archive.bytes_held
         flops = step.flops + probed
         cost = StepCost(joined.num_tokens, flops, held, archived, timer.stop(), encode)
-        return now.at(state).spent(cost)
+        return now.at(state).passed(cost, hidden)
 
     def _read(
         self, now: Progress, token_ids: Tensor, max_new_tokens: int

@@ -44,7 +44,7 @@ def isolated(memory: CrossFrameMemory, stream: Stream) -> None:
 class _Entering(WrappedMemory):
     """Pushes into its own session in the middle of a step, once."""
 
-    calls: list[Callable[[], None]] = field(default_factory=list)
+    calls: list[Callable[[], object]] = field(default_factory=list)
 
     def update_layers(self, layers: Sequence[Slots]) -> Sequence[Slots]:
         if self.calls:

@@ -134,8 +134,9 @@ class PushStep:
         self.joined.append(slots)
         return output
 
-    def run(self, tokens: FrameTokens) -> list[Slots]:
-        """[carried ; frame] of every layer, after the frame's KV has joined the archive."""
+    def run(self, tokens: FrameTokens) -> Tensor:
+        """[B, T, hidden] of the last layer, after the frame's KV has joined the archive; `joined`
+        then holds [carried ; frame] of every layer."""
         hidden = self.model.step(self.origin.tokens(tokens), self, self.max_tokens)
         self.finite = still_finite(self.finite, hidden, *self._extents)
         columns = self.columns
@@ -148,7 +149,7 @@ class PushStep:
         if self.origin.moved:
             shared[ORIGIN] = torch.full_like(columns.index, self.origin.moved)
         self.archive.append_columns(shared, columns.stats)
-        return self.joined
+        return hidden
 
     @property
     def flops(self) -> int:
