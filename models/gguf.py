@@ -13,6 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from .decoder import DecoderModel
+from .faults import in_words
 
 EXTRA = "pip install 'crossframe[evidence]'"
 
@@ -92,11 +93,12 @@ def load_gguf(
         model: Any = AutoModelForCausalLM.from_pretrained(
             path.parent, **files, dtype=dtype or torch.float32, attn_implementation="sdpa"
         )
-    except (OSError, ValueError, KeyError, TypeError, IndexError, NotImplementedError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
         raise ValueError(
-            f"{path} cannot be read as a text decoder ({reason}): give a whole GGUF file of an "
-            "architecture that transformers supports, such as Llama or Qwen2"
+            f"{path} cannot be read as a text decoder ({in_words(error)}): give a whole GGUF file "
+            "of an architecture that transformers supports, such as Llama or Qwen2"
         ) from error
     return DecoderModel(model.eval().to(device), tokenizer, start=start or "")
 
