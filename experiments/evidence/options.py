@@ -1,0 +1,82 @@
+"""What a run of the suites is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ...framework import VideoModel, require_count
+from ..evaluation.cells import Cell
+from ..evaluation.options import plain
+from ..options import ModelOptions
+from .prose import HALVES
+from .suites import FRAME_TOKENS, SUITES
+
+# They decide where rows go and how fast, not what they say.
+BESIDE_THE_POINT = ("output", "batch", "streams", "suites")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvidenceOptions:
+    """Which memories predict which streams on which decoder.
+
+    Args:
+        cells: memory, reader, archive and session settings by name.
+        output: folder of the run; run again with the same settings to go on where it stopped.
+        model: the checkpoint of a text decoder and how it is loaded.
+        reference: the cell whose predictions the others' are compared with: full attention.
+        suites: of `suites.py`.
+        half: "search", or "judge", to be looked at once when a rule is chosen.
+        streams: of each suite, with the seeds 0, 1, 2, ...
+        tokens: of each stream.
+        batch: streams that pass together; their predictions do not depend on one another, up to
+            rounding.
+
+    Raises:
+        ValueError: for settings that cannot work, naming the value.
+    """
+
+    cells: dict[str, Cell]
+    output: Path
+    model: ModelOptions = field(default_factory=lambda: ModelOptions("smollm2-135m"))
+    reference: str = "full"
+    suites: Sequence[str] = tuple(SUITES)
+    half: str = "search"
+    streams: int = 8
+    tokens: int = 1024
+    batch: int = 8
+
+    def __post_init__(self) -> None:
+        for name in ("streams", "tokens", "batch"):
+            require_count("evidence", name, getattr(self, name), least=1, unbounded=False)
+        if self.reference not in self.cells:
+            raise ValueError(
+                f"evidence: reference {self.reference!r} is no cell; cells are "
+                f"{', '.join(self.cells)}"
+            )
+        if self.half not in HALVES:
+            raise ValueError(f"evidence: half must be one of {HALVES}, got {self.half!r}")
+        unknown = [name for name in self.suites if name not in SUITES]
+        if unknown:
+            raise ValueError(f"evidence: no suites {unknown}; there are {', '.join(SUITES)}")
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The settings that decide about rows."""
+        kept = [f.name for f in fields(self) if f.name not in BESIDE_THE_POINT]
+        return {name: plain(getattr(self, name)) for name in kept}
+
+    def require_room(self, model: VideoModel) -> None:
+        """Refuse streams longer than the model was trained for, before any work.
+
+        Raises:
+            ValueError: naming both lengths.
+        """
+        needed = self.tokens + 4 * FRAME_TOKENS  # with the start, and what is asked at the end
+        if needed > model.trained_tokens:
+            raise ValueError(
+                f"evidence: streams of {self.tokens} tokens and a question need {needed} "
+                f"positions, the model was trained for {model.trained_tokens}: take fewer tokens"
+            )

@@ -1,0 +1,139 @@
+"""Prediction inside a stream: how well the next token is foretold from what a memory kept.
+
+Needs no question and no answer: a decoder predicts every token of a frame of text from what later
+frames may attend to, so the loss tells at once what was lost. It works for every model whose frames
+hold text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ...framework import FrameTokens, VideoModel, VideoSession
+from ...framework.metrics import kl_to_full
+from ...models import DecoderModel
+from .suites import FRAME_TOKENS, Needle
+
+ROWS_AT_ONCE = 128  # of logits: 25 MB in float32 at a vocabulary of 49,152
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """How some tokens were predicted, on average.
+
+    Attributes:
+        loss: negative log probability of the true token, nats.
+        kl: KL(full attention || memory) of the prediction, nats; 0 for full attention.
+        agreement: how often the likeliest token is full attention's.
+        count: tokens.
+    """
+
+    loss: float
+    kl: float
+    agreement: float
+    count: int
+
+
+def pass_streams(model: DecoderModel, session: VideoSession, ids: Tensor) -> Tensor:
+    """Push streams [B, tokens] frame by frame behind the model's start.
+
+    Returns:
+        [B, tokens, hidden], from which the tokens behind each are predicted.
+
+    Raises:
+        ValueError: if the memory keeps tokens from entering the decoder.
+    """
+    start = model.prologue(session.cursor)
+    if start is not None:
+        session.push(_for_rows(start, len(ids)))
+    hidden = []
+    for frame in ids.split(FRAME_TOKENS, 1):
+        passed = session.push(model.frame(frame, session.cursor), return_hidden=True)
+        if passed is None or passed.shape[1] != frame.shape[1]:
+            raise ValueError(
+                f"{session.memory!r} drops tokens before the decoder, which then predicts nothing "
+                "from them: leave it out of suites that predict"
+            )
+        hidden.append(passed)
+    return torch.cat(hidden, 1)
+
+
+@torch.no_grad()
+def predictions(
+    model: VideoModel,
+    ids: Sequence[int],
+    hidden: Tensor,
+    reference: Tensor,
+    scored: Mapping[str, Sequence[int]],
+) -> dict[str, Prediction]:
+    """How the scored tokens of one stream were predicted, by group.
+
+    Args:
+        ids: of the stream.
+        hidden, reference: [tokens, hidden] of the memory and of full attention.
+        scored: places of predicted tokens, from 1 on, by group.
+    """
+    return {
+        group: _predicted(model, ids, hidden, reference, places)
+        for group, places in scored.items()
+        if len(places)
+    }
+
+
+@torch.no_grad()
+def continuation_kl(session: VideoSession, full: VideoSession, after: Tensor) -> Tensor:
+    """[B] mean KL to full attention of the predictions inside text that goes on behind a stream.
+
+    Args:
+        after: [B, tokens] ids.
+    """
+    ours, theirs = (one.question_logits(after) for one in (session, full))
+    return kl_to_full(ours, theirs).mean(-1)
+
+
+@torch.no_grad()
+def needle_scores(session: VideoSession, needles: Sequence[Needle]) -> tuple[Tensor, Tensor]:
+    """[B] whether the right choice is the likeliest, and its loss among the choices in nats.
+
+    Args:
+        needles: one for each row, their questions equally long.
+    """
+    questions = torch.tensor([list(needle.question) for needle in needles])
+    choices = torch.tensor([list(needle.choices) for needle in needles])
+    last = session.question_logits(questions)[:, -1].cpu()
+    among = last.gather(-1, choices).double().log_softmax(-1)
+    return among.argmax(-1) == 0, -among[:, 0]
+
+
+def _predicted(
+    model: VideoModel,
+    ids: Sequence[int],
+    hidden: Tensor,
+    reference: Tensor,
+    places: Sequence[int],
+) -> Prediction:
+    loss = kl = agreement = 0.0
+    for start in range(0, len(places), ROWS_AT_ONCE):
+        some = torch.tensor(list(places[start : start + ROWS_AT_ONCE]))
+        ours, theirs = (model.logits(h[some - 1]) for h in (hidden, reference))
+        truth = torch.tensor([ids[place] for place in some.tolist()])
+        chosen = ours.double().log_softmax(-1).gather(-1, truth[:, None].to(ours.device))
+        loss -= float(chosen.sum())
+        kl += float(kl_to_full(ours, theirs).sum())
+        agreement += int((ours.argmax(-1) == theirs.argmax(-1)).sum())
+    count = len(places)
+    return Prediction(loss / count, kl / count, agreement / count, count)
+
+
+def _for_rows(frame: FrameTokens, rows: int) -> FrameTokens:
+    """A frame of one row for each of several."""
+    return replace(
+        frame,
+        embeds=frame.embeds.expand(rows, -1, -1),
+        positions=frame.positions.expand(-1, rows, -1),
+        visual=frame.visual_mask().expand(rows, -1),
+    )
