@@ -8,7 +8,7 @@ from typing import final
 from torch import Tensor
 
 from ..framework import Slots, WrappedRankingMemory
-from .selection import queries_that_see, require_mass
+from .selection import queries_that_see, require_used
 
 
 @final
@@ -40,7 +40,7 @@ class CausalityCorrected(WrappedRankingMemory):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_mass("CausalityCorrected", self.inner)
+        require_used("CausalityCorrected", "mass", self.inner.needs_mass, self.inner)
 
     def score(self, slots: Slots) -> Tensor:
         assert slots.mass is not None  # needs_mass asks for it

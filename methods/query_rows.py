@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..framework import Slots, WeightReductions, WrappedRankingMemory, require_count
-from .selection import require_weights
+from .selection import require_used
 
 NAMES = ("all", "last", "text")
 
@@ -49,7 +49,7 @@ class QueryRows(WrappedRankingMemory):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_weights("QueryRows", self.inner)
+        require_used("QueryRows", "weights", self.inner.looks_at_weights, self.inner)
         if isinstance(self.rows, str):
             if self.rows not in NAMES:
                 raise ValueError(

@@ -55,29 +55,19 @@ def queries_that_see(slots: Slots) -> Tensor:
     return to_the_end.clamp(max=slots.num_new)
 
 
-def require_weights(owner: str, inner: CrossFrameMemory) -> None:
-    """Refuse to change the weights that a memory does not look at.
+def require_used(owner: str, what: str, used: bool, inner: CrossFrameMemory) -> None:
+    """Refuse to change what of a step's attention a memory does not look at.
+
+    Args:
+        what: "mass" or "weights".
 
     Raises:
         ValueError: naming owner and memory.
     """
-    if not inner.looks_at_weights:
+    if not used:
         raise ValueError(
-            f"{owner} changes the attention weights of a step, but {inner!r} does not use them: "
-            "wrap a memory that ranks by them, such as StateKVMemory"
-        )
-
-
-def require_mass(owner: str, inner: CrossFrameMemory) -> None:
-    """Refuse to change the mass that a memory does not look at.
-
-    Raises:
-        ValueError: naming owner and memory.
-    """
-    if not inner.needs_mass:
-        raise ValueError(
-            f"{owner} changes the attention mass of a step, but {inner!r} does not use it: wrap a "
-            "memory that ranks by mass, such as StateKVMemory"
+            f"{owner} changes the attention {what} of a step, but {inner!r} does not use it: "
+            "wrap a memory that ranks by attention, such as StateKVMemory"
         )
 
 

@@ -82,13 +82,7 @@ def load_model(
     """
     fields = _fields(name_or_path)
     family = str(fields["model_type"])
-    families: dict[str, tuple[Callable[..., HFDecoder], type[HFDecoder]]] = {
-        **dict.fromkeys(PACKAGED, (load_packaged, DecoderModel)),
-        "gguf": (load_gguf, DecoderModel),
-        "eagle_2_5_vl": (load_eagle2_5, Eagle2_5),
-        "internvl_chat": (load_original_internvl3, InternVL3),
-    }
-    families |= {name: (partial(_load_native, *pair), pair[1]) for name, pair in NATIVE.items()}
+    families = _families()
     if family not in families:
         raise ValueError(
             f"{name_or_path} is of family {family!r}, which has no adapter; there are adapters for "
@@ -115,6 +109,17 @@ def load_model(
     facts = (adapter.__name__, count / 1e6, model.dtype, model.device, model.trained_tokens)
     logger.info("%s: %.1f M parameters, %s on %s, trained for streams of %d tokens", *facts)
     return model
+
+
+def _families() -> dict[str, tuple[Callable[..., HFDecoder], type[HFDecoder]]]:
+    """What loads a family, and its adapter."""
+    native = {name: (partial(_load_native, *pair), pair[1]) for name, pair in NATIVE.items()}
+    return native | {
+        **dict.fromkeys(PACKAGED, (load_packaged, DecoderModel)),
+        "gguf": (load_gguf, DecoderModel),
+        "eagle_2_5_vl": (load_eagle2_5, Eagle2_5),
+        "internvl_chat": (load_original_internvl3, InternVL3),
+    }
 
 
 def _require_known(
