@@ -227,7 +227,7 @@ def test_reductions_are_float32_in_half_precision_and_cost_no_pass_of_their_own(
     torch.testing.assert_close(attended.mass, mass, atol=0, rtol=0)
     weights = task.to(torch.float64).solve("plain", reductions=REDUCTIONS).reduced
     for name, value in attended.reduced.items():
-        torch.testing.assert_close(value.double(), weights[name], atol=1e-2, rtol=1e-2)
+        torch.testing.assert_close(value.double(), weights[name], atol=1e-5, rtol=1e-5)
 
 
 class Largest(TorchDispatchMode):

