@@ -35,6 +35,7 @@ from .tova import TOVAMemory
 from .uniform import UniformMemory
 from .value_norm import ValueNormMemory
 from .value_weighted import ValueWeighted
+from .weight_statistic import WeightStatisticMemory
 
 __all__ = [
     "AdaptiveHeadBudgets",
@@ -74,4 +75,5 @@ __all__ = [
     "UniformMemory",
     "ValueNormMemory",
     "ValueWeighted",
+    "WeightStatisticMemory",
 ]

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..framework import Slots, WrappedRankingMemory, nested
 from .selection import widened
 
-RULES = ("sum", "mean", "ema")
+RULES = ("sum", "mean", "ema", "peak")
 
 
 @final
@@ -20,7 +20,8 @@ class SmoothedScore(WrappedRankingMemory):
     """Rank by the history of each slot's score.
 
     Rule: "sum" adds every step's score to what the slot had before; "mean" divides that sum by the
-    number of steps the slot was there for; "ema" is decay x before + (1 - decay) x now. A new
+    number of steps the slot was there for; "ema" is decay x before + (1 - decay) x now; "peak" is
+    the larger of now and decay x before, which remembers one hard look and forgets it slowly. A new
     slot's first score starts its history.
 
     Paper: with `StateKVMemory` inside, "sum" is the accumulation of H2O, Zhang et al., arXiv
@@ -29,13 +30,14 @@ class SmoothedScore(WrappedRankingMemory):
 
     Args:
         inner: scores each step.
-        rule: "sum", "mean" or "ema". Sums never fall, so that "sum" favours old slots.
-        decay: of "ema", the weight of the past, 0 <= decay < 1; 0 ranks by the last step, 0.9
-            remembers about ten steps.
+        rule: "sum", "mean", "ema" or "peak". Sums never fall, so that "sum" favours old slots.
+        decay: of "ema" and "peak", the weight of the past, 0 <= decay < 1; 0 ranks by the last
+            step, 0.9 remembers about ten steps.
 
     Raises:
         ValueError: for an unknown rule, a decay outside its range, or a smoothed score inside.
 
+    "peak" takes scores that are not negative, such as mass: below 0, decay would raise them.
     Scores must be finite; what the inner memory protects (the newest slots of SnapKV and H2O) stays
     protected and out of the history. Steps count as they score: mass grows with the tokens of a
     step, so that steps of many tokens weigh more.
@@ -61,6 +63,8 @@ class SmoothedScore(WrappedRankingMemory):
         before = slots.stats.get("smoothed_score", torch.zeros_like(now))
         if self.rule == "sum":
             slots.stats["smoothed_score"] = before + now
+        elif self.rule == "peak":
+            slots.stats["smoothed_score"] = torch.maximum(now, self.decay * before)
         else:
             none = torch.zeros_like(now, dtype=torch.int32)
             steps = slots.stats.get("smoothed_steps", none) + 1

@@ -7,16 +7,17 @@ hold text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn.functional import kl_div
 
 from ...framework import FrameTokens, VideoModel, VideoSession
 from ...framework.metrics import kl_to_full
 from ...models import DecoderModel
-from .suites import FRAME_TOKENS, Needle
+from .suites import FRAME_TOKENS, Needle, TextStream
 
 ROWS_AT_ONCE = 128  # of logits: 25 MB in float32 at a vocabulary of 49,152
 
@@ -63,36 +64,50 @@ def pass_streams(model: DecoderModel, session: VideoSession, ids: Tensor) -> Ten
 
 
 @torch.no_grad()
-def predictions(
-    model: VideoModel,
-    ids: Sequence[int],
-    hidden: Tensor,
-    reference: Tensor,
-    scored: Mapping[str, Sequence[int]],
-) -> dict[str, Prediction]:
-    """How the scored tokens of one stream were predicted, by group.
+def log_probabilities(
+    model: VideoModel, hidden: Tensor, scored: Mapping[str, Sequence[int]]
+) -> dict[str, Tensor]:
+    """Float32 log probabilities [places, vocab] of the scored tokens of one stream, by group.
 
     Args:
-        ids: of the stream.
-        hidden, reference: [tokens, hidden] of the memory and of full attention.
+        hidden: [tokens, hidden] of the stream.
         scored: places of predicted tokens, from 1 on, by group.
     """
     return {
-        group: _predicted(model, ids, hidden, reference, places)
+        group: torch.cat([_log_probabilities(model, hidden, some) for some in _chunks(places)])
         for group, places in scored.items()
         if len(places)
     }
 
 
 @torch.no_grad()
-def continuation_kl(session: VideoSession, full: VideoSession, after: Tensor) -> Tensor:
+def predictions(
+    model: VideoModel,
+    stream: TextStream,
+    hidden: Tensor,
+    full: Mapping[str, Tensor],
+) -> dict[str, Prediction]:
+    """How the scored tokens of one stream were predicted, by group.
+
+    Args:
+        hidden: [tokens, hidden] of the memory.
+        full: `log_probabilities` of full attention.
+    """
+    return {
+        group: _predicted(model, stream.ids, hidden, log_full, stream.scored[group])
+        for group, log_full in full.items()
+    }
+
+
+@torch.no_grad()
+def continuation_kl(session: VideoSession, after: Tensor, full_logits: Tensor) -> Tensor:
     """[B] mean KL to full attention of the predictions inside text that goes on behind a stream.
 
     Args:
         after: [B, tokens] ids.
+        full_logits: [B, tokens, vocab] of full attention.
     """
-    ours, theirs = (one.question_logits(after) for one in (session, full))
-    return kl_to_full(ours, theirs).mean(-1)
+    return kl_to_full(session.question_logits(after), full_logits).mean(-1)
 
 
 @torch.no_grad()
@@ -113,20 +128,27 @@ def _predicted(
     model: VideoModel,
     ids: Sequence[int],
     hidden: Tensor,
-    reference: Tensor,
+    log_full: Tensor,
     places: Sequence[int],
 ) -> Prediction:
     loss = kl = agreement = 0.0
-    for start in range(0, len(places), ROWS_AT_ONCE):
-        some = torch.tensor(list(places[start : start + ROWS_AT_ONCE]))
-        ours, theirs = (model.logits(h[some - 1]) for h in (hidden, reference))
-        truth = torch.tensor([ids[place] for place in some.tolist()])
-        chosen = ours.double().log_softmax(-1).gather(-1, truth[:, None].to(ours.device))
-        loss -= float(chosen.sum())
-        kl += float(kl_to_full(ours, theirs).sum())
+    for some, theirs in zip(_chunks(places), log_full.split(ROWS_AT_ONCE), strict=True):
+        ours = _log_probabilities(model, hidden, some)
+        truth = torch.tensor([ids[place] for place in some], device=ours.device)
+        loss -= float(ours.gather(-1, truth[:, None]).double().sum())
+        kl += float(kl_div(ours, theirs, log_target=True, reduction="none").sum(-1).double().sum())
         agreement += int((ours.argmax(-1) == theirs.argmax(-1)).sum())
     count = len(places)
-    return Prediction(loss / count, kl / count, agreement / count, count)
+    return Prediction(loss / count, max(0.0, kl / count), agreement / count, count)
+
+
+def _log_probabilities(model: VideoModel, hidden: Tensor, places: Sequence[int]) -> Tensor:
+    return model.logits(hidden[torch.tensor(places) - 1]).float().log_softmax(-1)
+
+
+def _chunks(places: Sequence[int]) -> Iterator[list[int]]:
+    for start in range(0, len(places), ROWS_AT_ONCE):
+        yield list(places[start : start + ROWS_AT_ONCE])
 
 
 def _for_rows(frame: FrameTokens, rows: int) -> FrameTokens:

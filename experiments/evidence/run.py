@@ -18,7 +18,13 @@ from ..evaluation.cells import Cell, require_readable
 from ..evaluation.folder import cell_hashes, run_folder
 from ..evaluation.rows import Row, RowFile, read_rows
 from .options import EvidenceOptions
-from .prediction import continuation_kl, needle_scores, pass_streams, predictions
+from .prediction import (
+    continuation_kl,
+    log_probabilities,
+    needle_scores,
+    pass_streams,
+    predictions,
+)
 from .prose import Encode, content_hash
 from .suites import TextStream, streams
 
@@ -42,6 +48,13 @@ class Batch:
         """[B, tokens]."""
         return torch.tensor([list(stream.ids) for stream in self.streams])
 
+    @property
+    def after(self) -> Tensor | None:
+        """[B, tokens] that go on behind the streams, where the suite has any."""
+        if not self.streams[0].after:
+            return None
+        return torch.tensor([list(stream.after) for stream in self.streams])
+
 
 @dataclass(frozen=True, eq=False)
 class Passed:
@@ -49,6 +62,20 @@ class Passed:
 
     session: VideoSession
     hidden: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Full attention behind a batch, computed once for all cells.
+
+    Attributes:
+        log_probs: of the scored tokens, [places, vocab] by group, for each stream.
+        after: [B, tokens, vocab] logits of the text that goes on, where the suite has any.
+    """
+
+    passed: Passed
+    log_probs: Sequence[Mapping[str, Tensor]]
+    after: Tensor | None
 
 
 def run_evidence(options: EvidenceOptions, say: Say = print) -> list[Row]:
@@ -108,11 +135,20 @@ def _rows_of(
     """Rows of each owed cell; full attention passes once, whether it is owed or not."""
     if not owed:
         return
-    full = _pass(model, options.cells[options.reference], batch)
+    full = _reference(model, options.cells[options.reference], batch)
     for name in owed:
         cell = options.cells[name]
-        passed = full if name == options.reference else _pass(model, cell, batch)
+        passed = full.passed if name == options.reference else _pass(model, cell, batch)
         yield name, _measured(name, model, cell, batch, passed, full)
+
+
+def _reference(model: DecoderModel, cell: Cell, batch: Batch) -> Reference:
+    passed = _pass(model, cell, batch)
+    each = zip(batch.streams, passed.hidden, strict=True)
+    scored = [log_probabilities(model, hidden, stream.scored) for stream, hidden in each]
+    after = batch.after
+    told = None if after is None else passed.session.question_logits(after)
+    return Reference(passed, scored, told)
 
 
 def _pass(model: DecoderModel, cell: Cell, batch: Batch) -> Passed:
@@ -121,20 +157,19 @@ def _pass(model: DecoderModel, cell: Cell, batch: Batch) -> Passed:
 
 
 def _measured(
-    name: str, model: DecoderModel, cell: Cell, batch: Batch, passed: Passed, full: Passed
+    name: str, model: DecoderModel, cell: Cell, batch: Batch, passed: Passed, full: Reference
 ) -> list[Row]:
     costs = _costs(passed.session, len(batch.names))
     rows: list[Row] = []
     for number, (question, stream) in enumerate(zip(batch.names, batch.streams, strict=True)):
-        hidden = passed.hidden[number], full.hidden[number]
-        found = predictions(model, stream.ids, *hidden, stream.scored)
+        found = predictions(model, stream, passed.hidden[number], full.log_probs[number])
         row = {"cell": name, "question": question, "suite": batch.suite, **costs}
         row["groups"] = {group: asdict(part) for group, part in found.items()}
         if stream.needles:
             row["needles_age"] = [needle.age for needle in stream.needles]
         rows.append(row)
     for reading, session in _readings(model, cell, passed.session):
-        for row, part in zip(rows, _asked(batch, session, full.session), strict=True):
+        for row, part in zip(rows, _asked(batch, session, full.after), strict=True):
             row |= {f"{measure}_{reading}": value for measure, value in part.items()}
     return rows
 
@@ -151,12 +186,14 @@ def _readings(
     yield "carried", session.fork(reader=ReadCarried())
 
 
-def _asked(batch: Batch, session: VideoSession, full: VideoSession) -> list[Mapping[str, Any]]:
+def _asked(
+    batch: Batch, session: VideoSession, full_after: Tensor | None
+) -> list[Mapping[str, Any]]:
     """What each stream's end tells by this reading."""
     found: list[dict[str, Any]] = [{} for _ in batch.streams]
-    if batch.streams[0].after:
-        after = torch.tensor([list(stream.after) for stream in batch.streams])
-        for row, value in zip(found, continuation_kl(session, full, after).tolist(), strict=True):
+    if batch.after is not None and full_after is not None:
+        values = continuation_kl(session, batch.after, full_after).tolist()
+        for row, value in zip(found, values, strict=True):
             row["continuation_kl"] = value
     each = zip(*(stream.needles for stream in batch.streams), strict=True)
     scores = [needle_scores(session, needles) for needles in each]

@@ -3,7 +3,7 @@
 Every stream is cut into frames of `FRAME_TOKENS` tokens, so that a frame of text passes a decoder
 as a frame of video does. Each suite turns one knob:
 
-- prose: documentation. The second half is predicted, whatever it depends on.
+- prose: documentation. Every other token of the second half is predicted, whatever it depends on.
 - copy: lists of random words among prose, each written again 2, 4, 8 or 16 frames later. The second
   writing is predicted; without the first it is chance.
 - scene: every frame tells what one of six people is doing; most of it stays as it was when they
@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from .prose import Encode, prose_ids
-from .vocabulary import COLORS, FILLER, NAMES, PETS, PLACES, SCENE, THINGS, WORDS
+from .vocabulary import COLORS, FILLER, NAMES, PETS, PLACES, SCENE, SEEN, THINGS, WORDS
 
 FRAME_TOKENS = 32
 GAPS = (2, 4, 8, 16)  # frames between a list of words and its copy
@@ -68,9 +68,11 @@ Draw = Callable[[Encode, str, int, int], TextStream]
 
 
 def prose(encode: Encode, half: str, seed: int, tokens: int) -> TextStream:
-    """Documentation; its second half is scored."""
+    """Documentation; every other token of its second half is scored: neighbours tell much the
+    same, and the vocabulary's logits cost as much as the pass."""
     ids = prose_ids(encode, half, seed, tokens + 2 * FRAME_TOKENS)
-    return TextStream(ids[:tokens], {"second half": range(tokens // 2, tokens)}, after=ids[tokens:])
+    scored = {"second half": range(tokens // 2, tokens, 2)}
+    return TextStream(ids[:tokens], scored, after=ids[tokens:])
 
 
 def copy(encode: Encode, half: str, seed: int, tokens: int) -> TextStream:
@@ -89,14 +91,15 @@ def copy(encode: Encode, half: str, seed: int, tokens: int) -> TextStream:
 
 
 def scene(encode: Encode, half: str, seed: int, tokens: int) -> TextStream:
-    """A person a frame; what stayed as it was is scored, by the frames since it was last told."""
+    """A person a frame, some often and some rarely; what stayed as it was is scored, by the frames
+    since it was last told."""
     random = Random(f"scene {half} {seed}")
-    world = {name: _new_person(random) for name in NAMES}
+    world = {name: _new_person(random) for name in random.sample(NAMES, len(NAMES))}
     ids: list[int] = []
     seen: dict[str, int] = {}
     scored: dict[str, list[int]] = {}
     for frame in range(tokens // FRAME_TOKENS):
-        name = random.choice(NAMES)
+        name = random.choices(list(world), SEEN)[0]
         before = dict(world[name])
         for kind, values in _ATTRIBUTES.items():
             if random.random() > STAYS:

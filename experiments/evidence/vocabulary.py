@@ -14,6 +14,8 @@ sword shield arrow bow horse sheep goat bird fish snake frog mouse lion tiger be
 rabbit deer eagle owl
 """
 NAMES = ("Emma", "Jack", "Sarah", "Tom", "Anna", "David")
+# How often each of them is seen, in some order: two come back after 16 frames or so.
+SEEN = (5, 4, 3, 2, 1, 1)
 PLACES = ("kitchen", "garden", "library", "garage", "office", "bedroom", "museum", "station")
 PETS = ("cat", "dog", "rabbit", "snake", "horse", "bird", "fish", "mouse")
 COLORS = ("red", "blue", "green", "yellow", "black", "white", "orange", "purple")
