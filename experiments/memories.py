@@ -63,6 +63,7 @@ def known_memories() -> dict[str, type[CrossFrameMemory]]:
         "keydiff": methods.KeyDiffMemory,
         "knorm": methods.KnormMemory,
         "value_norm": methods.ValueNormMemory,
+        "weight_statistic": methods.WeightStatisticMemory,
         "lagkv": methods.LagKVMemory,
         "infinipot_v": methods.InfiniPotVMemory,
         "stream_mem": methods.StreamMemMemory,

@@ -40,6 +40,7 @@ from crossframe.methods import (
     TOVAMemory,
     UniformMemory,
     ValueNormMemory,
+    WeightStatisticMemory,
 )
 
 # Each with the same rule unbounded, where it has one.
@@ -79,6 +80,7 @@ MEMORIES: list[tuple[CrossFrameMemory, CrossFrameMemory | None]] = [
     (UniformMemory(5), UniformMemory(None)),
     (UniformMemory(5, unit="token"), UniformMemory(1000, unit="token")),
     (ValueNormMemory(5), ValueNormMemory(None)),
+    (WeightStatisticMemory(5), WeightStatisticMemory(None)),
 ]
 
 

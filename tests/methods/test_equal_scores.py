@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from crossframe.framework import RankingMemory, Slots
+from crossframe.framework import REDUCTIONS, RankingMemory, Slots
 from crossframe.methods import (
     AdaptiveHeadBudgets,
     KeyDiffMemory,
@@ -14,6 +14,7 @@ from crossframe.methods import (
     StateKVMemory,
     ValueNormMemory,
     ValueWeighted,
+    WeightStatisticMemory,
 )
 
 # Their scores follow from what is in a slot, and not from its place.
@@ -22,6 +23,8 @@ BY_CONTENT = [
     KnormMemory(1),
     StateKVMemory(1),
     ValueNormMemory(1),
+    *(WeightStatisticMemory(1, name) for name in ("max", "squares")),
+    SmoothedScore(WeightStatisticMemory(1), "peak"),
     ValueWeighted(StateKVMemory(1)),
     ValueWeighted(ValueNormMemory(1)),
     SmoothedScore(KeyDiffMemory(1), "ema"),
@@ -50,6 +53,7 @@ def copies(count: int, channels: int, float_type: torch.dtype, *, transposed: bo
         visual=index >= 0,
         positions=index[None],
         mass=dealt(1)[..., 0].float().abs(),
+        reduced={name: dealt(1)[..., 0].float().abs() for name in REDUCTIONS},
         stats={"kind": kind},
         num_new=count,
     )

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-from crossframe.framework import ScoringMemory, Slots
+from crossframe.framework import REDUCTIONS, ScoringMemory, Slots
 from crossframe.framework.attention import Visibility, weights_of
 from crossframe.methods import (
     H2OMemory,
@@ -22,6 +22,7 @@ from crossframe.methods import (
     TOVAMemory,
     UniformMemory,
     ValueNormMemory,
+    WeightStatisticMemory,
 )
 
 GRAPHABLE = [
@@ -41,6 +42,9 @@ GRAPHABLE = [
     UniformMemory(9),
     UniformMemory(9, unit="token"),
     ValueNormMemory(9),
+    *(WeightStatisticMemory(9, name) for name in ("sum", "max", "squares", "output")),
+    WeightStatisticMemory(9, heads="group_max"),
+    WeightStatisticMemory(9, heads="layer"),
 ]
 
 
@@ -76,6 +80,7 @@ def _slots(places: int, num_new: int) -> Slots:
         visual=index.bool(),
         positions=index[None],
         mass=torch.zeros(shape, device=device),
+        reduced={name: torch.zeros(shape, device=device) for name in REDUCTIONS},
         num_new=num_new,
         weigh=lambda rows: weights_of(query, keys, rows, scale=1.0, visibility=Visibility()),
     )

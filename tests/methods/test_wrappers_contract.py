@@ -64,6 +64,7 @@ WRAPPERS: list[Pair] = [
     (AdaptiveHeadBudgets(STATEKV, rule="kvpress"), AdaptiveHeadBudgets(ALL, rule="kvpress")),
     (SmoothedScore(STATEKV, "sum"), SmoothedScore(ALL, "sum")),
     (SmoothedScore(RecencyMemory(4), "mean"), SmoothedScore(RecencyMemory(None), "mean")),
+    (SmoothedScore(STATEKV, "peak"), SmoothedScore(ALL, "peak")),
     (SmoothedScore(KnormMemory(5), "ema"), SmoothedScore(KnormMemory(1000), "ema", 0.5)),
     (CausalityCorrected(STATEKV), CausalityCorrected(ALL)),
     (CausalityCorrected(QueryRows(STATEKV, "all")), None),

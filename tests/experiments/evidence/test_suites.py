@@ -53,6 +53,26 @@ def test_prose_goes_on_behind_the_stream() -> None:
     assert len(stream.after) == 2 * FRAME_TOKENS
 
 
+def test_64_streams_of_prose_share_no_text() -> None:
+    # Characters as tokens: some 3,500 tokens of SmolLM2's.
+    length, half = 12_000, "".join(text + "\n\n" for text in documents("search"))
+    begun = []
+    for seed in range(64):
+        stream = "".join(map(chr, prose_ids(lambda t: list(map(ord, t)), "search", seed, length)))
+        assert len(stream) == length
+        begun.append((half + half).index(stream))
+    begun.sort()
+    apart = [b - a for a, b in zip(begun, [*begun[1:], begun[0] + len(half)], strict=True)]
+    assert min(apart) >= length
+
+
+def test_more_seeds_begin_between_those_before() -> None:
+    def first(seed: int) -> tuple[int, ...]:
+        return tuple(prose_ids(encode, "search", seed, 200))
+
+    assert len({first(seed) for seed in range(256)}) == 256
+
+
 def test_copies_stand_their_gap_behind_what_they_copy() -> None:
     for seed in range(20):
         stream = one("copy", seed)

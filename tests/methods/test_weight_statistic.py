@@ -1,0 +1,120 @@
+"""Weight statistics against plain loops: what is summed, over which heads, in how many passes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pytest
+import torch
+
+from crossframe.framework.testing import check_memory
+from crossframe.methods import QueryRows, StateKVMemory, WeightStatisticMemory
+
+Rows = Sequence[Sequence[float]]
+
+
+def output_change(row: Sequence[float], place: int, values: Rows) -> float:
+    """How far a query's output moves when one slot is left out and the rest renormalised."""
+    whole = [sum(w * v[c] for w, v in zip(row, values, strict=True)) for c in range(len(values[0]))]
+    left = 1 - row[place]
+    if left <= 0:
+        return row[place] / torch.finfo(torch.float64).eps * math.dist(whole, values[place])
+    without = [
+        sum(w * v[c] for j, (w, v) in enumerate(zip(row, values, strict=True)) if j != place) / left
+        for c in range(len(values[0]))
+    ]
+    return math.dist(whole, without)
+
+
+def statistic(name: str, rows: Rows, place: int, values: Rows) -> float:
+    column = [row[place] for row in rows]
+    if name == "max":
+        return max(column)
+    if name == "squares":
+        return sum(weight**2 for weight in column)
+    if name == "output":
+        return sum(output_change(row, place, values) for row in rows)
+    return sum(column)
+
+
+@pytest.mark.parametrize("heads", ["group", "group_max", "layer"])
+@pytest.mark.parametrize("name", ["sum", "max", "squares", "output"])
+def test_kept_slots_equal_the_oracle(equals_loops, best, name: str, heads: str) -> None:
+    def scores(head) -> list[float]:
+        values = [slot.value for slot in head.slots]
+        groups = [[row for rows in head.weights for row in rows]]
+        if heads == "group_max":
+            groups = list(head.weights)
+        places = range(len(head.slots))
+        return [max(statistic(name, rows, place, values) for rows in groups) for place in places]
+
+    def rule(layer) -> list[list[int]]:
+        each = [scores(head) for head in layer]
+        if heads == "layer":
+            together = max if name == "max" else sum
+            each = [[together(column) for column in zip(*each, strict=True)]] * len(layer)
+        return [best(score, 9) for score in each]
+
+    equals_loops(WeightStatisticMemory(9, name, heads), rule)
+
+
+@pytest.mark.parametrize("heads", ["group", "group_max", "layer"])
+@pytest.mark.parametrize("name", ["sum", "max", "squares", "output"])
+def test_every_law_holds(name: str, heads: str) -> None:
+    unbounded = WeightStatisticMemory(None, name, heads)
+    check_memory(WeightStatisticMemory(5, name, heads), unbounded=unbounded, max_examples=3)
+
+
+def test_the_sum_is_statekv(frames, open_session) -> None:
+    ours, theirs = (
+        open_session(WeightStatisticMemory(6, "sum")),
+        open_session(StateKVMemory(6)),
+    )
+    for frame in frames(*[3, 5, 2] * 4):
+        ours.push(frame)
+        theirs.push(frame)
+        assert torch.equal(ours.slots(1).index, theirs.slots(1).index)
+
+
+def test_a_frame_longer_than_a_chunk_of_rows_is_summed_whole(frames, open_session) -> None:
+    one_pass, again = (WeightStatisticMemory(40, "max", heads) for heads in ("group", "group_max"))
+    sessions = [open_session(memory) for memory in (one_pass, again)]
+    for frame in frames(150, 70):
+        for session in sessions:
+            session.push(frame)
+    # The largest of a group's weights is the largest of its heads' largest.
+    assert torch.equal(*(session.slots(1).index for session in sessions))
+
+
+def test_only_what_is_needed_is_asked_of_attention() -> None:
+    assert WeightStatisticMemory(5, "sum").needs_mass
+    assert WeightStatisticMemory(5, "max").reductions == ("max",)
+    squares = WeightStatisticMemory(5, "squares", "layer")
+    assert squares.reductions == ("squares",) and not squares.needs_mass
+    for memory in (
+        WeightStatisticMemory(5, "output"),
+        WeightStatisticMemory(5, "sum", "group_max"),
+    ):
+        assert not memory.looks_at_weights
+
+
+def test_chosen_rows_alone_are_squared(equals_loops, best) -> None:
+    def keep(head):
+        rows = [group[-1] for group in head.weights]
+        return best([sum(row[n] ** 2 for row in rows) for n in range(len(head.slots))], 9)
+
+    memory = QueryRows(WeightStatisticMemory(9, "squares"), "last")
+    equals_loops(memory, lambda heads: [keep(head) for head in heads])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"statistic": "mean"}, r"statistic must be one of \('sum', 'max', .*\), got 'mean'"),
+        ({"heads": "all"}, r"heads must be one of \('group', 'group_max', 'layer'\), got 'all'"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(settings, message: str) -> None:
+    with pytest.raises(ValueError, match=f"WeightStatisticMemory: {message}"):
+        WeightStatisticMemory(5, **settings)
