@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from crossframe.framework import Cursor, FullMemory, VideoSession
-from crossframe.methods import StateKVMemory
+from crossframe.methods import H2OMemory, SlidingWindowMemory, StateKVMemory
 from crossframe.models import DecoderModel, load_model
 from crossframe.models.gguf import PACKAGED
 
@@ -38,8 +38,11 @@ def session_after(model: DecoderModel, text: str, memory: Any, tokens: int = 5) 
     return session
 
 
-def test_it_writes_english_and_goes_on_as_stock_generate_does(model: Any) -> None:
-    session = session_after(model, STORY, FullMemory())
+@pytest.mark.parametrize(
+    "memory", [FullMemory(), StateKVMemory(None), H2OMemory(None), SlidingWindowMemory(None)]
+)
+def test_it_writes_english_and_goes_on_as_stock_generate_does(model: Any, memory: Any) -> None:
+    session = session_after(model, STORY, memory)
     asked = ", he"
     answer = session.ask(asked, max_new_tokens=40)
     ids = torch.cat([torch.tensor([[0]]), model.question_ids(STORY), model.question_ids(asked)], 1)
