@@ -37,6 +37,7 @@ from .reader import ReadAll as ReadAll
 from .reader import Reader as Reader
 from .reductions import REDUCTIONS as REDUCTIONS
 from .reductions import WeightReductions as WeightReductions
+from .reductions import output_change as output_change
 from .session import VideoSession as VideoSession
 from .slots import Slots as Slots
 from .storage import LayerArchive as LayerArchive

@@ -103,7 +103,7 @@ def attend(
         scale: factor before the softmax.
         reductions: names of `REDUCTIONS` to compute beside the mass.
     """
-    received = WeightReductions(reductions, needs_mass, keys)
+    received = WeightReductions(reductions, needs_mass, values)
     chosen = implementation_for(implementation, received.wanted)
     if chosen != "sdpa":
         rows_at_once = None if chosen == "plain" else _rows_at_once(query, keys)

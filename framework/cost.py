@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from types import MappingProxyType
 
+from .reductions import reduction_products
+
 
 @dataclass(frozen=True)
 class DecoderSpec:
@@ -63,11 +65,13 @@ def step_flops(
     new_tokens: int,
     context_tokens: int | Sequence[int],
     mass_pass: bool = False,
+    reductions: Sequence[str] = (),
 ) -> int:
     """FLOPs of one decoder step, without the LM head.
 
     `context_tokens` are the slots carried into the step: one number, or one for each layer.
-    `mass_pass` adds a second QK^T, for implementations that recompute it to get the mass.
+    `mass_pass` adds a second QK^T, for implementations that recompute it to get the mass;
+    `reductions` of the weights add what `reductions.py` says.
     """
     same = isinstance(context_tokens, int)
     contexts = [context_tokens] * spec.num_layers if same else list(context_tokens)
@@ -77,7 +81,7 @@ def step_flops(
             f"from 0, and context_tokens as one number or one for each of {spec.num_layers} layers"
         )
     keys = sum(contexts) + spec.num_layers * new_tokens
-    products = 3 if mass_pass else 2
+    products = (3 if mass_pass else 2) + reduction_products(reductions)
     attention = 2 * products * new_tokens * keys * spec.num_query_heads * spec.head_dim
     return batch * (2 * spec.linear_parameters * new_tokens + attention)
 

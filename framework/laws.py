@@ -95,7 +95,8 @@ class Watched(WrappedMemory):
         return self.admitted[-1]
 
     def update_layers(self, layers: Sequence[Slots]) -> Sequence[Slots]:
-        self.seen.append([replace(slots, stats=dict(slots.stats)) for slots in layers])
+        # As they came: a score may write into both.
+        self.seen.append([replace(s, stats=dict(s.stats), state=dict(s.state)) for s in layers])
         self.kept.append(list(self.inner.update_layers(layers)))
         return self.kept[-1]
 
@@ -141,9 +142,27 @@ def _require_reduced(memory: CrossFrameMemory, slots: Slots, tolerance: float) -
     if not names:
         return
     weights = slots.weights_of(torch.arange(slots.num_new))
-    expected = {"max": weights.amax((2, 3)), "squares": weights.square().sum((2, 3))}
+    expected = {
+        "max": weights.amax((2, 3)),
+        "squares": weights.square().sum((2, 3)),
+        "output_change": _left_out(weights, slots.values.to(weights.dtype)).sum((2, 3)),
+    }
     for name, got in slots.reduced.items():
         require_close(got, expected[name], tolerance, where + name)
+
+
+def _left_out(weights: Tensor, values: Tensor) -> Tensor:
+    """[B, K, G, n, S] how far outputs move without each slot, one slot after the other."""
+    outputs = weights @ values[:, :, None]
+    moved = []
+    for slot in range(values.shape[2]):
+        others = weights.clone()
+        others[..., slot] = 0
+        left = others.sum(-1, keepdim=True)
+        # A query that sees one slot alone has no output without it.
+        without = torch.where(left > 0, others @ values[:, :, None] / left, 0)
+        moved.append((outputs - without).norm(dim=-1))
+    return torch.stack(moved, -1)
 
 
 def exact_selection(memory: CrossFrameMemory, stream: Stream) -> None:

@@ -13,8 +13,12 @@ import torch
 from torch import Tensor
 
 # "max": the largest weight. "squares": the sum of squared weights, which is near the mass where
-# few queries look hard and far below it where many look past.
-REDUCTIONS = ("max", "squares")
+# few queries look hard and far below it where many look past. "output_change": the sum of how far
+# each query's output would move without the slot, see `output_change`.
+REDUCTIONS = ("max", "squares", "output_change")
+# Products of the size of QK^T that a reduction costs beside the weights: outputs, and their
+# distances from the values.
+PRODUCTS = {"output_change": 2}
 
 
 class WeightReductions:
@@ -23,18 +27,20 @@ class WeightReductions:
     Args:
         names: of `REDUCTIONS`.
         mass: also sum them up.
-        keys: [B, K, S, D] that the weights belong to.
+        values: [B, K, S, D] of the slots that the weights belong to.
 
     Attributes:
         mass: [B, K, S] or None; float32, float64 for float64 keys, as all here.
         reduced: [B, K, S] by name.
     """
 
-    def __init__(self, names: Iterable[str], mass: bool, keys: Tensor) -> None:
-        wide = torch.float64 if keys.dtype == torch.float64 else torch.float32
+    def __init__(self, names: Iterable[str], mass: bool, values: Tensor) -> None:
+        wide = torch.float64 if values.dtype == torch.float64 else torch.float32
 
         def zeros() -> Tensor:
-            return torch.zeros(keys.shape[:3], dtype=wide, device=keys.device)
+            return torch.zeros(values.shape[:3], dtype=wide, device=values.device)
+
+        self._values = values
 
         self.mass = zeros() if mass else None
         self.reduced = {name: zeros() for name in names}
@@ -51,8 +57,36 @@ class WeightReductions:
         for name, value in self.reduced.items():
             if name == "max":
                 torch.maximum(value, weights.amax(2), out=value)
-            else:
+            elif name == "squares":
                 value += torch.linalg.vector_norm(weights, dim=2).square_()
+            else:
+                value += output_change(weights, self._values.to(weights.dtype)).sum(2)
+
+
+def output_change(weights: Tensor, values: Tensor) -> Tensor:
+    """[..., n, S] how far each query's output moves if a slot is left out.
+
+    Without slot j of weight w and value v the output o of softmax attention becomes
+    (o - w v) / (1 - w), which lies w / (1 - w) x ||o - v||_2 from o. A query that saw next to
+    nothing else loses its whole output.
+
+    Args:
+        weights: [..., n, S], rows that sum to 1.
+        values: [..., S, D] in the weights' dtype.
+    """
+    outputs = weights @ values
+    squared = outputs.square().sum(-1, keepdim=True)
+    apart = values.square().sum(-1)[..., None, :] + squared - 2 * outputs @ values.mT
+    change = weights / (1 - weights) * apart.clamp_min_(0).sqrt_()
+    # Squared distances are exact to rounding, distances to its square root: where less is left of
+    # the weights, the quotient says nothing any more.
+    alone = 1 - weights < torch.finfo(weights.dtype).eps ** 0.5
+    return torch.where(alone, squared.sqrt(), change)
+
+
+def reduction_products(names: Iterable[str]) -> int:
+    """Products of the size of QK^T that these reductions cost."""
+    return sum(PRODUCTS.get(name, 0) for name in names)
 
 
 def require_reductions(owner: str, names: Iterable[str]) -> None:

@@ -161,6 +161,7 @@ class PushStep:
             new_tokens=new_tokens,
             context_tokens=[slots.num_slots for slots in self.carried],
             mass_pass=self.implementation == "sdpa" and self.memory.looks_at_weights,
+            reductions=self.memory.reductions,
         )
 
 

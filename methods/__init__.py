@@ -13,6 +13,7 @@ from .knorm import KnormMemory
 from .lagkv import LagKVMemory
 from .layer_budgets import LayerBudgets, PyramidBudgets
 from .merged_evictions import MergedEvictions
+from .predicted_change import PredictedChangeMemory
 from .protected_recent import ProtectedRecent
 from .protected_sinks import ProtectedSinks
 from .query_rows import QueryRows
@@ -51,6 +52,7 @@ __all__ = [
     "LagKVMemory",
     "LayerBudgets",
     "MergedEvictions",
+    "PredictedChangeMemory",
     "ProtectedRecent",
     "ProtectedSinks",
     "PyramidBudgets",

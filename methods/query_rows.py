@@ -67,7 +67,7 @@ class QueryRows(WrappedRankingMemory):
         if self.rows == "all":
             return self.inner.score(slots)
         weights = slots.weights_of(self._chosen(slots)).flatten(2, 3)
-        received = WeightReductions(self.inner.reductions, self.inner.needs_mass, slots.keys)
+        received = WeightReductions(self.inner.reductions, self.inner.needs_mass, slots.values)
         received.add(weights)
         return self.inner.score(replace(slots, mass=received.mass, reduced=received.reduced))
 

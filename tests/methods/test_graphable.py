@@ -42,7 +42,7 @@ GRAPHABLE = [
     UniformMemory(9),
     UniformMemory(9, unit="token"),
     ValueNormMemory(9),
-    *(WeightStatisticMemory(9, name) for name in ("sum", "max", "squares", "output")),
+    *(WeightStatisticMemory(9, name) for name in ("sum", "max", "squares", "output_change")),
     WeightStatisticMemory(9, heads="group_max"),
     WeightStatisticMemory(9, heads="layer"),
 ]

@@ -1,0 +1,102 @@
+"""Where the attention sink of a decoder sits, and how much of the mass it draws.
+
+python -m crossframe.experiments.evidence.sinks --output sinks.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+
+import torch
+
+from ...framework import NoArchive, Slots, VideoSession
+from ...methods import ReadCarried
+from ...models import DecoderModel, load_model
+from ..environment import commit, machine
+from ..observation.evidence import WatchedMemory
+from .prediction import pass_streams
+from .prose import prose_ids
+from .suites import FRAME_TOKENS
+
+FIRST = 4  # tokens whose share is told one by one
+
+
+class SinkShares:
+    """Collects, layer by layer, what the first tokens draw of the mass from later frames.
+
+    The first `skipped` tokens of a stream are left out of what is measured: where little has passed
+    everything is near the beginning.
+    """
+
+    def __init__(self, skipped: int) -> None:
+        self._skipped = skipped
+        self._shares: dict[int, list[list[float]]] = defaultdict(list)
+        self._norms: dict[int, list[float]] = {}
+
+    def __call__(self, slots: Slots) -> None:
+        if slots.num_slots <= self._skipped:
+            return
+        assert slots.mass is not None  # a watched memory asks for it
+        share = slots.mass / slots.mass.sum(-1, keepdim=True)
+        first = share[..., :FIRST].mean((0, 1))
+        rest = share[..., FIRST:-FRAME_TOKENS].amax(-1).mean()
+        self._shares[slots.layer].append([*first.tolist(), float(rest)])
+        norms = slots.values.float().norm(dim=-1)
+        self._norms[slots.layer] = [float(norms[..., 0].mean()), float(norms.median())]
+
+    def rows(self) -> list[dict[str, float]]:
+        """For every layer the shares of all mass, means over frames, heads and streams: of each of
+        the first tokens, and of the strongest token between them and the frame itself; and the
+        length of the first token's value beside the median."""
+        return [
+            {
+                "layer": layer,
+                **{f"token {n}": fmean(row[n] for row in shares) for n in range(FIRST)},
+                "strongest other": fmean(row[-1] for row in shares),
+                "value norm of token 0": self._norms[layer][0],
+                "median value norm": self._norms[layer][1],
+            }
+            for layer, shares in sorted(self._shares.items())
+        ]
+
+
+@torch.no_grad()
+def sink_shares(model: DecoderModel, streams: int, tokens: int) -> list[dict[str, float]]:
+    """`SinkShares.rows` of full attention over search streams of prose; the second half counts."""
+    shares = SinkShares(tokens // 2)
+
+    def encode(text: str) -> list[int]:
+        return model.reply_ids(text)[0].tolist()
+
+    ids = [prose_ids(encode, "search", seed, tokens) for seed in range(streams)]
+    memory = WatchedMemory(shares)
+    session = VideoSession(model, memory, archive=NoArchive(), reader=ReadCarried())
+    pass_streams(model, session, torch.tensor(ids))
+    return shares.rows()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure with and without the start-of-text token, and write both."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="smollm2-135m")
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--streams", type=int, default=8)
+    parser.add_argument("--tokens", type=int, default=1024)
+    options = parser.parse_args(arguments)
+    model = load_model(options.model)
+    if not isinstance(model, DecoderModel):
+        raise SystemExit(f"{options.model} is not a text decoder: give a GGUF file or smollm2-135m")
+    found = {"with a start token": sink_shares(model, options.streams, options.tokens)}
+    bare = DecoderModel(model.hf_model, model.tokenizer)
+    found["without one"] = sink_shares(bare, options.streams, options.tokens)
+    stamp = {"commit": commit(), "environment": machine(model.device)}
+    options.output.write_text(json.dumps({"rows": found, **stamp}, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
