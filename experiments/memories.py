@@ -63,6 +63,7 @@ def known_memories() -> dict[str, type[CrossFrameMemory]]:
         "keydiff": methods.KeyDiffMemory,
         "knorm": methods.KnormMemory,
         "value_norm": methods.ValueNormMemory,
+        "predicted_change": methods.PredictedChangeMemory,
         "weight_statistic": methods.WeightStatisticMemory,
         "lagkv": methods.LagKVMemory,
         "infinipot_v": methods.InfiniPotVMemory,

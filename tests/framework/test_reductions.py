@@ -15,8 +15,8 @@ from crossframe.framework import (
     VideoSession,
     WeightReductions,
     output_change,
-    step_flops,
 )
+from crossframe.framework.cost import step_flops
 from crossframe.framework.reference import TINY, ReferenceDecoder
 from crossframe.framework.testing import check_memory
 from crossframe.methods import ProtectedSinks, QueryRows

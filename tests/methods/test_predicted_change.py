@@ -1,0 +1,162 @@
+"""Predicted change against plain loops: what is predicted, what is learned, and from what."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+
+import pytest
+import torch
+
+from crossframe.framework.testing import check_memory
+from crossframe.methods import AdaptiveHeadBudgets, PredictedChangeMemory, StateKVMemory
+
+DECAY, FORGET, CAPACITY, SINKS = 0.8, 0.95, 9, 2
+BELIEF = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+
+
+def moved(weights: Sequence[float], place: int, values: Sequence[Sequence[float]]) -> float:
+    """How far a query's output moves when one slot is left out and the rest renormalised."""
+
+    def mean(parts: Sequence[float]) -> list[float]:
+        total = sum(parts)
+        columns = zip(*values, strict=True)
+        return [sum(w * v for w, v in zip(parts, c, strict=True)) / (total or 1) for c in columns]
+
+    return math.dist(mean(weights), mean([w * (n != place) for n, w in enumerate(weights)]))
+
+
+def solved(matrix: list[list[float]], right: list[float]) -> list[float]:
+    """The solution of a system of equations by elimination."""
+    rows = [[*row, value] for row, value in zip(matrix, right, strict=True)]
+    count = len(rows)
+    for step in range(count):
+        pivot = max(range(step, count), key=lambda n: abs(rows[n][step]))
+        rows[step], rows[pivot] = rows[pivot], rows[step]
+        for n in range(count):
+            if n != step:
+                factor = rows[n][step] / rows[step][step]
+                rows[n] = [a - factor * b for a, b in zip(rows[n], rows[step], strict=True)]
+    return [rows[n][count] / rows[n][n] for n in range(count)]
+
+
+class Loops:
+    """The rule in lists and floats; one head of one row and layer after the other."""
+
+    def __init__(self, statistic: str) -> None:
+        self.statistic = statistic
+        # Told apart by layer, head and the order of rows within a step.
+        self.learned: dict[tuple[int, ...], list[tuple[list[float], float, int]]] = {}
+        self.calls: dict[int, int] = defaultdict(int)
+
+    def __call__(self, heads) -> list[list[int]]:
+        layer = heads[0].layer
+        call = self.calls[layer]
+        self.calls[layer] += 1
+        return [self.keep(head, (layer, head.head, call % 2), call // 2) for head in heads]
+
+    def keep(self, head, key: tuple[int, ...], step: int) -> list[int]:
+        values = [slot.value for slot in head.slots]
+        rows = [row for group in head.weights for row in group]
+        if self.statistic == "mass":
+            summed = [sum(row[n] for row in rows) for n in range(len(values))]
+        else:
+            summed = [sum(moved(row, n, values) for row in rows) for n in range(len(values))]
+        roots = [math.sqrt(value) for value in summed]
+        mean = sum(roots) / len(roots)
+        learned = self.learned.setdefault(key, [])
+        for slot, root in zip(head.slots, roots, strict=True):
+            if slot.notes:
+                learned.append((self.features(slot.notes), root / mean, step))
+        weights = self.fit(learned, step)
+        scores = []
+        for slot, root in zip(head.slots, roots, strict=True):
+            notes = slot.notes
+            notes["change"] = root / mean
+            notes["peak"] = max(notes["change"], DECAY * notes.get("peak", 0.0))
+            notes["steps"] = notes.get("steps", 0) + 1
+            score = sum(w * x for w, x in zip(weights, self.features(notes), strict=True))
+            scores.append(math.inf if slot.number < SINKS else score)
+        ranked = sorted(range(len(scores)), key=lambda n: (scores[n], n))
+        return ranked[max(0, len(ranked) - CAPACITY) :]
+
+    def features(self, notes: dict[str, float]) -> list[float]:
+        new = float(notes["steps"] == 1)
+        change = notes["change"]
+        return [change, notes["peak"], 1.0, 1 / notes["steps"], new * change, new]
+
+    def fit(self, learned, now: int) -> list[float]:
+        places = range(len(BELIEF))
+        matrix = [[float(i == j) for j in places] for i in places]
+        right = list(BELIEF)
+        for features, target, step in learned:
+            weight = FORGET ** (now - step)
+            for i in places:
+                right[i] += weight * features[i] * target
+                for j in places:
+                    matrix[i][j] += weight * features[i] * features[j]
+        return solved(matrix, right)
+
+
+@pytest.mark.parametrize("statistic", ["output_change", "mass"])
+def test_kept_slots_equal_the_oracle(equals_loops, statistic: str) -> None:
+    memory = PredictedChangeMemory(CAPACITY, statistic, SINKS, DECAY, FORGET)
+    equals_loops(memory, Loops(statistic), sizes=[3, 5, 2, 6, 1, 4, 6, 3, 5, 2, 4, 1, 6, 6, 3])
+
+
+@pytest.mark.parametrize("statistic", ["output_change", "mass", "max", "squares"])
+def test_every_law_holds(statistic: str) -> None:
+    unbounded = PredictedChangeMemory(None, statistic)
+    check_memory(PredictedChangeMemory(8, statistic), unbounded=unbounded, max_examples=3)
+
+
+def test_every_law_holds_where_heads_differ_in_length() -> None:
+    check_memory(AdaptiveHeadBudgets(PredictedChangeMemory(8)), max_examples=5)
+
+
+def test_before_anything_is_learned_the_score_stays_as_it_is(frames, open_session) -> None:
+    # Roots of the mass rank as the mass does.
+    ours = open_session(PredictedChangeMemory(6, "mass", num_sinks=0))
+    theirs = open_session(StateKVMemory(6))
+    first = frames(20)[0]
+    ours.push(first)
+    theirs.push(first)
+    for layer in range(2):
+        assert torch.equal(ours.slots(layer).index, theirs.slots(layer).index)
+
+
+def test_it_learns_that_what_was_strong_does_not_return(frames, open_session) -> None:
+    session = open_session(PredictedChangeMemory(None, num_sinks=0))
+    for frame in frames(*[6] * 30):
+        session.push(frame)
+    slots = session.slots(1)
+    products, targets = slots.state["predicted_products"], slots.state["predicted_targets"]
+    assert products.shape == (1, 2, 6, 6) and targets.shape == (1, 2, 6, 1)
+    weights = torch.linalg.solve(products + torch.eye(6), targets + torch.eye(6)[:, :1])
+    # Random queries: what drew attention once is no promise, so that the belief of 1 gives way.
+    assert float(weights[:, :, 0].abs().max()) < 0.9
+
+
+def test_what_is_learned_does_not_grow(frames, open_session) -> None:
+    session = open_session(PredictedChangeMemory(8))
+    held = []
+    for frame in frames(*[4] * 40):
+        session.push(frame)
+        held.append(session.state_bytes)
+    assert len(set(held[5:])) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"statistic": "sum"}, r"statistic must be one of \('mass', 'max', .*\), got 'sum'"),
+        ({"num_sinks": 9}, "num_sinks=9 do not fit into capacity=8"),
+        ({"num_sinks": -1}, "num_sinks must be an integer of at least 0, got -1"),
+        ({"decay": 1.0}, r"decay must lie in \[0, 1\), got 1.0"),
+        ({"forget": 0.0}, r"forget must lie in \(0, 1\], got 0.0"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(settings, message: str) -> None:
+    with pytest.raises(ValueError, match=f"PredictedChangeMemory: {message}"):
+        PredictedChangeMemory(8, **settings)
