@@ -1,81 +1,204 @@
-"""The table of a run: what each memory loses, and how sure the differences are."""
+"""Tables of a run: what each memory loses, how sure that is, and what it costs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from statistics import fmean
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
-from ..evaluation.paired import interval_by_video
+from .comparisons import against, mean, rivals_in
+from .measures import OTHERS, PROSE, PROSE_KL, PROSE_LOSS, SCENE_LOSS
+from .results import Line, Measure, Results
+from .statistics import LEVEL, MARGIN, Comparison, least_p_value
+from .suites import FRAME_TOKENS
 
-Row = Mapping[str, Any]
-
-
-def stream_means(rows: Sequence[Row], cell: str, suite: str, measure: str) -> dict[str, float]:
-    """A measure's mean over the scored tokens of each stream of a suite, by stream.
-
-    Args:
-        measure: "loss", "kl" or "agreement".
-    """
-    found = {}
-    for row in rows:
-        if row["cell"] == cell and row["suite"] == suite and row["groups"]:
-            groups = row["groups"].values()
-            total = sum(group[measure] * group["count"] for group in groups)
-            found[row["question"]] = total / sum(group["count"] for group in groups)
-    return found
+Column = tuple[str, Callable[[Line], str]]  # head and cell
+COMPARED = (
+    "Differences are taken stream by stream; in brackets the 95 % interval of a bootstrap over "
+    "streams, of one comparison at a time. Better and worse: p below 5 % in a sign-flip test, by "
+    "Holm's correction over the {rules} rules of the column. Equivalent: else, if the 90 % "
+    f"interval lies within ± {MARGIN:.0%} of what the rival loses to full attention. Undecided: "
+    "neither."
+)
+SEEDS = "Random memories are means over their seeds."
 
 
-def paired(
-    rows: Sequence[Row], cell: str, other: str, suite: str, measure: str
-) -> tuple[float, float, float]:
-    """How far a cell's measure lies above another's on the same streams: mean, and the bounds of
-    its 95 % interval by a bootstrap over streams.
+@dataclass(frozen=True)
+class Table:
+    """A table for people: the first column is text, the others numbers."""
+
+    name: str
+    heading: str
+    heads: Sequence[str]
+    lines: Sequence[Sequence[str]]
+    caption: str
+
+
+def short_table(results: Results, size: int | None = None) -> Table:
+    """What a reader needs first: prose, and the difference to the first rival."""
+    lines = lines_of(results, size)
+    columns = [_mean(results, PROSE_LOSS), _mean(results, PROSE_KL)]
+    columns += [column for rival in rivals_in(lines)[:1] for column in _apart(results, lines, rival)]
+    return _table("short", of_size("Ten memories", size), results, lines, columns)
+
+
+def prose_table(results: Results, size: int | None = None) -> Table:
+    """Prose, and KL against every rival."""
+    lines = lines_of(results, size)
+    columns = [_mean(results, one) for one in PROSE if results.has(one)]
+    for rival in rivals_in(lines):
+        columns.append(_paired(results, lines, rival, PROSE_KL))
+    return _table("prose", of_size("Prose", size), results, lines, columns)
+
+
+def suites_table(results: Results, size: int | None = None) -> Table:
+    """The other suites; scenes against the first two rivals."""
+    lines = lines_of(results, size)
+    columns = []
+    for measure in OTHERS:
+        if results.has(measure):
+            columns.append(_mean(results, measure))
+        if measure == SCENE_LOSS and results.has(measure):
+            columns += [_paired(results, lines, one, measure) for one in rivals_in(lines)[:2]]
+    return _table("suites", of_size("The other suites", size), results, lines, columns)
+
+
+def cost_table(results: Results, size: int | None = None) -> Table:
+    """What a stream costs."""
+    frames = results.config["tokens"] / FRAME_TOKENS
+
+    def cost(name: str, unit: float, form: str) -> Callable[[Line], str]:
+        return lambda line: format(results.cost(line, name) / unit, form)
+
+    columns: list[Column] = [
+        ("slots", lambda line: "" if line.capacity is None else str(line.capacity)),
+        ("state MB", cost("state_bytes", 1e6, ".2f")),
+        ("archive MB", cost("archive_bytes", 1e6, ".1f")),
+        ("GFLOP per stream", cost("decoder_flops", 1e9, ".0f")),
+        ("ms per frame", cost("decoder_ms", frames, ".0f")),
+    ]
+    lines = lines_of(results, size)
+    heads, cells = _filled(results, lines, columns)
+    caption = (
+        "The state is what later frames attend to, with the statistics that a rule keeps of its "
+        "slots; the archive is what questions read. FLOPs are of the decoder, in closed form; time "
+        "is of the decoder and the memory, several streams at once."
+    )
+    return Table("cost", of_size("Cost", size), heads, cells, caption)
+
+
+def sizes_table(runs: Sequence[Results]) -> Table:
+    """KL at every size of several runs, with the verdict against StateKV's of that size."""
+    columns: dict[str, dict[str, str]] = {}
+    for results in runs:
+        for size, lines in results.by_size().items():
+            head = f"{'' if size is None else size} of {results.config['tokens']:,}".strip()
+            columns[head] = dict(_kl_and_verdict(results, lines))
+    labels = dict.fromkeys(label for column in columns.values() for label in column)
+    lines = [[label, *(one.get(label, "") for one in columns.values())] for label in labels]
+    caption = (
+        "KL to full attention's predictions on prose, and its verdict against StateKV of that "
+        f"size, as above. Heads: slots of StateKV, of tokens of a stream. {_streams(runs[0])}"
+    )
+    return Table("sizes", "KL by size", ["memory", *columns], lines, caption)
+
+
+def said(comparison: Comparison) -> str:
+    """A difference, its interval and its verdict."""
+    c = comparison
+    return f"{c.mean:+.3f} ({c.low:+.3f} to {c.high:+.3f}) {c.verdict}"
+
+
+def names(results: Results, lines: Sequence[Line]) -> dict[Line, str]:
+    """What lines are called: by their label, or by their cell where that is not enough."""
+    labels = [one.label for one in lines]
+    return {
+        one: one.label if labels.count(one.label) == 1 else one.cells[0] for one in lines
+    }
+
+
+def lines_of(results: Results, size: int | None) -> list[Line]:
+    """The lines of one size; of all where none is named.
 
     Raises:
-        ValueError: if they have no stream in common.
+        ValueError: for a size that the run lacks.
     """
-    ours, theirs = (stream_means(rows, name, suite, measure) for name in (cell, other))
-    names = sorted(ours.keys() & theirs.keys())
-    if not names:
-        raise ValueError(f"{cell} and {other} have no {suite} stream in common: run both")
-    differences = [ours[name] - theirs[name] for name in names]
-    low, high = interval_by_video(differences, names)
-    return fmean(differences), low, high
+    sizes = results.by_size()
+    if size is None and len(sizes) == 1:
+        size = next(iter(sizes))
+    if size not in sizes:
+        known = ", ".join(map(str, sizes))
+        raise ValueError(f"evidence: the run has no memories of {size} slots; it has {known}")
+    return sizes[size]
 
 
-def evidence_table(
-    rows: Sequence[Row], cells: Sequence[str], rivals: Sequence[str]
+def of_size(heading: str, size: int | None) -> str:
+    return heading if size is None else f"{heading}, {size} slots"
+
+
+def _table(
+    name: str, heading: str, results: Results, lines: Sequence[Line], columns: Sequence[Column]
+) -> Table:
+    heads, cells = _filled(results, lines, columns)
+    return Table(name, heading, heads, cells, _caption(results, lines))
+
+
+def _filled(
+    results: Results, lines: Sequence[Line], columns: Sequence[Column]
 ) -> tuple[list[str], list[list[str]]]:
-    """Heads and cells: loss and KL on prose, KL paired to each rival, loss on scenes, cost.
-
-    Args:
-        cells: in the order of the table.
-        rivals: cells that the others are compared with.
-    """
-    heads = ["memory", "prose loss", "KL to full"]
-    heads += [f"KL − {rival}'s" for rival in rivals]
-    heads += ["scene loss", "GFLOP", "state"]
-    return heads, [_line(rows, cell, rivals) for cell in cells]
+    called = names(results, lines)
+    cells = [[called[line], *(cell(line) for _, cell in columns)] for line in lines]
+    return ["memory", *(head for head, _ in columns)], cells
 
 
-def _line(rows: Sequence[Row], cell: str, rivals: Sequence[str]) -> list[str]:
-    prose = {m: fmean(stream_means(rows, cell, "prose", m).values()) for m in ("loss", "kl")}
-    scene = fmean(stream_means(rows, cell, "scene", "loss").values())
-    costs = next(row for row in rows if row["cell"] == cell and row["suite"] == "prose")
-    return [
-        cell,
-        f"{prose['loss']:.3f}",
-        f"{prose['kl']:.3f}",
-        *(_difference(rows, cell, rival) for rival in rivals),
-        f"{scene:.3f}",
-        f"{costs['decoder_flops'] / 1e9:.0f}",
-        f"{costs['state_bytes'] / 1e6:.1f} MB",
-    ]
+def _mean(results: Results, measure: Measure) -> Column:
+    def cell(line: Line) -> str:
+        value = mean(results, line, measure)
+        return "" if value is None else f"{value:.3f}"
+
+    return measure.head, cell
 
 
-def _difference(rows: Sequence[Row], cell: str, rival: str) -> str:
-    if cell == rival:
-        return ""
-    mean, low, high = paired(rows, cell, rival, "prose", "kl")
-    return f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
+def _paired(
+    results: Results, lines: Sequence[Line], rival: Line, measure: Measure
+) -> Column:
+    found = against(results, lines, rival, measure)
+    head = measure.head.removesuffix(" to full")
+    return f"{head} − {rival.label}", lambda line: said(found[line]) if line in found else ""
+
+
+def _apart(results: Results, lines: Sequence[Line], rival: Line) -> Iterator[Column]:
+    """Difference in KL and verdict in columns of their own."""
+    found = against(results, lines, rival, PROSE_KL)
+
+    def difference(line: Line) -> str:
+        return said(found[line]).rpartition(" ")[0] if line in found else ""
+
+    yield f"KL − {rival.label}", difference
+    yield "verdict", lambda line: found[line].verdict if line in found else ""
+
+
+def _kl_and_verdict(results: Results, lines: Sequence[Line]) -> Iterator[tuple[str, str]]:
+    rivals = rivals_in(lines)
+    found = against(results, lines, rivals[0], PROSE_KL) if rivals else {}
+    for line, name in names(results, lines).items():
+        value = mean(results, line, PROSE_KL)
+        verdict = f" {found[line].verdict}" if line in found else ""
+        if value is not None:
+            yield name, f"{value:.3f}{verdict}"
+
+
+def _caption(results: Results, lines: Sequence[Line]) -> str:
+    rules = sum(results.reference not in line.cells for line in lines) - 1
+    parts = [_streams(results), COMPARED.format(rules=rules)]
+    fewest = min(map(results.streams, results.suites))
+    if rules * least_p_value(fewest) >= LEVEL:
+        parts.append(f"{fewest} streams are too few for any of {rules} rules to differ by this.")
+    if any(len(line.cells) > 1 for line in lines):
+        parts.append(SEEDS)
+    return " ".join(parts)
+
+
+def _streams(results: Results) -> str:
+    counts = ", ".join(f"{results.streams(suite)} {suite}" for suite in results.suites)
+    half, tokens = results.config["half"], results.config["tokens"]
+    return f"Streams of {tokens:,} tokens of the half {half}: {counts}."

@@ -1,0 +1,61 @@
+"""Each memory of a size against its rivals, measure by measure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from .results import Line, Measure, Results
+from .statistics import MARGIN, Comparison, compared
+
+# Whom a rule must be shown against: the method itself, the window with its sinks, chance with its
+# sinks, and the nearest relative.
+RIVALS = ("statekv", "sinks + recent", "random + 4 sinks", "h2o")
+
+
+def rivals_in(lines: Sequence[Line]) -> list[Line]:
+    """The rivals that are there, in their order."""
+    found = {one.label: one for one in reversed(lines)}
+    return [found[label] for label in RIVALS if label in found]
+
+
+def against(
+    results: Results, lines: Sequence[Line], rival: Line, measure: Measure
+) -> Mapping[Line, Comparison]:
+    """Every line but the rival and full attention, corrected for how many they are.
+
+    The margin is a tenth of what the rival loses to full attention in this measure. Lines without a
+    stream in common with the rival are left out.
+    """
+    theirs = results.values(rival, measure)
+    differences = {}
+    for line in lines:
+        ours = results.values(line, measure)
+        both = sorted(ours.keys() & theirs.keys())
+        if both and line != rival and results.reference not in line.cells:
+            differences[line] = [ours[name] - theirs[name] for name in both]
+    margin = MARGIN * lost(results, rival, measure)
+    found = compared(
+        list(differences.values()), margin, lower_is_better=measure.lower_is_better
+    )
+    return dict(zip(differences, found, strict=True))
+
+
+def lost(results: Results, line: Line, measure: Measure) -> float:
+    """What a line loses to full attention on the same streams, in the measure's unit; never below
+    0: a bounded memory may do better by chance.
+    """
+    full = next((one for one in results.lines if results.reference in one.cells), None)
+    ours = results.values(line, measure)
+    theirs = {} if full is None else results.values(full, measure)
+    both = ours.keys() & theirs.keys()
+    if not both:
+        return 0.0
+    sign = 1 if measure.lower_is_better else -1
+    return max(0.0, sign * fmean(ours[name] - theirs[name] for name in both))
+
+
+def mean(results: Results, line: Line, measure: Measure) -> float | None:
+    """Over streams; None where there are none."""
+    values = results.values(line, measure).values()
+    return fmean(values) if values else None

@@ -1,0 +1,276 @@
+"""Pictures of a run: who loses how much, for how many bytes, of which age, in which suite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..ablation.drawing import WIDTH, Style, legend_below, legend_height, styles
+from ..drawing import Drawing, drawn, exact_ticks, tidy_axes
+from .comparisons import against, lost, mean, rivals_in
+from .measures import COPIES, PROSE_KL, SCENE_AGES
+from .results import Line, Measure, Results
+from .statistics import BETTER, EQUIVALENT, UNDECIDED, WORSE, Comparison
+from .table import lines_of, names, of_size
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+VERDICT_COLOURS = {BETTER: "#009E73", WORSE: "#D55E00", EQUIVALENT: "#0072B2", UNDECIDED: "#8C8C8C"}
+LEADING = 10  # memories in one panel of curves; more cannot be told apart
+LINE_HEIGHT = 0.27  # inches of a memory's row
+
+
+def ranking(results: Results, size: int | None = None) -> Drawing:
+    """Every memory's KL on prose, with the interval of its difference to the first rival."""
+    lines = [one for one in lines_of(results, size) if mean(results, one, PROSE_KL)]
+    lines.sort(key=lambda line: -(mean(results, line, PROSE_KL) or 0))
+    rival = next(iter(rivals_in(lines)), None)
+    found = {} if rival is None else against(results, lines, rival, PROSE_KL)
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        if rival is not None:
+            own = mean(results, rival, PROSE_KL) or 0
+            axes.axvline(own, color="black", linewidth=0.8, linestyle="--")
+        for place, line in enumerate(lines):
+            _ranked(axes, place, mean(results, line, PROSE_KL) or 0, found.get(line))
+        axes.set_yticks(range(len(lines)), names(results, lines).values())
+        axes.set_xscale("log")
+        _kl_ticks(axes.xaxis)
+        axes.set_xlabel("KL to full attention on prose (nats), less is better")
+        tidy_axes(axes)
+        told = {one.verdict for one in found.values()}
+        entries = {
+            f"{verdict} than {rival.label}" if verdict in (BETTER, WORSE) else verdict: _dot(colour)
+            for verdict, colour in VERDICT_COLOURS.items()
+            if rival is not None and verdict in told
+        }
+        if entries:
+            legend_below(figure, entries)
+
+    heading = of_size("What a pretrained decoder loses", size)
+    caption = (
+        "KL of the next token's prediction to full attention's, on a logarithmic axis. Bars are 95 "
+        "% intervals of the difference to StateKV (dashed), stream by stream; colours are verdicts "
+        "as in the table. Full attention is at 0."
+    )
+    height = 1.1 + LINE_HEIGHT * len(lines)
+    return drawn(f"ranking{_suffix(size)}", heading, caption, (0.72 * WIDTH, height), draw)
+
+
+def kl_by_bytes(runs: Sequence[Results]) -> Drawing:
+    """KL against what is held, a curve per memory over its sizes, a panel per run."""
+    curves = [_curves(results) for results in runs]
+    labels = dict.fromkeys(label for one in curves for label in one)
+    marks = styles(list(labels), None)
+
+    def draw(figure: Figure) -> None:
+        panels = figure.subplots(1, len(runs), sharey=True, squeeze=False)[0]
+        for axes, results, found in zip(panels, runs, curves, strict=True):
+            for label, points in found.items():
+                axes.plot(*zip(*points, strict=True), label=label, **marks[label].line)
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+            _kl_ticks(axes.yaxis)
+            held = {held for points in found.values() for held, _ in points}
+            exact_ticks(axes, _spread(sorted(held)), lambda held: f"{held:.3g}")
+            axes.set_xlabel("state, MB per stream")
+            tidy_axes(axes, f"streams of {results.config['tokens']:,} tokens")
+        panels[0].set_ylabel("KL to full attention (nats)")
+        legend_below(figure, {label: _mark(marks[label]) for label in labels})
+
+    caption = (
+        "Prose: KL to full attention against the bytes that later frames attend to, statistics of "
+        "slots included; both axes are logarithmic. Further down and to the left is better. "
+        f"{_leading(max(len(_all_curves(results)) for results in runs))}"
+    )
+    size = (WIDTH, 4.0 + legend_height(len(labels)))
+    return drawn("kl-by-bytes", "Closeness against bytes", caption, size, draw)
+
+
+def by_age(results: Results, size: int | None = None) -> Drawing:
+    """Loss by how long ago the evidence passed: copies and scenes."""
+    panels = {
+        "copy: words written again": [one for one in COPIES if results.has(one)],
+        "scene: what stayed as it was": [one for one in SCENE_AGES if results.has(one)],
+    }
+    panels = {title: measures for title, measures in panels.items() if measures}
+    lines = leading(results, lines_of(results, size), with_full=True)
+    called = names(results, lines)
+    full = next((called[one] for one in lines if results.reference in one.cells), None)
+    marks = styles(list(called.values()), full)
+
+    def draw(figure: Figure) -> None:
+        grid = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axes, (title, measures) in zip(grid, panels.items(), strict=True):
+            for line in lines:
+                values = [mean(results, line, one) for one in measures]
+                axes.plot(range(len(measures)), _drawable(values), **marks[called[line]].line)
+            ages = [one.head.removeprefix("copy ").removesuffix(" back") for one in measures]
+            axes.set_xticks(range(len(ages)), [age.removesuffix(" frames") for age in ages])
+            axes.set_xlabel("frames since it was told")
+            tidy_axes(axes, title)
+        grid[0].set_ylabel("loss (nats)")
+        legend_below(figure, {called[one]: _mark(marks[called[one]]) for one in lines})
+
+    caption = (
+        "Loss of what an earlier frame tells, by how many frames ago that was; means over streams. "
+        f"{_leading(len(lines_of(results, size)))}"
+    )
+    size_in_inches = (WIDTH, 3.4 + legend_height(len(lines)))
+    heading = of_size("Loss by age", size)
+    return drawn(f"by-age{_suffix(size)}", heading, caption, size_in_inches, draw)
+
+
+def heat_map(
+    results: Results, measures: Sequence[Measure], size: int | None = None
+) -> Drawing:
+    """Difference to the first rival of every memory in every measure.
+
+    Raises:
+        ValueError: for a run without that rival.
+    """
+    lines = lines_of(results, size)
+    rivals = rivals_in(lines)
+    if not rivals:
+        raise ValueError("evidence: a heat map shows differences to a rival: run statekv too")
+    shown = [one for one in lines if one != rivals[0] and results.reference not in one.cells]
+    measures = [one for one in measures if results.has(one)]
+    columns = [against(results, lines, rivals[0], one) for one in measures]
+    scales = [lost(results, rivals[0], one) for one in measures]
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        for place, (found, scale) in enumerate(zip(columns, scales, strict=True)):
+            for row, line in enumerate(shown):
+                if line in found:
+                    _square(axes, place, row, found[line], measures[place], scale)
+        axes.set_xlim(-0.5, len(measures) - 0.5)
+        axes.set_ylim(len(shown) - 0.5, -0.5)
+        heads = [_broken(one.head) for one in measures]
+        axes.set_xticks(range(len(heads)), heads, fontsize=8)
+        axes.set_yticks(range(len(shown)), names(results, shown).values())
+        axes.xaxis.tick_top()
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+
+    caption = (
+        f"Difference to {rivals[0].label} in each measure's own unit, bold where the verdict is "
+        "better or worse. Colours tell the difference as a share of what StateKV loses to full "
+        "attention in that column: green closer to full attention, orange further away, full "
+        "colour at that whole loss and beyond; grey where StateKV loses nothing."
+    )
+    height = 0.9 + 0.29 * len(shown)
+    heading = of_size(f"Difference to {rivals[0].label} by suite", size)
+    return drawn(f"by-suite{_suffix(size)}", heading, caption, (WIDTH, height), draw)
+
+
+def leading(
+    results: Results, lines: Sequence[Line], *, with_full: bool = False
+) -> list[Line]:
+    """The rivals and those of lowest KL, `LEADING` in all, in the order of the lines."""
+    full = [one for one in lines if results.reference in one.cells]
+    rest = [one for one in lines if one not in full]
+    rivals = rivals_in(lines)
+    rest.sort(key=lambda one: (one not in rivals, mean(results, one, PROSE_KL) or 0))
+    chosen = [*(full if with_full else []), *rest[:LEADING]]
+    return [one for one in lines if one in chosen]
+
+
+def _ranked(axes: Axes, place: int, value: float, found: Comparison | None) -> None:
+    if found is None:
+        axes.plot(value, place, "k*", markersize=10)
+        return
+    rival = value - found.mean
+    bounds = [[max(found.mean - found.low, 0)], [max(found.high - found.mean, 0)]]
+    # A logarithmic axis has no room for what falls below 0.
+    bounds[0][0] = min(bounds[0][0], 0.9 * (rival + found.mean))
+    axes.errorbar(
+        value, place, xerr=bounds, fmt="o", color=VERDICT_COLOURS[found.verdict], capsize=2.5,
+        markersize=5.5, linewidth=1.4,
+    )  # fmt: skip
+
+
+def _all_curves(results: Results) -> dict[str, list[tuple[float, float]]]:
+    """(MB, KL) over a memory's sizes, by label; of what has both."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for line in sorted(results.lines, key=lambda one: one.state_bytes):
+        value = mean(results, line, PROSE_KL)
+        if value and line.state_bytes:
+            found.setdefault(line.label, []).append((line.state_bytes / 1e6, value))
+    return found
+
+
+def _curves(results: Results) -> dict[str, list[tuple[float, float]]]:
+    """Of the leading memories, by their KL at the middle of their sizes."""
+    found = _all_curves(results)
+    rivals = {one.label for one in rivals_in(results.lines)}
+    best = sorted(found, key=lambda name: (name not in rivals, found[name][len(found[name]) // 2][1]))
+    return {label: points for label, points in found.items() if label in best[:LEADING]}
+
+
+def _square(
+    axes: Axes, column: int, row: int, found: Comparison, measure: Measure, scale: float
+) -> None:
+    from matplotlib.patches import Rectangle
+
+    worse = found.mean if measure.lower_is_better else -found.mean
+    share = max(-1.0, min(1.0, worse / scale)) if scale else 0.0
+    end = VERDICT_COLOURS[WORSE if share > 0 else BETTER]
+    corner = (column - 0.48, row - 0.46)
+    axes.add_patch(Rectangle(corner, 0.96, 0.92, facecolor="0.96", linewidth=0))
+    axes.add_patch(Rectangle(corner, 0.96, 0.92, facecolor=end, alpha=0.75 * abs(share), linewidth=0))
+    weight = "bold" if found.verdict in (BETTER, WORSE) else "normal"
+    axes.text(
+        column, row, f"{found.mean:+.2f}" if abs(found.mean) >= 0.1 else f"{found.mean:+.3f}",
+        ha="center", va="center", fontsize=8, fontweight=weight,
+    )  # fmt: skip
+
+
+def _kl_ticks(axis: Any) -> None:
+    """Plain numbers at 1, 2 and 5 of each decade."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _spread(values: Sequence[float]) -> list[float]:
+    """Those that are far enough apart to be named along a logarithmic axis."""
+    kept: list[float] = []
+    for value in values:
+        if not kept or value > 1.5 * kept[-1]:
+            kept.append(value)
+    return kept
+
+
+def _drawable(values: Sequence[float | None]) -> list[float]:
+    return [float("nan") if value is None else value for value in values]
+
+
+def _broken(head: str) -> str:
+    """A head on two or three lines."""
+    return head.replace(", ", ",\n").replace(" frames", "\nframes").replace(" loss", "\nloss")
+
+
+def _leading(count: int) -> str:
+    return f"The rivals and the closest of {count} memories." if count > LEADING else ""
+
+
+def _suffix(size: int | None) -> str:
+    return "" if size is None else f"-{size}"
+
+
+def _dot(colour: str) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=colour, marker="o", linestyle="none", markersize=6)
+
+
+def _mark(style: Style) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], **style.line)
