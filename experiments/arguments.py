@@ -64,6 +64,12 @@ def _commands() -> list[tuple[str, str, Callable[[ArgumentParser], None]]]:
             _add_evaluate,
         ),
         (
+            "evidence",
+            "Measure what memories lose on a pretrained text decoder, into one page; run again to "
+            "go on after a stop.",
+            _add_evidence,
+        ),
+        (
             "observe",
             "Measure where full attention's mass goes, as the StateKV paper's appendix does, and "
             "picture which patches a memory still holds.",
@@ -119,6 +125,15 @@ def _add_evaluate(parser: ArgumentParser) -> None:
     parser.usage = "crossframe evaluate --config FILE [--option VALUE ...]"
     parser.add_argument("--config", action="config", help="YAML file with any of these options")
     parser.add_class_arguments(EvaluateOptions)
+
+
+def _add_evidence(parser: ArgumentParser) -> None:
+    from .evidence.options import EvidenceOptions
+
+    parser.usage = "crossframe evidence (--preset quick | --config FILE) [--option VALUE ...]"
+    what = "YAML file with any of these options; --preset NAME takes one that comes along"
+    parser.add_argument("--config", action="config", help=what)
+    parser.add_class_arguments(EvidenceOptions)
 
 
 def _add_observe(parser: ArgumentParser) -> None:

@@ -16,7 +16,7 @@ from . import demo
 from .arguments import command_parser, options_from
 from .ask import ask
 from .compare import Choices, Comparison, compare
-from .config_files import config_paths, require_sound
+from .config_files import config_paths, presets_found, require_sound
 from .environment import environment
 from .frames import VideoFrames
 from .memories import (
@@ -46,17 +46,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "compare": _compare,
         "demo": _demo,
         "evaluate": _evaluate,
+        "evidence": _evidence,
         "observe": _observe,
     }
     words = sys.argv[1:] if arguments is None else list(arguments)
     command, debug = (words or [""])[0], "--debug" in words
-    if code := _run(command, lambda: require_sound(config_paths(words)), debug):
+    if code := _run(command, lambda: _configured(words), debug):
         return code
     with own_classes_importable(words):
         parser = command_parser(__doc__ or "")
         chosen = parser.parse_args(words)
         name = str(chosen.command)
         return _run(name, lambda: commands[name](_values(parser, chosen)), chosen[name].debug)
+
+
+def _configured(words: list[str]) -> None:
+    """Presets as the files they stand for, in place; no file that is not sound."""
+    words[:] = presets_found(words)
+    require_sound(config_paths(words))
 
 
 def _values(parser: ArgumentParser, chosen: Namespace) -> Values:
@@ -149,6 +156,15 @@ def _evaluate(values: Values) -> None:
     found = evaluate(options, interactive=console.is_terminal)
     if found is not None:  # of several processes, the first one tells
         print_summary(found, options.output, console)
+
+
+def _evidence(values: Values) -> None:
+    from .evidence.command import evidence
+    from .evidence.options import EvidenceOptions
+
+    console = Console()
+    page = evidence(options_from(EvidenceOptions, values), _messages(), console)
+    console.print(f"Report: {page}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _observe(values: Values) -> None:

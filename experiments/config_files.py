@@ -19,6 +19,25 @@ def config_paths(words: Sequence[str]) -> list[str]:
     return after + [word.partition("=")[2] for word in words if word.startswith("--config=")]
 
 
+def presets_found(words: Sequence[str]) -> list[str]:
+    """A command line with each `--preset NAME` as the `--config` that comes along for its command,
+    configs/COMMAND_NAME.yaml.
+
+    Raises:
+        ValueError: for a name that there is not.
+    """
+    found: list[str] = []
+    for word in words:
+        name, given, value = word.partition("=")
+        if found[-1:] == ["--preset"]:
+            found[-1:] = ["--config", str(_preset(words[0], word))]
+        elif name == "--preset" and given:
+            found += ["--config", str(_preset(words[0], value))]
+        else:
+            found.append(word)
+    return found
+
+
 def require_sound(paths: Iterable[str | PathLike[str]]) -> None:
     """Refuse YAML files that are none or grow without bound, or that give one key twice, of which
     YAML readers silently take the last. Files that are not there are left to who reads them.
@@ -35,6 +54,17 @@ def require_sound(paths: Iterable[str | PathLike[str]]) -> None:
                     f"{path}, line {line}: {key!r} is there already, and only the last one would "
                     "count; rename one or delete it"
                 )
+
+
+def _preset(command: str, name: str) -> Path:
+    folder = Path(__file__).with_name("configs")
+    known = {path.stem.removeprefix(f"{command}_"): path for path in folder.glob(f"{command}_*")}
+    if name not in known:
+        raise ValueError(
+            f"no preset of {command} is called {name!r}; there are "
+            f"{', '.join(sorted(known)) or 'none, give --config'}"
+        )
+    return known[name]
 
 
 def _composed(path: Path) -> object:

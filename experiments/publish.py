@@ -2,7 +2,8 @@
 
 crossframe demo --report runs/demo
 python -m crossframe.experiments.bench --write docs/results
-python -m crossframe.experiments.publish --demo runs/demo/rows.json --evidence runs/evidence
+python -m crossframe.experiments.publish --demo runs/demo/rows.json
+python -m crossframe.experiments.publish --evidence runs/evidence --as evidence_quick
 """
 
 from __future__ import annotations
@@ -13,20 +14,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .evaluation.folder import CONFIG
-from .evaluation.rows import read_rows
-from .evidence.table import evidence_table
-from .pages import markdown_table, renew
+from .evidence.published import PARTS, as_text, compact_result, read_runs, write_figures
+from .pages import markdown_table, measured_on, renew
 from .table import headed_cells
 
 Result = Mapping[str, Any]
-# The page that shows each table.
+# The page that shows each table; a run of the suites is published by its line here.
 PAGES = {
     "demo_compare": "README.md",
     "frame_latency": "README.md",
     "evidence_search": "docs/evidence.md",
 }
-RIVALS = ("statekv", "sinks + recent")
 
 
 def compare_table(result: Result) -> str:
@@ -54,41 +52,6 @@ def latency_table(result: Result) -> str:
     return f"{markdown_table(heads, cells)}\n\n{sizes} {measured_on(result)}"
 
 
-def evidence_result(folder: Path) -> dict[str, Any]:
-    """A run of the suites as one result: what its rows have in common said once."""
-    rows = read_rows(folder)
-    config = json.loads((folder / CONFIG).read_text("utf-8"))
-    shared = ("environment", "commit", "prose", "batch")
-    told = {name: rows[0][name] for name in shared}
-    if any(row[name] != told[name] for row in rows for name in shared[1:]):
-        raise ValueError(f"{folder} holds rows of several commits: run it anew to publish it")
-    own = [{n: v for n, v in row.items() if n not in (*shared, "config")} for row in rows]
-    environment = {**told.pop("environment"), "commit": told.pop("commit")}
-    return {"config": config, "environment": environment, **told, "rows": own}
-
-
-def evidence_search_table(result: Result) -> str:
-    """What memories lose on search streams, with where it was measured."""
-    rows, cells = result["rows"], list(result["config"]["cells"])
-    count = len({row["question"] for row in rows if row["suite"] == "prose"})
-    table = markdown_table(*evidence_table(rows, cells, RIVALS))
-    return (
-        f"{table}\n\n{count} search streams of {result['config']['tokens']} tokens in each suite; "
-        "in brackets the 95 % interval of a bootstrap over streams, of one comparison at a time. "
-        f"{measured_on(result)}"
-    )
-
-
-def measured_on(result: Result) -> str:
-    """The environment of a result in one sentence."""
-    stamp = result["environment"]
-    return (
-        f"Measured on {stamp['cpu']}, {stamp['threads']} thread(s) on {stamp['cores']} cores, "
-        f"torch {stamp['torch']}, transformers {stamp['transformers']}, {stamp['dtype']}, commit "
-        f"{stamp['commit']}."
-    )
-
-
 def without_paths(result: Result) -> dict[str, Any]:
     """The result with the video's name in place of where it lay."""
     config = {**result["config"], "video": Path(result["config"]["video"]).name}
@@ -100,30 +63,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--demo", type=Path, help="rows.json of a demo run to publish")
     parser.add_argument("--evidence", type=Path, help="folder of a run of the suites to publish")
+    name = "under which name, such as evidence_quick, or evidence_sizes_2048 beside evidence_sizes"
+    parser.add_argument("--as", dest="name", default="evidence_search", help=name)
     parser.add_argument("--root", type=Path, default=Path(), help="the repository")
     options = parser.parse_args(arguments)
-    results = options.root / "docs" / "results"
+    docs = options.root / "docs"
     if options.demo:
         rows = without_paths(json.loads(options.demo.read_text("utf-8")))
-        (results / "demo_compare.json").write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+        text = json.dumps(rows, indent=1) + "\n"
+        (docs / "results" / "demo_compare.json").write_text(text, "utf-8")
     if options.evidence:
-        text = json.dumps(evidence_result(options.evidence), indent=1)
-        (results / "evidence_search.json").write_text(text + "\n", "utf-8")
-    for name, table in tables(results).items():
+        text = as_text(compact_result(options.evidence))
+        (docs / "results" / f"{options.name}.json").write_text(text, "utf-8")
+    for name, table in tables(docs / "results").items():
         renew(options.root / PAGES[name], name, table)
+        if name in PARTS:
+            write_figures(name, read_runs(docs / "results", name), docs / "figures")
 
 
 def tables(results: Path) -> dict[str, str]:
     """The generated parts of README and docs by name, from the files in docs/results/."""
+    return {name: _part(results, name) for name in PAGES}
 
-    def read(name: str) -> Result:
-        return json.loads((results / f"{name}.json").read_text("utf-8"))
 
-    return {
-        "demo_compare": compare_table(read("demo_compare")),
-        "frame_latency": latency_table(read("frame_latency")),
-        "evidence_search": evidence_search_table(read("evidence_search")),
-    }
+def _part(results: Path, name: str) -> str:
+    if name in PARTS:
+        figures = "docs/figures" if PAGES[name] == "README.md" else "figures"
+        return PARTS[name](name, read_runs(results, name), figures)
+    result = json.loads((results / f"{name}.json").read_text("utf-8"))
+    return {"demo_compare": compare_table, "frame_latency": latency_table}[name](result)
 
 
 def _quarters(frames: int) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from .results import Line, Measure, Results
-from .statistics import MARGIN, Comparison, compared
+from .statistics import LEVEL, MARGIN, Comparison, compared, least_p_value
 
 # Whom a rule must be shown against: the method itself, the window with its sinks, chance with its
 # sinks, and the nearest relative.
@@ -35,10 +35,18 @@ def against(
         if both and line != rival and results.reference not in line.cells:
             differences[line] = [ours[name] - theirs[name] for name in both]
     margin = MARGIN * lost(results, rival, measure)
-    found = compared(
-        list(differences.values()), margin, lower_is_better=measure.lower_is_better
-    )
+    found = compared(list(differences.values()), margin, lower_is_better=measure.lower_is_better)
     return dict(zip(differences, found, strict=True))
+
+
+def compared_rules(results: Results, lines: Sequence[Line]) -> int:
+    """How many are compared with each rival."""
+    return sum(results.reference not in line.cells for line in lines) - 1
+
+
+def decidable(results: Results, lines: Sequence[Line], measure: Measure) -> bool:
+    """Whether so few streams can tell so many rules from a rival at all: eight cannot tell ten."""
+    return compared_rules(results, lines) * least_p_value(results.streams(measure.suite)) < LEVEL
 
 
 def lost(results: Results, line: Line, measure: Measure) -> float:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..ablation.drawing import WIDTH, Style, legend_below, legend_height, styles
 from ..drawing import Drawing, drawn, exact_ticks, tidy_axes
-from .comparisons import against, lost, mean, rivals_in
+from .comparisons import against, decidable, lost, mean, rivals_in
 from .measures import COPIES, PROSE_KL, SCENE_AGES
-from .results import Line, Measure, Results
+from .results import ANCHOR, Line, Measure, Results
 from .statistics import BETTER, EQUIVALENT, UNDECIDED, WORSE, Comparison
 from .table import lines_of, names, of_size
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 VERDICT_COLOURS = {BETTER: "#009E73", WORSE: "#D55E00", EQUIVALENT: "#0072B2", UNDECIDED: "#8C8C8C"}
+UNJUDGED = "#0072B2"  # where streams are too few for verdicts
 LEADING = 10  # memories in one panel of curves; more cannot be told apart
 LINE_HEIGHT = 0.27  # inches of a memory's row
 
@@ -28,6 +29,9 @@ def ranking(results: Results, size: int | None = None) -> Drawing:
     lines.sort(key=lambda line: -(mean(results, line, PROSE_KL) or 0))
     rival = next(iter(rivals_in(lines)), None)
     found = {} if rival is None else against(results, lines, rival, PROSE_KL)
+    colours = VERDICT_COLOURS
+    if not decidable(results, lines, PROSE_KL):
+        colours = dict.fromkeys(VERDICT_COLOURS, UNJUDGED)
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -35,7 +39,7 @@ def ranking(results: Results, size: int | None = None) -> Drawing:
             own = mean(results, rival, PROSE_KL) or 0
             axes.axvline(own, color="black", linewidth=0.8, linestyle="--")
         for place, line in enumerate(lines):
-            _ranked(axes, place, mean(results, line, PROSE_KL) or 0, found.get(line))
+            _ranked(axes, place, mean(results, line, PROSE_KL) or 0, found.get(line), colours)
         axes.set_yticks(range(len(lines)), names(results, lines).values())
         axes.set_xscale("log")
         _kl_ticks(axes.xaxis)
@@ -45,7 +49,7 @@ def ranking(results: Results, size: int | None = None) -> Drawing:
         entries = {
             f"{verdict} than {rival.label}" if verdict in (BETTER, WORSE) else verdict: _dot(colour)
             for verdict, colour in VERDICT_COLOURS.items()
-            if rival is not None and verdict in told
+            if rival is not None and verdict in told and colours is VERDICT_COLOURS
         }
         if entries:
             legend_below(figure, entries)
@@ -53,8 +57,8 @@ def ranking(results: Results, size: int | None = None) -> Drawing:
     heading = of_size("What a pretrained decoder loses", size)
     caption = (
         "KL of the next token's prediction to full attention's, on a logarithmic axis. Bars are 95 "
-        "% intervals of the difference to StateKV (dashed), stream by stream; colours are verdicts "
-        "as in the table. Full attention is at 0."
+        "% intervals of the difference to StateKV (dashed), stream by stream; colours, where there "
+        "are any, are the verdicts of the table. Full attention is at 0."
     )
     height = 1.1 + LINE_HEIGHT * len(lines)
     return drawn(f"ranking{_suffix(size)}", heading, caption, (0.72 * WIDTH, height), draw)
@@ -64,7 +68,7 @@ def kl_by_bytes(runs: Sequence[Results]) -> Drawing:
     """KL against what is held, a curve per memory over its sizes, a panel per run."""
     curves = [_curves(results) for results in runs]
     labels = dict.fromkeys(label for one in curves for label in one)
-    marks = styles(list(labels), None)
+    marks = styles(list(labels), ANCHOR if ANCHOR in labels else None)
 
     def draw(figure: Figure) -> None:
         panels = figure.subplots(1, len(runs), sharey=True, squeeze=False)[0]
@@ -124,9 +128,7 @@ def by_age(results: Results, size: int | None = None) -> Drawing:
     return drawn(f"by-age{_suffix(size)}", heading, caption, size_in_inches, draw)
 
 
-def heat_map(
-    results: Results, measures: Sequence[Measure], size: int | None = None
-) -> Drawing:
+def heat_map(results: Results, measures: Sequence[Measure], size: int | None = None) -> Drawing:
     """Difference to the first rival of every memory in every measure.
 
     Raises:
@@ -167,9 +169,7 @@ def heat_map(
     return drawn(f"by-suite{_suffix(size)}", heading, caption, (WIDTH, height), draw)
 
 
-def leading(
-    results: Results, lines: Sequence[Line], *, with_full: bool = False
-) -> list[Line]:
+def leading(results: Results, lines: Sequence[Line], *, with_full: bool = False) -> list[Line]:
     """The rivals and those of lowest KL, `LEADING` in all, in the order of the lines."""
     full = [one for one in lines if results.reference in one.cells]
     rest = [one for one in lines if one not in full]
@@ -179,7 +179,13 @@ def leading(
     return [one for one in lines if one in chosen]
 
 
-def _ranked(axes: Axes, place: int, value: float, found: Comparison | None) -> None:
+def _ranked(
+    axes: Axes,
+    place: int,
+    value: float,
+    found: Comparison | None,
+    colours: Mapping[str, str],
+) -> None:
     if found is None:
         axes.plot(value, place, "k*", markersize=10)
         return
@@ -188,7 +194,7 @@ def _ranked(axes: Axes, place: int, value: float, found: Comparison | None) -> N
     # A logarithmic axis has no room for what falls below 0.
     bounds[0][0] = min(bounds[0][0], 0.9 * (rival + found.mean))
     axes.errorbar(
-        value, place, xerr=bounds, fmt="o", color=VERDICT_COLOURS[found.verdict], capsize=2.5,
+        value, place, xerr=bounds, fmt="o", color=colours[found.verdict], capsize=2.5,
         markersize=5.5, linewidth=1.4,
     )  # fmt: skip
 
@@ -207,7 +213,9 @@ def _curves(results: Results) -> dict[str, list[tuple[float, float]]]:
     """Of the leading memories, by their KL at the middle of their sizes."""
     found = _all_curves(results)
     rivals = {one.label for one in rivals_in(results.lines)}
-    best = sorted(found, key=lambda name: (name not in rivals, found[name][len(found[name]) // 2][1]))
+    best = sorted(
+        found, key=lambda name: (name not in rivals, found[name][len(found[name]) // 2][1])
+    )
     return {label: points for label, points in found.items() if label in best[:LEADING]}
 
 
@@ -221,7 +229,9 @@ def _square(
     end = VERDICT_COLOURS[WORSE if share > 0 else BETTER]
     corner = (column - 0.48, row - 0.46)
     axes.add_patch(Rectangle(corner, 0.96, 0.92, facecolor="0.96", linewidth=0))
-    axes.add_patch(Rectangle(corner, 0.96, 0.92, facecolor=end, alpha=0.75 * abs(share), linewidth=0))
+    axes.add_patch(
+        Rectangle(corner, 0.96, 0.92, facecolor=end, alpha=0.75 * abs(share), linewidth=0)
+    )
     weight = "bold" if found.verdict in (BETTER, WORSE) else "normal"
     axes.text(
         column, row, f"{found.mean:+.2f}" if abs(found.mean) >= 0.1 else f"{found.mean:+.3f}",

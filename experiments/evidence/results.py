@@ -134,8 +134,7 @@ class Results:
 
     def _of_cell(self, cell: str, measure: Measure) -> dict[str, float]:
         found = {
-            row["question"]: measure.of(row)
-            for row in self._by_cell.get((cell, measure.suite), ())
+            row["question"]: measure.of(row) for row in self._by_cell.get((cell, measure.suite), ())
         }
         return {name: value for name, value in found.items() if value is not None}
 

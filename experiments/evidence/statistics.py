@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import fmean
 
 import numpy as np
@@ -80,11 +81,10 @@ def sign_flip_p_value(differences: Sequence[float], *, seed: int = 0) -> float:
     values = np.asarray(differences, dtype=float)
     exact = 2 ** len(values) <= DRAWS
     observed = abs(values.sum())
+    sums = np.abs(_signs(len(values), exact, seed) @ values)
     # Sums of the same numbers in another order differ in their last digits.
-    extreme = np.abs(_signs(len(values), exact, seed) @ values) >= observed - 1e-12 * np.abs(
-        values
-    ).sum()
-    count, draws = int(extreme.sum()), len(extreme)
+    rounding = 1e-12 * float(np.abs(values).sum())
+    count, draws = int((sums >= observed - rounding).sum()), len(sums)
     return count / draws if exact else (count + 1) / (draws + 1)
 
 
@@ -128,8 +128,9 @@ def _interval(differences: Sequence[float], level: float) -> tuple[float, float]
     return interval_by_video(differences, streams, level=level)
 
 
+@lru_cache(maxsize=4)  # 5 MB for 64 streams; drawing them takes ten times as long as the test
 def _signs(count: int, exact: bool, seed: int) -> np.ndarray:
-    """[flips, count] of 1 and -1."""
+    """[flips, count] of 1 and -1, not to be written to."""
     if exact:
         flips = np.arange(2**count)[:, None] >> np.arange(count) & 1
     else:

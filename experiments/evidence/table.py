@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from .comparisons import against, mean, rivals_in
+from .comparisons import against, compared_rules, decidable, mean, rivals_in
 from .measures import OTHERS, PROSE, PROSE_KL, PROSE_LOSS, SCENE_LOSS
 from .results import Line, Measure, Results
-from .statistics import LEVEL, MARGIN, Comparison, least_p_value
+from .statistics import MARGIN, Comparison
 from .suites import FRAME_TOKENS
 
 Column = tuple[str, Callable[[Line], str]]  # head and cell
-COMPARED = (
+INTERVALS = (
     "Differences are taken stream by stream; in brackets the 95 % interval of a bootstrap over "
-    "streams, of one comparison at a time. Better and worse: p below 5 % in a sign-flip test, by "
-    "Holm's correction over the {rules} rules of the column. Equivalent: else, if the 90 % "
-    f"interval lies within ± {MARGIN:.0%} of what the rival loses to full attention. Undecided: "
-    "neither."
+    "streams, of one comparison at a time."
+)
+VERDICTS = (
+    "Better and worse: p below 5 % in a sign-flip test, by Holm's correction over the {rules} "
+    "rules of the column. Equivalent: else, if the 90 % interval lies within ± {margin:.0%} of "
+    "what the rival loses to full attention. Undecided: neither."
+)
+TOO_FEW = (
+    "With {streams} streams no test over {rules} rules could decide, so there are no verdicts."
 )
 SEEDS = "Random memories are means over their seeds."
 
@@ -34,10 +39,12 @@ class Table:
 
 
 def short_table(results: Results, size: int | None = None) -> Table:
-    """What a reader needs first: prose, and the difference to the first rival."""
+    """What a reader needs first: prose, the difference to the first rival, scenes."""
     lines = lines_of(results, size)
     columns = [_mean(results, PROSE_LOSS), _mean(results, PROSE_KL)]
-    columns += [column for rival in rivals_in(lines)[:1] for column in _apart(results, lines, rival)]
+    columns += [
+        column for rival in rivals_in(lines)[:1] for column in _apart(results, lines, rival)
+    ]
     return _table("short", of_size("Ten memories", size), results, lines, columns)
 
 
@@ -53,13 +60,18 @@ def prose_table(results: Results, size: int | None = None) -> Table:
 def suites_table(results: Results, size: int | None = None) -> Table:
     """The other suites; scenes against the first two rivals."""
     lines = lines_of(results, size)
-    columns = []
+    columns: list[Column] = []
     for measure in OTHERS:
         if results.has(measure):
             columns.append(_mean(results, measure))
         if measure == SCENE_LOSS and results.has(measure):
             columns += [_paired(results, lines, one, measure) for one in rivals_in(lines)[:2]]
-    return _table("suites", of_size("The other suites", size), results, lines, columns)
+    heads, cells = _filled(results, lines, columns)
+    caption = (
+        "Means over streams; loss in nats, needles as the share of right choices. Intervals and "
+        "verdicts as for prose, equivalence within a tenth of what the rival loses in the measure."
+    )
+    return Table("suites", of_size("The other suites", size), heads, cells, caption)
 
 
 def cost_table(results: Results, size: int | None = None) -> Table:
@@ -103,17 +115,14 @@ def sizes_table(runs: Sequence[Results]) -> Table:
 
 
 def said(comparison: Comparison) -> str:
-    """A difference, its interval and its verdict."""
-    c = comparison
-    return f"{c.mean:+.3f} ({c.low:+.3f} to {c.high:+.3f}) {c.verdict}"
+    """A difference and its interval."""
+    return f"{comparison.mean:+.3f} ({comparison.low:+.3f} to {comparison.high:+.3f})"
 
 
 def names(results: Results, lines: Sequence[Line]) -> dict[Line, str]:
     """What lines are called: by their label, or by their cell where that is not enough."""
     labels = [one.label for one in lines]
-    return {
-        one: one.label if labels.count(one.label) == 1 else one.cells[0] for one in lines
-    }
+    return {one: one.label if labels.count(one.label) == 1 else one.cells[0] for one in lines}
 
 
 def lines_of(results: Results, size: int | None) -> list[Line]:
@@ -132,6 +141,7 @@ def lines_of(results: Results, size: int | None) -> list[Line]:
 
 
 def of_size(heading: str, size: int | None) -> str:
+    """A heading that names the slots."""
     return heading if size is None else f"{heading}, {size} slots"
 
 
@@ -158,28 +168,32 @@ def _mean(results: Results, measure: Measure) -> Column:
     return measure.head, cell
 
 
-def _paired(
-    results: Results, lines: Sequence[Line], rival: Line, measure: Measure
-) -> Column:
+def _paired(results: Results, lines: Sequence[Line], rival: Line, measure: Measure) -> Column:
+    """Difference, interval and, where one can be reached, verdict."""
     found = against(results, lines, rival, measure)
     head = measure.head.removesuffix(" to full")
-    return f"{head} − {rival.label}", lambda line: said(found[line]) if line in found else ""
+    decided = decidable(results, lines, measure)
+
+    def cell(line: Line) -> str:
+        if line not in found:
+            return ""
+        return f"{said(found[line])} {found[line].verdict}" if decided else said(found[line])
+
+    return f"{head} − {rival.label}", cell
 
 
 def _apart(results: Results, lines: Sequence[Line], rival: Line) -> Iterator[Column]:
     """Difference in KL and verdict in columns of their own."""
     found = against(results, lines, rival, PROSE_KL)
-
-    def difference(line: Line) -> str:
-        return said(found[line]).rpartition(" ")[0] if line in found else ""
-
-    yield f"KL − {rival.label}", difference
-    yield "verdict", lambda line: found[line].verdict if line in found else ""
+    yield f"KL − {rival.label}", lambda line: said(found[line]) if line in found else ""
+    if decidable(results, lines, PROSE_KL):
+        yield "verdict", lambda line: found[line].verdict if line in found else ""
 
 
 def _kl_and_verdict(results: Results, lines: Sequence[Line]) -> Iterator[tuple[str, str]]:
     rivals = rivals_in(lines)
-    found = against(results, lines, rivals[0], PROSE_KL) if rivals else {}
+    decided = decidable(results, lines, PROSE_KL)
+    found = against(results, lines, rivals[0], PROSE_KL) if rivals and decided else {}
     for line, name in names(results, lines).items():
         value = mean(results, line, PROSE_KL)
         verdict = f" {found[line].verdict}" if line in found else ""
@@ -188,11 +202,11 @@ def _kl_and_verdict(results: Results, lines: Sequence[Line]) -> Iterator[tuple[s
 
 
 def _caption(results: Results, lines: Sequence[Line]) -> str:
-    rules = sum(results.reference not in line.cells for line in lines) - 1
-    parts = [_streams(results), COMPARED.format(rules=rules)]
-    fewest = min(map(results.streams, results.suites))
-    if rules * least_p_value(fewest) >= LEVEL:
-        parts.append(f"{fewest} streams are too few for any of {rules} rules to differ by this.")
+    rules, streams = compared_rules(results, lines), results.streams("prose")
+    judged = VERDICTS if decidable(results, lines, PROSE_KL) else TOO_FEW
+    parts = [_streams(results)]
+    if rivals_in(lines):
+        parts += [INTERVALS, judged.format(rules=rules, margin=MARGIN, streams=streams)]
     if any(len(line.cells) > 1 for line in lines):
         parts.append(SEEDS)
     return " ".join(parts)

@@ -9,6 +9,7 @@ import pytest
 from crossframe.experiments.evaluation.cells import Cell
 from crossframe.experiments.evaluation.options import plain
 from crossframe.experiments.evidence.results import Results
+from crossframe.experiments.options import ModelOptions
 from crossframe.framework import CrossFrameMemory
 from crossframe.methods import (
     FullMemory,
@@ -30,6 +31,13 @@ LOSES = {  # nats of KL at 128 slots
 }  # fmt: skip
 AGES = ("2 frames", "4 frames", "8 frames", "16 frames", "over 16 frames")
 COSTS = {"decoder_flops": 255e9, "decoder_ms": 1400.0, "archive_bytes": 49_500_000}
+STAMP = {
+    "batch": 4,
+    "prose": "0123456789ab",
+    "commit": "c0ffee",
+    "environment": {"cpu": "abacus", "cores": 2, "threads": 1, "torch": "2", "transformers": "5",
+                    "dtype": "float32"},
+}  # fmt: skip
 SUITES = ("prose", "copy", "scene", "needle")
 
 
@@ -65,7 +73,13 @@ def row(cell: str, size: int, suite: str, seed: int) -> dict[str, Any]:
         }
         for place, name in enumerate(names)
     }
-    found = {"cell": cell, "question": f"{suite}/judge/1024/{seed}", "suite": suite, **COSTS}
+    found = {
+        "cell": cell,
+        "question": f"{suite}/judge/1024/{seed}",
+        "suite": suite,
+        **COSTS,
+        **STAMP,
+    }
     held = 1025 if label == "full" else 0 if label == "isolated" else size
     found |= {"groups": groups, "tokens": 1025, "state_bytes": SLOT_BYTES * held}
     if suite == "prose":
@@ -89,6 +103,7 @@ def results(
         "reference": "full",
         "tokens": 1024,
         "half": "judge",
+        "model": plain(ModelOptions("smollm2-135m")),
     }
 
     def rows() -> Iterator[dict[str, Any]]:

@@ -1,0 +1,171 @@
+"""A run's page, figures and summary, made from what lies in its folder."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from ..drawing import Drawing
+from ..evaluation.folder import CONFIG, cell_hashes, read_json, write_json
+from ..evaluation.rows import read_rows
+from ..web_page import definitions, figure, web_page
+from .comparisons import against, mean, rivals_in
+from .measures import MEASURES, OTHERS, PROSE_KL
+from .results import Line, Results
+from .table import Table, cost_table, names, prose_table, sizes_table, suites_table
+
+PAGE = "report.html"
+SUMMARY = "summary.json"
+INTERVAL = re.compile(r"\(([+-][\d.]+ to [+-][\d.]+)\)")
+
+
+def read_results(folder: Path) -> Results:
+    """The rows of a run with its configuration.
+
+    Raises:
+        ValueError: for a folder without rows, or with changed ones.
+    """
+    remedy = "give the folder of a run of crossframe evidence"
+    if not (folder / CONFIG).is_file():
+        raise ValueError(f"{folder} has no {CONFIG}: {remedy}")
+    config = read_json(folder / CONFIG, remedy)
+    rows = read_rows(folder, cell_hashes(config))
+    if not rows:
+        raise ValueError(f"{folder} has no rows yet: run crossframe evidence first")
+    return Results(rows, config)
+
+
+def write_page(results: Results, folder: Path) -> Path:
+    """Figures, summary.json and the page, into the run's folder; the path of the page."""
+    figures = {size: list(drawings(results, size)) for size in results.by_size()}
+    overall = list(overall_drawings([results]))
+    (folder / "figures").mkdir(exist_ok=True)
+    for drawing in [*overall, *(one for found in figures.values() for one in found)]:
+        drawing.write(folder / "figures")
+    write_json(folder / SUMMARY, summary(results))
+    page = folder / PAGE
+    parts = [_table(table) for table in overall_tables(results)] + [*map(figure, overall)]
+    for size, found in figures.items():
+        parts += [*map(_table, tables(results, size)), *map(figure, found)]
+    page.write_text(_page(results, "\n".join(parts)), "utf-8")
+    return page
+
+
+def tables(results: Results, size: int | None) -> Iterator[Table]:
+    """Those of one size."""
+    if "prose" in results.suites:
+        yield prose_table(results, size)
+    if any(results.has(measure) for measure in OTHERS):
+        yield suites_table(results, size)
+    yield cost_table(results, size)
+
+
+def overall_tables(results: Results) -> Iterator[Table]:
+    """Those over several sizes."""
+    if len(results.by_size()) > 1 and results.has(PROSE_KL):
+        yield sizes_table([results])
+
+
+def drawings(results: Results, size: int | None) -> Iterator[Drawing]:
+    """Figures of one size, as far as the suites are there."""
+    from . import figures
+
+    rivals = rivals_in(results.by_size()[size])
+    if results.has(PROSE_KL):
+        yield figures.ranking(results, size)
+    if {"copy", "scene"} & set(results.suites):
+        yield figures.by_age(results, size)
+    if rivals and len(results.suites) > 1:
+        yield figures.heat_map(results, (PROSE_KL, *OTHERS), size)
+
+
+def overall_drawings(runs: Sequence[Results]) -> Iterator[Drawing]:
+    """Figures over several sizes of one or more runs."""
+    from . import figures
+
+    several = [one for one in runs if len(one.by_size()) > 1 and one.has(PROSE_KL)]
+    if several:
+        yield figures.kl_by_bytes(several)
+
+
+def summary(results: Results) -> Mapping[str, Any]:
+    """Means of all measures, and differences to every rival with their verdicts."""
+    sizes = {str(size or "all"): lines for size, lines in results.by_size().items()}
+    return {
+        "config": results.config,
+        "streams": {suite: results.streams(suite) for suite in results.suites},
+        "sizes": {size: _summed(results, lines) for size, lines in sizes.items()},
+    }
+
+
+def _summed(results: Results, lines: list[Line]) -> Mapping[str, Any]:
+    called = names(results, lines)
+    found: dict[str, dict[str, Any]] = {
+        called[line]: {
+            "cells": line.cells,
+            "state_bytes": line.state_bytes,
+            **{m.name: mean(results, line, m) for m in MEASURES if results.has(m)},
+        }
+        for line in lines
+    }
+    for rival in rivals_in(lines):
+        for measure in MEASURES:
+            for line, one in against(results, lines, rival, measure).items():
+                to = found[called[line]].setdefault("against", {}).setdefault(rival.label, {})
+                to[measure.name] = asdict(one)
+    return found
+
+
+def _page(results: Results, body: str) -> str:
+    config = results.config
+    settings = {name: value for name, value in config.items() if name != "cells"}
+    counts = ", ".join(f"{results.streams(suite)} {suite}" for suite in results.suites)
+    model = config["model"]["init_args"]["model"]
+    about = (
+        f"{len(config['cells'])} cells predict streams of {config['tokens']:,} tokens ({counts}; "
+        f"half {config['half']}) on {model}: text and one small decoder, not video."
+    )
+    return web_page(
+        Path(__file__).with_name("evidence.html"),
+        f"Memories on {model}",
+        about=escape(about),
+        results=body,
+        cells=definitions({n: c["init_args"]["memory"] for n, c in config["cells"].items()}),
+        settings=definitions(settings),
+        environment=_environments(results),
+    )
+
+
+def _environments(results: Results) -> str:
+    """Of all rows; the commonest first."""
+    stamps = {str(row["environment"]) + str(row["commit"]): row for row in results.rows}
+    counts = Counter(str(row["environment"]) + str(row["commit"]) for row in results.rows)
+    parts = []
+    for key, count in counts.most_common():
+        row = stamps[key]
+        parts.append(f"<p>{count:,} rows</p>")
+        parts.append(definitions({**row["environment"], "commit": row["commit"]}))
+    return "\n".join(parts)
+
+
+def _table(table: Table) -> str:
+    head = "".join(f"<th>{escape(text)}</th>" for text in table.heads)
+    body = "\n".join(
+        "<tr>" + "".join(f"<td>{_cell(text)}</td>" for text in line) + "</tr>"
+        for line in table.lines
+    )
+    return (
+        f'<h2>{escape(table.heading)}</h2>\n<div class="scroll"><table id="{escape(table.name)}">\n'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>\n"
+        f'<p class="small">{escape(table.caption)}</p>'
+    )
+
+
+def _cell(text: str) -> str:
+    """Intervals in small print below what they are of."""
+    return INTERVAL.sub(r"<br><small>\1</small><br>", escape(text))
