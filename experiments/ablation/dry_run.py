@@ -38,25 +38,25 @@ class Held:
 
 
 class DryRun:
-    """Sessions over the first frames of a video, shown again and again as the stream goes on.
+    """Sessions over one stream, as far as each needs it.
 
     Args:
         model: loaded, set up for the stream.
-        frames: raw frames uint8 [height, width, 3] with their times in seconds, at least one.
+        stream: the prompt before it, where there is one, and temporal patches without end.
         frames_per_step, in_frame, attention: as in a cell.
     """
 
     def __init__(
         self,
         model: VideoModel,
-        frames: Sequence[tuple[Tensor, float]],
+        stream: Iterator[FrameTokens],
         *,
         frames_per_step: int = 1,
         in_frame: str = "causal",
         attention: str = "auto",
     ) -> None:
         self.model, self.cut = model, (frames_per_step, in_frame, attention)
-        self._source = encode_frames(model, _repeated(frames))
+        self._source = stream
         self._encoded: list[FrameTokens] = []
         first = self._tokens(0)
         self.prompt = None if first.visual_mask().any() else first
@@ -108,8 +108,17 @@ class DryRun:
 
     def _tokens(self, number: int) -> FrameTokens:
         while len(self._encoded) <= number:
-            self._encoded.append(next(self._source).tokens)
+            self._encoded.append(next(self._source))
         return self._encoded[number]
+
+
+def shown_again(model: VideoModel, frames: Sequence[tuple[Tensor, float]]) -> Iterator[FrameTokens]:
+    """A stream that shows a video's first frames again and again.
+
+    Args:
+        frames: raw frames uint8 [height, width, 3] with their times in seconds, at least one.
+    """
+    return (one.tokens for one in encode_frames(model, _repeated(frames)))
 
 
 def held_by(session: VideoSession, frames: int) -> Held:

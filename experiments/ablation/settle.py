@@ -20,7 +20,7 @@ from ..evaluation.options import plain
 from ..evaluation.plan import Sampled, sample_videos, video_seconds
 from ..options import ModelOptions
 from .budgets import Matcher
-from .dry_run import DryRun
+from .dry_run import DryRun, shown_again
 from .grid import Sized, as_it_is
 from .options import AblateOptions
 from .variants import Variant, label, sized_memory, variants
@@ -127,7 +127,7 @@ def _settled(options: AblateOptions, model_options: ModelOptions) -> Settled:
     model = model.for_stream(len(seen.times), seen.question.system, seen.fps)
     dry_run = DryRun(
         model,
-        _frames(seen, model),
+        shown_again(model, _frames(seen, model)),
         frames_per_step=options.frames_per_step[0],
         in_frame=options.in_frame[0],
         attention=options.attention,

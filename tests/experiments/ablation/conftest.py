@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from crossframe.experiments.ablation.dry_run import DryRun
+from crossframe.experiments.ablation.dry_run import DryRun, shown_again
 from crossframe.experiments.ablation.options import AblateOptions
 from crossframe.experiments.ablation.run import ablate
 from crossframe.experiments.ablation.tidy import Study
@@ -81,7 +81,8 @@ def dry_run() -> DryRun:
     generator = torch.Generator().manual_seed(0)
     pictures = torch.randint(0, 256, (8, 48, 64, 3), generator=generator, dtype=torch.uint8)
     model = InternVL3(*parts, layout="video_first")
-    return DryRun(model, [(image, float(number)) for number, image in enumerate(pictures)])
+    frames = [(image, float(number)) for number, image in enumerate(pictures)]
+    return DryRun(model, shown_again(model, frames))
 
 
 @pytest.fixture
