@@ -14,11 +14,12 @@ LOCKED := .venv/.locked
 INSTALLED := .venv/.installed
 LINK := .types/crossframe
 
-.PHONY: help setup demo ablate-demo test test-oldest test-newest lint bench soak clean
+.PHONY: help setup demo evidence ablate-demo test test-oldest test-newest lint bench soak clean
 
 help:
 	@echo 'make setup   environment in .venv, exact versions from requirements.lock'
 	@echo 'make demo    set up, then the main job on the bundled video'
+	@echo 'make evidence  what ten memories lose on a pretrained decoder, in minutes; into runs/evidence'
 	@echo 'make ablate-demo  a capacity and scoring study on a tiny untrained model'
 	@echo 'make test    set up, lint, type-check, run the tests'
 	@echo 'make test-oldest  adapters, kit and one run on the oldest torch and transformers allowed'
@@ -53,6 +54,10 @@ $(LINK):
 
 demo: setup
 	$(BIN)/crossframe demo
+
+# On all cores; run again after a stop to go on.
+evidence: setup
+	$(BIN)/crossframe evidence --preset quick --output runs/evidence
 
 ablate-demo: setup
 	$(BIN)/python -m crossframe.experiments.ablation.demo

@@ -11,6 +11,7 @@ from rich.table import Table as RichTable
 from ..evaluation.folder import CONFIG
 from ..evaluation.rows import read_rows
 from ..frames import progress_bar
+from ..table import WIDE
 from .options import EvidenceOptions
 from .page import read_results, write_page
 from .run import run_evidence
@@ -63,6 +64,8 @@ def parts_owed(options: EvidenceOptions) -> int:
 
 def print_table(table: Table, console: Console) -> None:
     """The table as wide as its cells, and what its columns mean."""
+    if not console.is_terminal:
+        console.width = max(console.width, 2 * WIDE)  # a log file has no edge
     shown = RichTable(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for place, head in enumerate(table.heads):
         shown.add_column(head, justify="right" if place else "left", overflow="fold")

@@ -56,10 +56,14 @@ def ranking(results: Results, size: int | None = None) -> Drawing:
 
     heading = of_size("What a pretrained decoder loses", size)
     caption = (
-        "KL of the next token's prediction to full attention's, on a logarithmic axis. Bars are 95 "
-        "% intervals of the difference to StateKV (dashed), stream by stream; colours, where there "
-        "are any, are the verdicts of the table. Full attention is at 0."
+        "KL of the next token's prediction to full attention's, which itself is at 0, on a "
+        "logarithmic axis."
     )
+    if rival is not None:
+        caption += (
+            f" Bars are 95 % intervals of the difference to {rival.label} (dashed), stream by "
+            "stream; colours, where there are several, are the verdicts of the table."
+        )
     height = 1.1 + LINE_HEIGHT * len(lines)
     return drawn(f"ranking{_suffix(size)}", heading, caption, (0.72 * WIDTH, height), draw)
 

@@ -70,14 +70,11 @@ class Results:
 
     @cached_property
     def lines(self) -> list[Line]:
-        """All memories at all sizes that have rows, in the order of the cells.
-
-        Raises:
-            ValueError: for cells of one memory and size that only their names tell apart.
-        """
+        """All memories at all sizes that have rows, in the order of the cells."""
         together: dict[tuple[str, str], list[str]] = defaultdict(list)
+        measured = {cell for cell, _ in self._by_cell}
         for cell, settings in self.config["cells"].items():
-            if any(cell == known for known, _ in self._by_cell):
+            if cell in measured:
                 key = cell.partition("/")[0], json.dumps(_seedless(settings), sort_keys=True)
                 together[key].append(cell)
         return [self._line(label, cells) for (label, _), cells in together.items()]
@@ -142,14 +139,9 @@ class Results:
         return next(rows for suite in self.suites if (rows := self._by_cell.get((cell, suite))))
 
     def _line(self, label: str, cells: list[str]) -> Line:
-        settings = [self.config["cells"][cell] for cell in cells]
-        if len(cells) > 1 and len({str(one) for one in settings}) < len(cells):
-            raise ValueError(
-                f"evidence: {', '.join(cells)} are the same memory with the same seed: leave all "
-                "but one out"
-            )
         held = fmean(row["state_bytes"] for cell in cells for row in self._costed(cell))
-        return Line(label, tuple(cells), held, next(_settings(settings[0], "capacity"), None))
+        capacity = next(_settings(self.config["cells"][cells[0]], "capacity"), None)
+        return Line(label, tuple(cells), held, capacity)
 
 
 def _apart(anchor: Line, line: Line) -> float:

@@ -42,10 +42,10 @@ def short_table(results: Results, size: int | None = None) -> Table:
     """What a reader needs first: prose, the difference to the first rival, scenes."""
     lines = lines_of(results, size)
     columns = [_mean(results, PROSE_LOSS), _mean(results, PROSE_KL)]
-    columns += [
-        column for rival in rivals_in(lines)[:1] for column in _apart(results, lines, rival)
-    ]
-    return _table("short", of_size("Ten memories", size), results, lines, columns)
+    for rival in rivals_in(lines)[:1]:
+        columns += _apart(results, lines, rival)
+    columns += [_mean(results, SCENE_LOSS)] if results.has(SCENE_LOSS) else []
+    return _table("short", of_size("At a glance", size), results, lines, columns)
 
 
 def prose_table(results: Results, size: int | None = None) -> Table:
@@ -67,10 +67,12 @@ def suites_table(results: Results, size: int | None = None) -> Table:
         if measure == SCENE_LOSS and results.has(measure):
             columns += [_paired(results, lines, one, measure) for one in rivals_in(lines)[:2]]
     heads, cells = _filled(results, lines, columns)
-    caption = (
-        "Means over streams; loss in nats, needles as the share of right choices. Intervals and "
-        "verdicts as for prose, equivalence within a tenth of what the rival loses in the measure."
-    )
+    caption = "Means over streams; loss in nats, needles as the share of right choices."
+    if rivals_in(lines):
+        caption += (
+            " Intervals and verdicts as for prose, equivalence within the same share of what the "
+            "rival loses in the measure."
+        )
     return Table("suites", of_size("The other suites", size), heads, cells, caption)
 
 

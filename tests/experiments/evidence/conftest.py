@@ -115,6 +115,6 @@ def results(
     return Results(list(rows()), config)
 
 
-@pytest.fixture(name="results")
+@pytest.fixture(name="results", scope="session")
 def results_factory() -> Callable[..., Results]:
     return results

@@ -1,65 +1,95 @@
-"""The table of a run: means over tokens, differences over streams."""
+"""Tables of a run that never was."""
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from crossframe.experiments.evidence.table import evidence_table, paired, stream_means
+from crossframe.experiments.evidence.results import Results
+from crossframe.experiments.evidence.table import (
+    cost_table,
+    prose_table,
+    short_table,
+    sizes_table,
+    suites_table,
+)
 
-COSTS = {"decoder_flops": 3_400_000_000, "state_bytes": 2_500_000}
-
-
-def row(
-    cell: str, seed: int, suite: str = "prose", **measures: tuple[float, int]
-) -> dict[str, Any]:
-    groups = {
-        name: {"loss": loss, "kl": loss / 10, "agreement": 1.0, "count": count}
-        for name, (loss, count) in measures.items()
-    }
-    question = f"{suite}/search/1024/{seed}"
-    return {"cell": cell, "suite": suite, "question": question, "groups": groups, **COSTS}
+Make = Callable[..., Results]
 
 
-ROWS = [
-    *(row("a", seed, near=(1.0 + seed, 3), far=(5.0 + seed, 1)) for seed in range(4)),
-    *(row("b", seed, near=(2.0 + seed, 3), far=(8.0 + seed, 1)) for seed in range(4)),
-    *(row(cell, 0, "scene", near=(2.0, 2)) for cell in "ab"),
-]
+def cells(table, label: str) -> dict[str, str]:
+    found = next(line for line in table.lines if line[0] == label)
+    return dict(zip(table.heads, found, strict=True))
 
 
-def test_a_streams_mean_counts_every_token_once() -> None:
-    means = stream_means(ROWS, "a", "prose", "loss")
-    assert means == {f"prose/search/1024/{seed}": 2.0 + seed for seed in range(4)}
-
-
-def test_differences_are_taken_stream_by_stream() -> None:
-    mean, low, high = paired(ROWS, "b", "a", "prose", "loss")
-    assert (mean, low, high) == pytest.approx((1.5, 1.5, 1.5)), "the same in every stream"
-    uneven = [*ROWS, row("b", 9, near=(0.0, 1)), row("a", 9, near=(4.0, 1))]
-    mean, low, high = paired(uneven, "b", "a", "prose", "loss")
-    assert mean == pytest.approx((4 * 1.5 - 4) / 5)
-    assert low < mean < high
-
-
-def test_streams_that_only_one_has_are_left_out() -> None:
-    more = [*ROWS, row("a", 7, near=(100.0, 1))]
-    assert paired(more, "b", "a", "prose", "loss")[0] == pytest.approx(1.5)
-    with pytest.raises(ValueError, match="b and c have no prose stream in common: run both"):
-        paired(ROWS, "b", "c", "prose", "loss")
-
-
-def test_the_table_compares_with_every_rival_but_itself() -> None:
-    heads, cells = evidence_table(ROWS, ["a", "b"], ["a"])
-    assert heads == [
-        "memory",
-        "prose loss",
-        "KL to full",
-        "KL − a's",
-        "scene loss",
-        "GFLOP",
-        "state",
+def test_the_short_table_says_difference_and_verdict(results: Make) -> None:
+    table = short_table(results())
+    assert table.heads == [
+        *("memory", "prose loss", "KL to full", "KL − statekv", "verdict", "scene loss")
     ]
-    assert cells == [
-        ["a", "3.500", "0.350", "", "2.000", "3", "2.5 MB"],
-        ["b", "5.000", "0.500", "+0.150 (+0.150 to +0.150)", "2.000", "3", "2.5 MB"],
+    assert cells(table, "full") == {
+        "memory": "full", "prose loss": "2.000", "KL to full": "0.000", "KL − statekv": "",
+        "verdict": "", "scene loss": "2.000",
+    }  # fmt: skip
+    assert cells(table, "statekv")["verdict"] == cells(table, "statekv")["KL − statekv"] == ""
+    recency = cells(table, "recency")
+    assert recency["verdict"] == "worse"
+    mean, _, low, _, high = recency["KL − statekv"].replace("(", "( ").split()[:5]
+    assert float(low) < float(mean) < float(high.rstrip(")"))
+    assert "correction over the 7 rules of the column" in table.caption
+    assert "within ± 10% of what the rival loses" in table.caption
+    assert "Random memories are means over their seeds." in table.caption
+
+
+def test_too_few_streams_get_intervals_and_no_verdicts(results: Make) -> None:
+    table = short_table(results(streams=8))
+    assert "verdict" not in table.heads
+    assert "With 8 streams no test over 7 rules could decide" in table.caption
+    sizes = sizes_table([results((64, 128), streams=8)])
+    assert "worse" not in str(sizes.lines)
+
+
+def test_prose_is_compared_with_every_rival(results: Make) -> None:
+    table = prose_table(results())
+    rivals = ("statekv", "sinks + recent", "random + 4 sinks", "h2o")
+    assert list(table.heads[4:]) == [f"KL − {rival}" for rival in rivals]
+    assert cells(table, "h2o")["KL − h2o"] == ""
+    assert cells(table, "h2o")["KL − statekv"].endswith(") better")
+    assert cells(table, "statekv")["KL − h2o"].endswith(") worse")
+
+
+def test_columns_that_a_run_lacks_are_left_out(results: Make) -> None:
+    everything = suites_table(results()).heads
+    assert {"copy 2 frames back", "needle, archive", "continuation KL, archive"} <= {*everything}
+    assert "needle, carried" not in everything
+    few = suites_table(results(suites=("prose", "scene")))
+    assert list(few.heads) == [
+        *("memory", "scene loss", "scene loss − statekv", "scene loss − sinks + recent"),
+        "continuation KL, archive",
     ]
+
+
+def test_costs_are_per_stream_and_frame(results: Make) -> None:
+    found = cells(cost_table(results()), "statekv")
+    assert found["state MB"] == "6.14"
+    assert found["GFLOP per stream"] == "255"
+    assert found["ms per frame"] == "44", "1,400 ms over 32 frames"
+    assert found["slots"] == "128"
+
+
+def test_sizes_are_columns_over_several_runs(results: Make) -> None:
+    short, long = results((64, 128)), results((128,))
+    long = replace(long, config={**long.config, "tokens": 2048})
+    table = sizes_table([short, long])
+    assert list(table.heads) == ["memory", "64 of 1,024", "128 of 1,024", "128 of 2,048"]
+    h2o = cells(table, "h2o")
+    assert h2o["64 of 1,024"].endswith(" better")
+    assert float(h2o["64 of 1,024"].split()[0]) > float(h2o["128 of 1,024"].split()[0])
+    assert h2o["128 of 2,048"] == h2o["128 of 1,024"]
+
+
+def test_a_table_of_several_sizes_needs_one(results: Make) -> None:
+    found = results((64, 128), streams=1)
+    assert len(prose_table(found, 64).lines) == 9
+    with pytest.raises(ValueError, match="no memories of None slots; it has 64, 128"):
+        prose_table(found)

@@ -1,0 +1,100 @@
+"""`crossframe evidence` from its words to its page, on two memories and one stream."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from crossframe.experiments.arguments import command_parser
+from crossframe.experiments.cli import main
+from crossframe.experiments.config_files import presets_found
+from crossframe.experiments.evidence.command import parts_owed
+from crossframe.experiments.evidence.options import EvidenceOptions
+from crossframe.experiments.options import ModelOptions
+from crossframe.models import load_model
+
+MEMORIES = {
+    "full": {"class_path": "crossframe.methods.FullMemory"},
+    "statekv": {"class_path": "StateKVMemory", "init_args": {"capacity": 64}},
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded_once() -> Iterator[None]:
+    """One model for all runs of this module."""
+    model = load_model("smollm2-135m", device="cpu")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ModelOptions, "load", lambda self: model)
+        yield
+
+
+def config_file(folder: Path) -> Path:
+    path = folder / "run.yaml"
+    settings = {
+        "cells": {name: {"memory": memory} for name, memory in MEMORIES.items()},
+        "output": str(folder / "run"),
+        "suites": ["scene"],
+        "streams": 1,
+        "tokens": 384,
+    }
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+def test_a_configuration_becomes_rows_a_table_and_a_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["evidence", "--config", str(config_file(tmp_path))]
+    assert main(words) == 0
+    shown = capsys.readouterr()
+    page = tmp_path / "run" / "report.html"
+    assert f"Report: {page}" in shown.out
+    assert "statekv" in shown.out
+    assert "scene/search/384/0 to scene/search/384/0: statekv" in shown.err
+    assert "<h2>The other suites, 64 slots</h2>" in page.read_text("utf-8")
+    page.unlink()
+    assert main(words) == 0, "nothing is owed, and the page is made again"
+    assert "scene/search" not in capsys.readouterr().err
+    assert page.is_file()
+    assert main([*words, "--tokens", "416"]) == 2
+    assert "tokens was 384, is 416" in capsys.readouterr().err
+
+
+def test_what_is_owed_is_counted_by_cell_and_batch(tmp_path: Path) -> None:
+    parser = command_parser("")
+    chosen = parser.parse_args(["evidence", "--config", str(config_file(tmp_path))])
+    values = parser.instantiate(chosen)["evidence"].as_dict()
+    options = {name: values[name] for name in EvidenceOptions.__dataclass_fields__}
+    for streams, batch, parts in ((1, 8, 2), (9, 8, 4), (6, 2, 6)):
+        asked = EvidenceOptions(**{**options, "streams": streams, "batch": batch})
+        assert parts_owed(asked) == parts
+
+
+def test_presets_stand_for_the_files_that_come_along() -> None:
+    words = ["evidence", "--preset", "quick", "--streams", "2"]
+    name, config, path, *rest = presets_found(words)
+    assert (name, config, rest) == ("evidence", "--config", ["--streams", "2"])
+    assert Path(path).name == "evidence_quick.yaml"
+    assert presets_found(["evidence", "--preset=quick"]) == ["evidence", "--config", path]
+    assert presets_found(["ask", "video.mp4"]) == ["ask", "video.mp4"]
+
+
+def test_the_quick_preset_holds_the_controls_and_enough_streams() -> None:
+    parser = command_parser("")
+    chosen = parser.parse_args(presets_found(["evidence", "--preset", "quick"]))
+    quick = chosen["evidence"]
+    assert list(quick.cells)[:6] == [
+        *("full", "isolated", "recency", "random + 4 sinks", "sinks + recent", "statekv")
+    ]
+    assert len(quick.cells) == 10
+    assert 8 * 2 / 2**quick.streams < 0.05, "or no rule could differ"
+    assert quick.half == "search", "the other half is looked at once"
+
+
+def test_unknown_presets_are_refused_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evidence", "--preset", "quack"]) == 2
+    error = "no preset of evidence is called 'quack'; there are quick"
+    assert error in capsys.readouterr().err
+    assert main(["ask", "--preset", "quick"]) == 2
+    assert "no preset of ask is called 'quick'; there are none" in capsys.readouterr().err
