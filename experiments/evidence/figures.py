@@ -1,4 +1,4 @@
-"""Pictures of a run: who loses how much, for how many bytes, of which age, in which suite."""
+"""Pictures of a run: who loses how much, for how many bytes, and of which age."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..ablation.drawing import WIDTH, Style, legend_below, legend_height, styles
 from ..drawing import Drawing, drawn, exact_ticks, tidy_axes
-from .comparisons import against, decidable, lost, mean, rivals_in
+from .comparisons import against, decidable, mean, rivals_in
 from .measures import COPIES, PROSE_KL, SCENE_AGES
-from .results import ANCHOR, Line, Measure, Results
+from .results import ANCHOR, Line, Results
 from .statistics import BETTER, EQUIVALENT, UNDECIDED, WORSE, Comparison
 from .table import lines_of, names, of_size
 
@@ -65,7 +65,7 @@ def ranking(results: Results, size: int | None = None) -> Drawing:
             "stream; colours, where there are several, are the verdicts of the table."
         )
     height = 1.1 + LINE_HEIGHT * len(lines)
-    return drawn(f"ranking{_suffix(size)}", heading, caption, (0.72 * WIDTH, height), draw)
+    return drawn(f"ranking{suffix(size)}", heading, caption, (0.72 * WIDTH, height), draw)
 
 
 def kl_by_bytes(runs: Sequence[Results]) -> Drawing:
@@ -96,6 +96,11 @@ def kl_by_bytes(runs: Sequence[Results]) -> Drawing:
     )
     size = (WIDTH, 4.0 + legend_height(len(labels)))
     return drawn("kl-by-bytes", "Closeness against bytes", caption, size, draw)
+
+
+def has_curves(results: Results) -> bool:
+    """Whether any memory holds and loses something."""
+    return bool(_all_curves(results))
 
 
 def by_age(results: Results, size: int | None = None) -> Drawing:
@@ -129,48 +134,7 @@ def by_age(results: Results, size: int | None = None) -> Drawing:
     )
     size_in_inches = (WIDTH, 3.4 + legend_height(len(lines)))
     heading = of_size("Loss by age", size)
-    return drawn(f"by-age{_suffix(size)}", heading, caption, size_in_inches, draw)
-
-
-def heat_map(results: Results, measures: Sequence[Measure], size: int | None = None) -> Drawing:
-    """Difference to the first rival of every memory in every measure.
-
-    Raises:
-        ValueError: for a run without that rival.
-    """
-    lines = lines_of(results, size)
-    rivals = rivals_in(lines)
-    if not rivals:
-        raise ValueError("evidence: a heat map shows differences to a rival: run statekv too")
-    shown = [one for one in lines if one != rivals[0] and results.reference not in one.cells]
-    measures = [one for one in measures if results.has(one)]
-    columns = [against(results, lines, rivals[0], one) for one in measures]
-    scales = [lost(results, rivals[0], one) for one in measures]
-
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        for place, (found, scale) in enumerate(zip(columns, scales, strict=True)):
-            for row, line in enumerate(shown):
-                if line in found:
-                    _square(axes, place, row, found[line], measures[place], scale)
-        axes.set_xlim(-0.5, len(measures) - 0.5)
-        axes.set_ylim(len(shown) - 0.5, -0.5)
-        heads = [_broken(one.head) for one in measures]
-        axes.set_xticks(range(len(heads)), heads, fontsize=8)
-        axes.set_yticks(range(len(shown)), names(results, shown).values())
-        axes.xaxis.tick_top()
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
-
-    caption = (
-        f"Difference to {rivals[0].label} in each measure's own unit, bold where the verdict is "
-        "better or worse. Colours tell the difference as a share of what StateKV loses to full "
-        "attention in that column: green closer to full attention, orange further away, full "
-        "colour at that whole loss and beyond; grey where StateKV loses nothing."
-    )
-    height = 0.9 + 0.29 * len(shown)
-    heading = of_size(f"Difference to {rivals[0].label} by suite", size)
-    return drawn(f"by-suite{_suffix(size)}", heading, caption, (WIDTH, height), draw)
+    return drawn(f"by-age{suffix(size)}", heading, caption, size_in_inches, draw)
 
 
 def leading(results: Results, lines: Sequence[Line], *, with_full: bool = False) -> list[Line]:
@@ -223,26 +187,6 @@ def _curves(results: Results) -> dict[str, list[tuple[float, float]]]:
     return {label: points for label, points in found.items() if label in best[:LEADING]}
 
 
-def _square(
-    axes: Axes, column: int, row: int, found: Comparison, measure: Measure, scale: float
-) -> None:
-    from matplotlib.patches import Rectangle
-
-    worse = found.mean if measure.lower_is_better else -found.mean
-    share = max(-1.0, min(1.0, worse / scale)) if scale else 0.0
-    end = VERDICT_COLOURS[WORSE if share > 0 else BETTER]
-    corner = (column - 0.48, row - 0.46)
-    axes.add_patch(Rectangle(corner, 0.96, 0.92, facecolor="0.96", linewidth=0))
-    axes.add_patch(
-        Rectangle(corner, 0.96, 0.92, facecolor=end, alpha=0.75 * abs(share), linewidth=0)
-    )
-    weight = "bold" if found.verdict in (BETTER, WORSE) else "normal"
-    axes.text(
-        column, row, f"{found.mean:+.2f}" if abs(found.mean) >= 0.1 else f"{found.mean:+.3f}",
-        ha="center", va="center", fontsize=8, fontweight=weight,
-    )  # fmt: skip
-
-
 def _kl_ticks(axis: Any) -> None:
     """Plain numbers at 1, 2 and 5 of each decade."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -265,16 +209,12 @@ def _drawable(values: Sequence[float | None]) -> list[float]:
     return [float("nan") if value is None else value for value in values]
 
 
-def _broken(head: str) -> str:
-    """A head on two or three lines."""
-    return head.replace(", ", ",\n").replace(" frames", "\nframes").replace(" loss", "\nloss")
-
-
 def _leading(count: int) -> str:
     return f"The rivals and the closest of {count} memories." if count > LEADING else ""
 
 
-def _suffix(size: int | None) -> str:
+def suffix(size: int | None) -> str:
+    """Of a figure's name."""
     return "" if size is None else f"-{size}"
 
 

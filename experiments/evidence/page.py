@@ -14,13 +14,14 @@ from ..drawing import Drawing
 from ..evaluation.folder import CONFIG, cell_hashes, read_json, write_json
 from ..evaluation.rows import read_rows
 from ..web_page import definitions, figure, web_page
-from .comparisons import against, mean, rivals_in
-from .measures import MEASURES, OTHERS, PROSE_KL
+from .comparisons import against, compared_rules, mean, rivals_in
+from .measures import COPIES, MEASURES, OTHERS, PROSE_KL, SCENE_AGES
 from .results import Line, Results
 from .table import Table, cost_table, names, prose_table, sizes_table, suites_table
 
 PAGE = "report.html"
 SUMMARY = "summary.json"
+NEEDED = ("cells", "reference", "tokens", "half", "model")
 INTERVAL = re.compile(r"\(([+-][\d.]+ to [+-][\d.]+)\)")
 
 
@@ -34,6 +35,11 @@ def read_results(folder: Path) -> Results:
     if not (folder / CONFIG).is_file():
         raise ValueError(f"{folder} has no {CONFIG}: {remedy}")
     config = read_json(folder / CONFIG, remedy)
+    lacking = [name for name in NEEDED if name not in config]
+    if lacking or not isinstance(config["cells"], dict):
+        raise ValueError(
+            f"{folder / CONFIG} says nothing of {', '.join(lacking) or 'cells'}: {remedy}"
+        )
     rows = read_rows(folder, cell_hashes(config))
     if not rows:
         raise ValueError(f"{folder} has no rows yet: run crossframe evidence first")
@@ -74,21 +80,22 @@ def overall_tables(results: Results) -> Iterator[Table]:
 def drawings(results: Results, size: int | None) -> Iterator[Drawing]:
     """Figures of one size, as far as the suites are there."""
     from . import figures
+    from .heat_map import heat_map
 
-    rivals = rivals_in(results.by_size()[size])
-    if results.has(PROSE_KL):
+    lines = results.by_size()[size]
+    if any(mean(results, line, PROSE_KL) for line in lines):
         yield figures.ranking(results, size)
-    if {"copy", "scene"} & set(results.suites):
+    if any(map(results.has, (*COPIES, *SCENE_AGES))):
         yield figures.by_age(results, size)
-    if rivals and len(results.suites) > 1:
-        yield figures.heat_map(results, (PROSE_KL, *OTHERS), size)
+    if rivals_in(lines) and compared_rules(results, lines) > 0 and len(results.suites) > 1:
+        yield heat_map(results, (PROSE_KL, *OTHERS), size)
 
 
 def overall_drawings(runs: Sequence[Results]) -> Iterator[Drawing]:
     """Figures over several sizes of one or more runs."""
     from . import figures
 
-    several = [one for one in runs if len(one.by_size()) > 1 and one.has(PROSE_KL)]
+    several = [one for one in runs if len(one.by_size()) > 1 and figures.has_curves(one)]
     if several:
         yield figures.kl_by_bytes(several)
 

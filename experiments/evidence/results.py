@@ -86,7 +86,9 @@ class Results:
         counts its size in; full attention and memories that hold nothing go with all. Without
         StateKV all lines go together, under None.
         """
-        anchors = [one for one in self.lines if one.label == ANCHOR and one.capacity]
+        anchors = [
+            one for one in self.lines if one.label == ANCHOR and one.capacity and one.state_bytes
+        ]
         if not anchors:
             return {None: self.lines}
         anchors.sort(key=lambda one: one.state_bytes)
@@ -116,6 +118,12 @@ class Results:
     def streams(self, suite: str) -> int:
         """How many there are."""
         return len({row["question"] for row in self.rows if row["suite"] == suite})
+
+    @cached_property
+    def missing(self) -> int:
+        """Rows that some cell lacks of the streams that another has: the run was stopped."""
+        asked = {(row["suite"], row["question"]) for row in self.rows}
+        return len(asked) * len(self.config["cells"]) - len(self.rows)
 
     @property
     def suites(self) -> list[str]:

@@ -217,4 +217,10 @@ def _caption(results: Results, lines: Sequence[Line]) -> str:
 def _streams(results: Results) -> str:
     counts = ", ".join(f"{results.streams(suite)} {suite}" for suite in results.suites)
     half, tokens = results.config["half"], results.config["tokens"]
-    return f"Streams of {tokens:,} tokens of the half {half}: {counts}."
+    said = f"Streams of {tokens:,} tokens of the half {half}: {counts}."
+    if results.missing:
+        said += (
+            f" UNFINISHED: {results.missing:,} rows are owed, so means are over different streams; "
+            "run the same command again."
+        )
+    return said

@@ -11,11 +11,11 @@ from crossframe.experiments.evidence.figures import (
     LEADING,
     VERDICT_COLOURS,
     by_age,
-    heat_map,
     kl_by_bytes,
     leading,
     ranking,
 )
+from crossframe.experiments.evidence.heat_map import heat_map
 from crossframe.experiments.evidence.measures import COPIES, NEEDLE, PROSE_KL
 from crossframe.experiments.evidence.results import Results
 

@@ -78,6 +78,11 @@ def test_prose_alone_without_rivals_has_a_page_too(results: Make, tmp_path: Path
 def test_folders_that_hold_no_run_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"has no config.json: give the folder of a run of"):
         read_results(tmp_path)
-    (tmp_path / "config.json").write_text('{"cells": {}}')
+    config = {"cells": {}, "reference": "full", "tokens": 64}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"config.json says nothing of half, model: give the fo"):
+        read_results(tmp_path)
+    config |= {"half": "search", "model": {}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match="has no rows yet: run crossframe evidence first"):
         read_results(tmp_path)

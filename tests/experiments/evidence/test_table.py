@@ -93,3 +93,10 @@ def test_a_table_of_several_sizes_needs_one(results: Make) -> None:
     assert len(prose_table(found, 64).lines) == 9
     with pytest.raises(ValueError, match="no memories of None slots; it has 64, 128"):
         prose_table(found)
+
+
+def test_a_run_that_was_stopped_says_so(results: Make) -> None:
+    found = results(streams=2)
+    assert "UNFINISHED" not in prose_table(found).caption
+    stopped = Results(found.rows[:-3], found.config)
+    assert "UNFINISHED: 3 rows are owed" in prose_table(stopped).caption
