@@ -38,7 +38,8 @@ def _row(random: Random, cell: str, suite: str, seed: int) -> dict[str, Any]:
     value = random.choice((0.0, 1e-9, 0.1, 0.1, 3.0, 1e6))
     group = {"loss": value, "kl": value, "agreement": random.random(), "count": 5}
     groups = {} if suite == "needle" else {random.choice(("2 frames", "second half")): group}
-    found = {"cell": cell, "question": f"{suite}/search/64/{seed}", "suite": suite}
+    question = f"{suite}/search/64/{seed}"
+    found: dict[str, Any] = {"cell": cell, "question": question, "suite": suite}
     found |= {"groups": groups, "tokens": 65, "decoder_flops": 1, "decoder_ms": value}
     found |= {"state_bytes": random.choice((0, 1, 6400, 12800)), "archive_bytes": 9}
     if suite == "needle":
