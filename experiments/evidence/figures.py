@@ -41,6 +41,7 @@ def ranking(results: Results, size: int | None = None) -> Drawing:
         for place, line in enumerate(lines):
             _ranked(axes, place, mean(results, line, PROSE_KL) or 0, found.get(line), colours)
         axes.set_yticks(range(len(lines)), names(results, lines).values())
+        axes.set_ylim(-0.6, len(lines) - 0.4)
         axes.set_xscale("log")
         _kl_ticks(axes.xaxis)
         axes.set_xlabel("KL to full attention on prose (nats), less is better")
