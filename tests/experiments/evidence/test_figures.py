@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
 from crossframe.experiments.evidence.comparisons import mean
 from crossframe.experiments.evidence.figures import (
@@ -16,7 +17,7 @@ from crossframe.experiments.evidence.figures import (
     ranking,
 )
 from crossframe.experiments.evidence.heat_map import heat_map
-from crossframe.experiments.evidence.measures import COPIES, NEEDLE, PROSE_KL
+from crossframe.experiments.evidence.measures import AGREEMENT, COPIES, NEEDLE, PROSE_KL
 from crossframe.experiments.evidence.results import Results
 
 Make = Callable[..., Results]
@@ -72,10 +73,18 @@ def test_the_heat_map_says_differences_and_colours_losses(results: Make) -> None
     assert h2o.get_text() == f"{ours - theirs:+.3f}"
     assert h2o.get_fontweight() == "bold"
     assert said[0, shown.index("tova")].get_fontweight() == "normal"
-    faces = {patch.get_facecolor()[:3] for patch in axes.patches}
-    from matplotlib.colors import to_rgb
+    better, worse = (to_rgb(VERDICT_COLOURS[name]) for name in ("better", "worse"))
+    assert colour(axes, 0, shown.index("h2o")) == better
+    assert colour(axes, 0, shown.index("recency")) == worse
+    (agreement,) = heat_map(found, (AGREEMENT,)).figure.axes
+    assert colour(agreement, 0, shown.index("h2o")) == better, "where more is better"
+    assert colour(agreement, 0, shown.index("recency")) == worse
 
-    assert {to_rgb(VERDICT_COLOURS[name]) for name in ("better", "worse")} <= faces
+
+def colour(axes, column: int, row: int) -> tuple[float, ...]:
+    """The topmost square's, without how strong it is."""
+    at = [p for p in axes.patches if p.contains_point(axes.transData.transform((column, row)))]
+    return at[-1].get_facecolor()[:3]
 
 
 def test_a_heat_map_needs_a_rival(results: Make) -> None:

@@ -88,10 +88,11 @@ def test_measures_that_no_row_has_are_known(results: Make) -> None:
 
 def test_differences_are_taken_on_streams_in_common(results: Make) -> None:
     found = results(streams=4)
-    lone = {"cell": "h2o/128", "question": "prose/judge/1024/9", "suite": "prose"}
-    extra = {**found.rows[0], **lone}
-    more = Results([*found.rows, extra], found.config)
-    for one in (found, more):
+    extra = [
+        {**found.rows[0], "cell": cell, "question": f"prose/judge/1024/{9 + place}"}
+        for place, cell in enumerate(("h2o/128", "statekv/128"))
+    ]
+    for one in (found, Results([*found.rows, *extra], found.config)):
         got = against(one, one.lines, line(one, "statekv"), PROSE_KL)[line(one, "h2o")]
         ours, theirs = (found.values(line(found, name), PROSE_KL) for name in ("h2o", "statekv"))
         assert got.streams == 4
@@ -122,6 +123,8 @@ def test_margins_are_a_tenth_of_what_the_rival_loses(results: Make) -> None:
     for one in compared.values():
         assert one.margin == pytest.approx((loss[0] - loss[1]) / 10)
     assert lost(found, full, PROSE_LOSS) == 0
+    agreement = fmean(found.values(statekv, AGREEMENT).values())
+    assert lost(found, statekv, AGREEMENT) == pytest.approx(1 - agreement) != 0
 
 
 def test_few_streams_decide_nothing(results: Make) -> None:
