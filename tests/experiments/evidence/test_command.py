@@ -1,12 +1,13 @@
 """`crossframe evidence` from its words to its page, on two memories and one stream."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from crossframe.experiments.arguments import command_parser
+from crossframe.experiments.arguments import command_parser, options_from
 from crossframe.experiments.cli import main
 from crossframe.experiments.config_files import presets_found
 from crossframe.experiments.evidence.command import parts_owed
@@ -42,6 +43,13 @@ def config_file(folder: Path) -> Path:
     return path
 
 
+def settings(path: Path) -> EvidenceOptions:
+    """As the command reads them."""
+    parser = command_parser("")
+    chosen = parser.parse_args(["evidence", "--config", str(path)])
+    return options_from(EvidenceOptions, parser.instantiate(chosen)["evidence"].as_dict())
+
+
 def test_a_configuration_becomes_rows_a_table_and_a_page(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -57,18 +65,16 @@ def test_a_configuration_becomes_rows_a_table_and_a_page(
     assert main(words) == 0, "nothing is owed, and the page is made again"
     assert "scene/search" not in capsys.readouterr().err
     assert page.is_file()
+    assert parts_owed(settings(tmp_path / "run.yaml")) == 0
+    assert parts_owed(replace(settings(tmp_path / "run.yaml"), streams=3, batch=2)) == 4
     assert main([*words, "--tokens", "416"]) == 2
     assert "tokens was 384, is 416" in capsys.readouterr().err
 
 
 def test_what_is_owed_is_counted_by_cell_and_batch(tmp_path: Path) -> None:
-    parser = command_parser("")
-    chosen = parser.parse_args(["evidence", "--config", str(config_file(tmp_path))])
-    values = parser.instantiate(chosen)["evidence"].as_dict()
-    options = {name: values[name] for name in EvidenceOptions.__dataclass_fields__}
+    options = settings(config_file(tmp_path))
     for streams, batch, parts in ((1, 8, 2), (9, 8, 4), (6, 2, 6)):
-        asked = EvidenceOptions(**{**options, "streams": streams, "batch": batch})
-        assert parts_owed(asked) == parts
+        assert parts_owed(replace(options, streams=streams, batch=batch)) == parts
 
 
 def test_presets_stand_for_the_files_that_come_along() -> None:

@@ -45,6 +45,7 @@ def test_too_few_streams_get_intervals_and_no_verdicts(results: Make) -> None:
     table = short_table(results(streams=8))
     assert "verdict" not in table.heads
     assert "With 8 streams no test over 7 rules could decide" in table.caption
+    assert "undecided" not in str(prose_table(results(streams=8)).lines)
     sizes = sizes_table([results((64, 128), streams=8)])
     assert "worse" not in str(sizes.lines)
 
