@@ -23,6 +23,7 @@ Result = Mapping[str, Any]
 PAGES = {
     "demo_compare": "README.md",
     "frame_latency": "README.md",
+    "evidence_quick": "README.md",
     "evidence_search": "docs/evidence.md",
 }
 
