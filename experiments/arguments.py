@@ -139,7 +139,7 @@ def _add_evidence(parser: ArgumentParser) -> None:
 def _add_observe(parser: ArgumentParser) -> None:
     from .observation.options import ObserveOptions
 
-    parser.add_argument("videos", type=str, nargs="+", help="video files, each counted once")
+    parser.add_argument("videos", type=str, nargs="+", help="video files, or texts, each counted once")
     pictured = f"whose patches are pictured: {_memory_help()}"
     parser.add_argument("--memory", type=str, default="statekv", help=pictured)
     for kind in (ModelOptions, MemoryDefaults, ObserveOptions):
@@ -147,7 +147,7 @@ def _add_observe(parser: ArgumentParser) -> None:
 
 
 def _add_video_and_question(parser: ArgumentParser) -> None:
-    parser.add_argument("video", type=str, help="a video file")
+    parser.add_argument("video", type=str, help="a video file, or a .txt for a text decoder")
     parser.add_argument("question", type=str, help="asked when the video has passed")
 
 

@@ -14,6 +14,7 @@ from transformers import TextStreamer
 from ..framework import CrossFrameMemory, VideoModel, VideoSession
 from ..framework.finite import NOT_FINITE
 from .frames import VideoFrames, groups, progress_bar
+from .media import TextFile, TextFileFrames, seen_by
 from .options import StreamOptions
 
 
@@ -45,7 +46,9 @@ class _Decoder:
         return self.model.text(torch.tensor(token_ids, dtype=torch.int64))
 
 
-def stream_into(session: VideoSession, frames: VideoFrames, console: Console) -> None:
+def stream_into(
+    session: VideoSession, frames: VideoFrames | TextFileFrames, console: Console
+) -> None:
     """Push all frames, as many at once as make one step, under a progress bar."""
     size = session.frames_per_step * session.model.frames_per_patch
     with progress_bar(console) as bar:
@@ -71,19 +74,20 @@ def cost_line(session: VideoSession, frames: int) -> str:
 def ask(
     model: VideoModel,
     memory: CrossFrameMemory,
-    frames: VideoFrames,
+    media: VideoFrames | TextFile,
     question: str,
     *,
     stream: StreamOptions,
     console: Console,
     out: IO[str] | None = None,
 ) -> VideoSession:
-    """Answer one question about one video.
+    """Answer one question about one video or text.
 
     Args:
         console: for progress, warnings and costs.
         out: for the answer, as it grows; standard output by default.
     """
+    frames = seen_by(model, media, stream)
     model = model.for_stream(frames.expected, fps=frames.fps)
     session = stream.session(model, memory)
     stream_into(session, frames, console)

@@ -18,7 +18,7 @@ from .ask import ask
 from .compare import Choices, Comparison, compare
 from .config_files import config_paths, presets_found, require_sound
 from .environment import environment
-from .frames import VideoFrames
+from .media import open_media
 from .memories import (
     MemoryDefaults,
     archive_from,
@@ -103,19 +103,19 @@ def _ablate(values: Values) -> None:
 def _ask(values: Values) -> None:
     stream = options_from(StreamOptions, values)
     memory = memory_from(values["memory"], options_from(MemoryDefaults, values))
-    frames = VideoFrames(values["video"], stream)
+    media = open_media(values["video"], stream)
     model = _load(options_from(ModelOptions, values))
-    ask(model, memory, frames, values["question"], stream=stream, console=_messages())
+    ask(model, memory, media, values["question"], stream=stream, console=_messages())
 
 
 def _compare(values: Values) -> None:
     stream = options_from(StreamOptions, values)
     choices = _choices(values)
-    frames = VideoFrames(values["video"], stream)
+    media = open_media(values["video"], stream)
     report_folder(values["report"])
     model = _load(options_from(ModelOptions, values))
     question = values["question"]
-    done = compare(model, choices, frames, question, stream=stream, console=_messages())
+    done = compare(model, choices, media, question, stream=stream, console=_messages())
     _tell(done, model, values)
 
 
@@ -135,14 +135,14 @@ def _choices(values: Values) -> Choices:
 
 def _demo(values: Values) -> None:
     video = values["video"] or str(demo.demo_video())
-    frames = VideoFrames(video, demo.STREAM)
+    media = open_media(video, demo.STREAM)
     report_folder(values["report"])
     with demo.one_thread():
         model = demo.demo_model()
         defaults = demo.equal_budgets(model)
         choices = Choices(memories_from(demo.MEMORIES, defaults))
         question, stream = values["question"], demo.STREAM
-        done = compare(model, choices, frames, question, stream=stream, console=_messages())
+        done = compare(model, choices, media, question, stream=stream, console=_messages())
         settings = {"model": "tiny untrained InternVL3", **asdict(stream), **asdict(defaults)}
         _tell(done, model, {**values, "video": video, **settings}, demo.NOTE)
 

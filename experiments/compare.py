@@ -34,6 +34,7 @@ from ..framework.storage import LayerArchive
 from ..methods import SimpleStream
 from .evaluation.cells import require_readable
 from .frames import VideoFrames, progress_bar
+from .media import TextFile, seen_by
 from .options import StreamOptions
 from .sharing import Step, push_all
 
@@ -190,7 +191,7 @@ class Comparison:
 def compare(
     model: VideoModel,
     choices: Choices,
-    frames: VideoFrames,
+    media: VideoFrames | TextFile,
     question: str,
     *,
     stream: StreamOptions,
@@ -201,6 +202,7 @@ def compare(
     A session per memory and archive takes the frames; readers share it, because asking changes
     nothing.
     """
+    frames = seen_by(model, media, stream)
     model = model.for_stream(frames.expected, fps=frames.fps)
     for memory, reader in product(choices.memories.values(), choices.readers.values()):
         require_readable(model, memory, reader)

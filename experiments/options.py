@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..framework import Archive, CrossFrameMemory, Reader, VideoModel, VideoSession
+from ..framework import (
+    Archive,
+    CrossFrameMemory,
+    Reader,
+    VideoModel,
+    VideoSession,
+    require_count,
+)
 from ..models import load_model
 
 
@@ -15,6 +22,7 @@ class ModelOptions:
 
     Args:
         model: a checkpoint's folder or hub name.
+        tokens_per_frame: of a text decoder: tokens that make a frame of a text; null is 32.
         layout: of the prompt; null is the model's own. InternVL3: "chat", or "video_first" as in
             StateKV's release. Qwen3-VL: "installed" or "release".
         device: cpu, cuda, cuda:1, ...; by default cuda where there is one.
@@ -24,10 +32,14 @@ class ModelOptions:
     """
 
     model: str
+    tokens_per_frame: int | None = None
     layout: str | None = None
     device: str | None = None
     dtype: str | None = None
     adapter: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        require_count("model", "tokens_per_frame", self.tokens_per_frame, least=1)
 
     def load(self) -> VideoModel:
         """The adapter, ready for a session."""
@@ -35,8 +47,9 @@ class ModelOptions:
 
         logging.disable_progress_bar()  # the command shows its own
         options = dict(self.adapter or {})
-        if self.layout is not None:
-            options["layout"] = self.layout
+        for name in ("layout", "tokens_per_frame"):
+            if (value := getattr(self, name)) is not None:
+                options[name] = value
         return load_model(self.model, device=self.device, dtype=self.dtype, **options)
 
 

@@ -41,3 +41,4 @@ from .reductions import output_change as output_change
 from .session import VideoSession as VideoSession
 from .slots import Slots as Slots
 from .storage import LayerArchive as LayerArchive
+from .text import TextFrames as TextFrames

@@ -11,6 +11,7 @@ from .frame_tokens import Cursor, FrameTokens, advance, as_frame_tokens
 from .images import as_images
 from .model import VideoModel
 from .state import PendingFrame, StreamState
+from .text import as_text_frames, is_text_frame
 from .timestamps import as_seconds, as_timestamps, in_order
 
 
@@ -44,10 +45,10 @@ def queue_images(
     """The state with more raw frames waiting.
 
     Raises:
-        ValueError: for anything but images, another number of timestamps, or times that are none or
-            run backwards.
+        ValueError: for anything but images or frames of a text, another number of timestamps, or
+            times that are none or run backwards.
     """
-    images = as_images(frames)
+    images = as_text_frames(frames) or as_images(frames)
     times = as_timestamps(timestamps, len(images))
     latest = in_order(state.latest, times)
     # Copies: the caller may reuse his buffer, and one waiting frame must not hold a whole clip.
@@ -66,12 +67,14 @@ def check_waiting(model: VideoModel, state: StreamState) -> None:
 
 
 def check_images(model: VideoModel, frames: Sequence[PendingFrame], cursor: Cursor) -> None:
-    """Refuse frames of a size that the model cannot encode.
+    """Refuse frames of a kind or size that the model cannot encode.
 
     Raises:
-        ValueError: naming the size and the remedy.
+        ValueError: naming kind or size and the remedy.
     """
-    for height, width in {tuple(frame.image.shape[:2]) for frame in frames}:
+    _require_kind(model, frames)
+    images = [frame.image for frame in frames if not is_text_frame(frame.image)]
+    for height, width in {tuple(image.shape[:2]) for image in images}:
         model.check_image(height, width, cursor)
 
 
@@ -94,9 +97,18 @@ def encode_pending(
 
 
 def _encode(model: VideoModel, patch: Sequence[PendingFrame], cursor: Cursor) -> FrameTokens:
+    _require_kind(model, patch)
     _require_one_size(patch, len(patch))
     images = torch.stack([frame.image for frame in patch])
     return model.encode(images, [frame.timestamp for frame in patch], cursor)
+
+
+def _require_kind(model: VideoModel, frames: Sequence[PendingFrame]) -> None:
+    if not model.reads_text and any(is_text_frame(frame.image) for frame in frames):
+        raise ValueError(
+            f"{type(model).__name__} sees images, not frames of a text: push images, or load a "
+            "text decoder"
+        )
 
 
 def _require_one_size(patch: Sequence[PendingFrame], length: int) -> None:

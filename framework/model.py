@@ -5,13 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 
 from .cost import DecoderSpec
 from .frame_tokens import Cursor, FrameTokens
+
+if TYPE_CHECKING:
+    from .text import TextFrames
 
 
 class LayerAttention(Protocol):
@@ -61,12 +64,14 @@ class VideoModel(ABC):
             `for_stream`.
         scaled_by_length: the RoPE scaling depends on the planned length in tokens of a session,
             beyond `trained_tokens`.
+        reads_text: raw frames are ids of a text [tokens] instead of images, see `text_frames`.
     """
 
     position_axes: int = 1
     frames_per_patch: int = 1
     sized_by_length: bool = False
     scaled_by_length: bool = False
+    reads_text: bool = False
 
     @property
     @abstractmethod
@@ -90,12 +95,25 @@ class VideoModel(ABC):
         """The decoder input of one temporal patch.
 
         Args:
-            frames: [frames, height, width, 3] uint8 RGB, at most `frames_per_patch`.
+            frames: [frames, height, width, 3] uint8 RGB, at most `frames_per_patch`; or of a
+                text [1, tokens] int64 ids, where the model `reads_text`.
             timestamps: seconds, or None where unknown, one per frame.
             cursor: where the stream stands before this patch.
         """
         raise ValueError(
             f"{type(self).__name__} has no vision side: push FrameTokens instead of images"
+        )
+
+    def text_frames(self, text: str) -> TextFrames:
+        """A text in frames as this model reads it.
+
+        Raises:
+            ValueError: if it reads none.
+        """
+        del text
+        raise ValueError(
+            f"{type(self).__name__} sees images and reads no text in frames: give a video, or a "
+            "text decoder such as smollm2-135m"
         )
 
     def check_image(self, height: int, width: int, cursor: Cursor) -> None:

@@ -96,7 +96,7 @@ class VideoSession(SessionView, CopiedByFork):
         Args:
             frames: `FrameTokens` or a sequence of them; or images: uint8 [frames, height, width,
                 3], PIL images, or a sequence of those. Images that do not fill a temporal patch
-                wait for the next push.
+                wait for the next push. Or, to a text decoder, `TextFrames` or some of its frames.
             timestamps: seconds, one per image, never smaller than one before.
             return_hidden: give what the decoder made of the tokens, from which `model.logits`
                 predicts those behind them.

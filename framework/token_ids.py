@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from .model import VideoModel
+from .text import require_characters
 
 INTEGERS = (
     *(torch.int8, torch.int16, torch.int32, torch.int64),
@@ -51,13 +52,7 @@ def question_ids(model: VideoModel, question: object) -> Tensor:
     """
     if not isinstance(question, str):
         return as_token_ids(question, model.spec.vocab)
-    try:
-        question.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise ValueError(
-            f"the question has {question[error.start]!r} at character {error.start}, half of a "
-            "surrogate pair: decode the text as UTF-8"
-        ) from error
+    require_characters(question, "the question")
     return as_token_ids(model.question_ids(question), model.spec.vocab)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Any, Self
 
@@ -91,22 +92,11 @@ class ChatPrompt:
 
     def render(self, content: list[dict[str, str]]) -> str:
         """One user turn and the beginning of the answer's, as the chat template writes them."""
-        messages = [{"role": "user", "content": content}]
+        messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
         if self.system is not None:
             turn = {"role": "system", "content": [{"type": "text", "text": self.system}]}
             messages = [turn, *messages]
-        try:
-            return self.processor.apply_chat_template(
-                messages, add_generation_prompt=True, tokenize=False
-            )
-        except FAULTS as error:
-            told = isinstance(error, TemplateError)
-            said = shortened(str(error), LONGEST) if told else in_words(error)
-            raise ValueError(
-                f"the chat template of this {self.family} checkpoint refuses "
-                f"{[message['role'] for message in messages]} turns: {said}; take the template of "
-                "the released checkpoint"
-            ) from error
+        return rendered(self.processor, messages, self.family)
 
     def tokenize(self, text: str) -> list[int]:
         return self.processor.tokenizer.encode(text, add_special_tokens=False)
@@ -114,6 +104,29 @@ class ChatPrompt:
     def decode(self, token_ids: Tensor) -> str:
         """The text of an answer, [tokens], without special tokens."""
         return self.processor.tokenizer.decode(token_ids.tolist(), skip_special_tokens=True)
+
+
+def rendered(
+    source: Any, messages: Sequence[Mapping[str, Any]], family: str, *, reply: bool = True
+) -> str:
+    """Turns as the chat template of a processor or tokenizer writes them.
+
+    Args:
+        reply: whether the beginning of the answer's turn stands at the end.
+
+    Raises:
+        ValueError: if the template refuses them.
+    """
+    try:
+        return source.apply_chat_template(messages, add_generation_prompt=reply, tokenize=False)
+    except FAULTS as error:
+        told = isinstance(error, TemplateError)
+        said = shortened(str(error), LONGEST) if told else in_words(error)
+        raise ValueError(
+            f"the chat template of this {family} checkpoint refuses "
+            f"{[message['role'] for message in messages]} turns: {said}; take the template of "
+            "the released checkpoint"
+        ) from error
 
 
 class ChatDecoder(HFDecoder):

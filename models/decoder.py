@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..framework import Cursor, FrameTokens
+from ..framework import Cursor, FrameTokens, TextFrames, require_count
+from ..framework.text import TOKENS_PER_FRAME
 from ..framework.token_ids import as_token_ids
+from .chat import rendered
 from .hf import HFDecoder
 from .prompt import text_tokens
 
 
 class DecoderModel(HFDecoder):
-    """A causal language model without a vision side: takes `FrameTokens`.
+    """A causal language model without a vision side: reads texts in frames, takes `FrameTokens`.
 
     Args:
         causal_lm: e.g. `Qwen2ForCausalLM`; needs full attention in every layer.
-        tokenizer: turns questions into ids and answers into text; without it questions are ids.
+        tokenizer: turns texts and questions into ids and answers into text; without it all are
+            ids. Where it has a chat template, a question is a user's turn behind the text.
         start: text before every stream, which needs the tokenizer: the prologue.
+        tokens_per_frame: tokens that make a frame of a text.
     """
+
+    reads_text = True
 
     def __init__(
         self,
@@ -27,9 +35,12 @@ class DecoderModel(HFDecoder):
         tokenizer: PreTrainedTokenizerBase | None = None,
         *,
         start: str = "",
+        tokens_per_frame: int = TOKENS_PER_FRAME,
     ) -> None:
+        owner = type(self).__name__
+        require_count(owner, "tokens_per_frame", tokens_per_frame, least=1, unbounded=False)
         super().__init__(causal_lm, causal_lm.base_model)
-        self.tokenizer = tokenizer
+        self.tokenizer, self.tokens_per_frame = tokenizer, tokens_per_frame
         if start and tokenizer is None:
             raise ValueError(f"DecoderModel: start={start!r} needs a tokenizer: pass one")
         self._start_ids = _ids(tokenizer, start)[0].tolist() if tokenizer and start else []
@@ -45,13 +56,30 @@ class DecoderModel(HFDecoder):
         with torch.no_grad():
             return FrameTokens(self.embed(token_ids), positions)
 
+    def text_frames(self, text: str) -> TextFrames:
+        """A text in frames of `tokens_per_frame`.
+
+        Raises:
+            ValueError: without a tokenizer, or for a text shorter than one frame.
+        """
+        if self.tokenizer is None:
+            raise ValueError("DecoderModel has no tokenizer to read a text with: pass one")
+        return TextFrames(self.tokenizer, text, self.tokens_per_frame)
+
+    def encode(
+        self, frames: Tensor, timestamps: Sequence[float | None], cursor: Cursor
+    ) -> FrameTokens:
+        if frames.dim() != 2:
+            return super().encode(frames, timestamps, cursor)
+        return self.frame(frames, cursor)
+
     def prologue(self, cursor: Cursor) -> FrameTokens | None:
         return text_tokens(self, self._start_ids, cursor)
 
     def question_ids(self, question: str) -> Tensor:
         if self.tokenizer is None:
             return super().question_ids(question)
-        return _ids(self.tokenizer, question)
+        return _ids(self.tokenizer, next_turn(self.tokenizer, question))
 
     def reply_ids(self, text: str) -> Tensor:
         if self.tokenizer is None:
@@ -62,6 +90,24 @@ class DecoderModel(HFDecoder):
         if self.tokenizer is None:
             return ""
         return str(self.tokenizer.decode(token_ids.tolist(), skip_special_tokens=True))
+
+
+def next_turn(tokenizer: PreTrainedTokenizerBase, question: str) -> str:
+    """A user's turn and the beginning of the answer's, as the chat template writes them behind
+    other turns: without the system turn that templates put in front. Without a template, the
+    question as it is.
+
+    Raises:
+        ValueError: if the template refuses these turns.
+    """
+    if not tokenizer.chat_template:
+        return question
+    before = [{"role": "user", "content": "-"}, {"role": "assistant", "content": "-"}]
+    after = [*before, {"role": "user", "content": question}]
+    said = rendered(tokenizer, before, "text", reply=False)
+    # A template that writes earlier turns anew has no place in the middle: the turn alone.
+    whole = rendered(tokenizer, after, "text")
+    return whole[len(said) :] if whole.startswith(said) else rendered(tokenizer, after[-1:], "text")
 
 
 def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> Tensor:

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from ..framework.text import TOKENS_PER_FRAME
+from .chat_template import require_ending
 from .decoder import DecoderModel
 from .faults import in_words
 
@@ -45,12 +47,18 @@ PACKAGED: Mapping[str, Packaged] = MappingProxyType(
 
 
 def load_packaged(
-    name: str, device: torch.device, dtype: torch.dtype | None, *, start: str | None = None
+    name: str,
+    device: torch.device,
+    dtype: torch.dtype | None,
+    *,
+    start: str | None = None,
+    tokens_per_frame: int = TOKENS_PER_FRAME,
 ) -> DecoderModel:
     """A checkpoint of `PACKAGED`; without a network.
 
     Args:
         start: text before every stream; None is the checkpoint's own.
+        tokens_per_frame: tokens that make a frame of a text.
 
     Raises:
         ValueError: if the package is not installed, naming it.
@@ -58,10 +66,11 @@ def load_packaged(
     known = PACKAGED[name]
     found = find_spec(known.package)
     folders = [] if found is None else found.submodule_search_locations or []
+    start = known.start if start is None else start
     for folder in folders:
         path = Path(folder) / known.file
         if path.is_file():
-            return load_gguf(path, device, dtype, start=known.start if start is None else start)
+            return load_gguf(path, device, dtype, start=start, tokens_per_frame=tokens_per_frame)
     package = known.package.replace("_", "-")
     raise ValueError(
         f"{name} comes with the package {package}, which is not installed or lacks {known.file}: "
@@ -75,6 +84,7 @@ def load_gguf(
     dtype: torch.dtype | None,
     *,
     start: str | None = None,
+    tokens_per_frame: int = TOKENS_PER_FRAME,
 ) -> DecoderModel:
     """A decoder whose quantised weights are unpacked to `dtype`, float32 by default.
 
@@ -82,6 +92,7 @@ def load_gguf(
         path: a `.gguf` file of an architecture that transformers reads.
         start: text before every stream, such as the sign that documents began with in training,
             where attention finds its sink; "" or None for none.
+        tokens_per_frame: tokens that make a frame of a text.
 
     Raises:
         ValueError: for a missing or damaged file, a missing package, or an architecture that
@@ -102,7 +113,9 @@ def load_gguf(
             f"{path} cannot be read as a text decoder ({in_words(error)}): give a whole GGUF file "
             "of an architecture that transformers supports, such as Llama or Qwen2"
         ) from error
-    return DecoderModel(model.eval().to(device), tokenizer, start=start or "")
+    require_ending(tokenizer.chat_template, tokenizer.special_tokens_map, path)
+    model = model.eval().to(device)
+    return DecoderModel(model, tokenizer, start=start or "", tokens_per_frame=tokens_per_frame)
 
 
 def _require_packages(path: Path) -> None:
