@@ -64,9 +64,10 @@ def cost_line(session: VideoSession, frames: int) -> str:
     steps, size = session.costs, session.frames_per_step
     decode = median(step.milliseconds for step in steps) / size
     encode = median(step.encode_milliseconds for step in steps) / size
+    vision = "" if session.model.reads_text else f" and {encode:.1f} ms vision"
     return (
-        f"{frames} frames, {session.cursor.tokens} tokens; per frame {decode:.1f} ms decoder and "
-        f"{encode:.1f} ms vision (medians); "
+        f"{frames} frames, {session.cursor.tokens} tokens; per frame {decode:.1f} ms decoder"
+        f"{vision} (medians); "
         f"state {decimal(session.state_bytes)}, archive {decimal(session.archive.bytes_held)}"
     )
 

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from ...framework import VideoModel
 from ...framework.cost import DecoderSpec
-from ...framework.video import VideoError, frames_at
+from ...framework.video import VideoError
 from ..evaluation.folder import config_hash, read_json, write_json
 from ..evaluation.options import plain
 from ..evaluation.plan import Sampled, sample_videos, video_seconds
+from ..media import frame_times, is_text, media_at
 from ..options import ModelOptions
 from .budgets import Matcher
 from .dry_run import DryRun, shown_again
@@ -124,6 +125,8 @@ def _settled(options: AblateOptions, model_options: ModelOptions) -> Settled:
     logger.info("sizing memories on the first frames of %s", seen.path.name)
     device = "cpu" if options.trainer.get("accelerator") == "cpu" else None
     model = replace(model_options, device=device).load()
+    if is_text(seen.path):
+        seen = replace(seen, times=frame_times(model, seen.path))
     model = model.for_stream(len(seen.times), seen.question.system, seen.fps)
     dry_run = DryRun(
         model,
@@ -166,7 +169,7 @@ def _frames(seen: Sampled, model: VideoModel) -> list[tuple[Tensor, float]]:
     wanted = seen.times[: FRAMES * model.frames_per_patch]
     found: list[tuple[Tensor, float]] = []
     try:
-        for frame in frames_at(seen.path, wanted):
+        for frame in media_at(model, seen.path, wanted):
             found.append(frame)
     except VideoError:  # what came before the damage is good
         if not found:

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ...framework import Cursor, VideoModel
 from ...framework.frame_tokens import advance
-from ...framework.video import frames_at
 from ..benchmarks.question import Question
+from ..media import media_at
 from ..sharing import Frames, encode_patch
 from .plan import Pass, Stop
 
@@ -92,7 +92,7 @@ class _Counter:
 
     def __init__(self, model: VideoModel, video: Pass) -> None:
         self.model, self.times = model, video.times
-        source = frames_at(video.path, video.times)
+        source = media_at(model, video.path, video.times)
         self.frames: Frames = list(islice(source, model.frames_per_patch))
         prompt = model.prologue(Cursor())
         self.start = Cursor() if prompt is None else advance(Cursor(), prompt)

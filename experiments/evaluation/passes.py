@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from itertools import groupby
 from math import isfinite
 
@@ -14,12 +15,13 @@ from ...framework import Answer, VideoModel, VideoSession
 from ...framework.costs import Timer
 from ...framework.metrics import answer_agreement, kl_to_full
 from ...framework.storage import ArchiveStorage
-from ...framework.video import VideoError, frames_at
+from ...framework.video import VideoError
 from ..benchmarks.question import Question
 from ..environment import machine
+from ..media import media_at
 from .lengths import Stretch, question_ids, stretches
 from .options import EvaluateOptions
-from .plan import Work
+from .plan import Work, in_frames
 from .rows import Key, Row, key_of
 from .stream import SharedStream
 
@@ -72,7 +74,8 @@ class PassRunner:
         return (names[start : start + size] for start in range(0, len(names), size))
 
     def _pass(self, work: Work, cells: Sequence[str], reference: Answers) -> Iterator[Row]:
-        video, options = work.video, self.options
+        video, options = in_frames(self.model, work.video), self.options
+        work = replace(work, video=video)
         model = self.model.for_stream(len(video.times), video.system, video.fps)
         for stretch in stretches(model, video, options.reply_tokens, options.max_tokens):
             yield from self._stream(model, work, stretch, cells, reference)
@@ -92,7 +95,7 @@ class PassRunner:
         asked = {question for _, question in work.owed}
         stops = [stop for stop in stretch.stops if stop.question.id in asked]
         times, strict = work.video.times, self.options.strict
-        with closing(frames_at(work.video.path, times, strict=strict)) as frames:
+        with closing(media_at(model, work.video.path, times, strict=strict)) as frames:
             for count, here in groupby(stops, key=lambda stop: stop.frames):
                 while stream.frames < count:
                     stream.push(*next(frames))

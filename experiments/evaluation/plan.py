@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
+from ...framework import VideoModel
+from ...framework.text import read_text
 from ...framework.video import probe_video
 from ..benchmarks.question import Question
+from ..media import frame_times, is_text
 from .rows import Key
 from .sampling import FrameSampling
 
@@ -16,7 +19,7 @@ from .sampling import FrameSampling
 @dataclass(frozen=True)
 class Sampled:
     """A question with the moments, in seconds, at which frames are taken for it, and how many of
-    them there are per second."""
+    them there are per second. A text is taken whole; its frames are numbered by `in_frames`."""
 
     question: Question
     path: Path
@@ -87,6 +90,9 @@ def sample_videos(
             refused.append(Refused(question, "missing", f"no file of {question.video}"))
             continue
         try:
+            if is_text(question.path):
+                sampled.append(_whole_text(question, question.path))
+                continue
             stretch = (seconds(question.path), question.start, question.end)
             times, fps = sampling.times(*stretch), sampling.rate(*stretch)
         except ValueError as error:
@@ -94,6 +100,31 @@ def sample_videos(
         else:
             sampled.append(Sampled(question, question.path, times, fps))
     return sampled, refused
+
+
+def in_frames(model: VideoModel, video: Pass) -> Pass:
+    """The pass with the frames that the model makes of a text; of a video, as it is.
+
+    Raises:
+        VideoError: for a text that the model cannot take.
+        ValueError: for a text and a model that reads none.
+    """
+    if not is_text(video.path):
+        return video
+    times = frame_times(model, video.path)
+    return replace(video, times=times, stops=[replace(s, frames=len(times)) for s in video.stops])
+
+
+def _whole_text(question: Question, path: Path) -> Sampled:
+    """A question about a text, which is read to see that it can be.
+
+    Raises:
+        ValueError: for one about a stretch in seconds, or a file that is no text.
+    """
+    if (question.start, question.end) != (0.0, None):
+        raise ValueError(f"{path} is a text, which has no seconds to ask about a stretch of")
+    read_text(path)
+    return Sampled(question, path, ())
 
 
 def video_seconds(path: Path) -> float:

@@ -10,12 +10,13 @@ from typing import TypeVar
 
 from ...framework import VideoModel, VideoSession
 from ...framework.finite import NOT_FINITE
-from ...framework.video import VideoError, frames_at
+from ...framework.video import VideoError
 from ..benchmarks.question import Question
 from ..evaluation.lengths import question_ids, stretches
-from ..evaluation.plan import Pass, plan_passes, sample_videos, video_seconds
+from ..evaluation.plan import Pass, in_frames, plan_passes, sample_videos, video_seconds
 from ..evaluation.stream import SharedStream
 from ..frames import told_flags
+from ..media import media_at
 from .options import PluginOptions
 from .requests import Generation
 
@@ -81,11 +82,13 @@ class Answerer:
 
     def _watch(self, video: Pass, reply_tokens: int) -> VideoSession:
         """A session that has seen the video's frames; all questions about it are about the same."""
+        video = in_frames(self.model, video)
         model = self.model.for_stream(len(video.times), video.system, video.fps)
         (stretch,) = stretches(model, video, reply_tokens, self.options.max_tokens)
         session = self.cell.session(model, stretch.planned_tokens)
         stream = SharedStream(model, {CELL: session}, stretch.patch_tokens)
-        with closing(frames_at(video.path, video.times, strict=self.options.strict)) as frames:
+        strict = self.options.strict
+        with closing(media_at(model, video.path, video.times, strict=strict)) as frames:
             for image, seconds in frames:
                 stream.push(image, seconds)
             if frames.flagged:

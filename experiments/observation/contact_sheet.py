@@ -43,7 +43,8 @@ def contact_sheet(frames: Sequence[FramePatches], title: str) -> Figure:
         row[0].set_ylabel(f"after\nframe {step + 1}", **about)
     for axes, number in zip(pictures[0], shown, strict=True):
         seconds = frames[number].picture.seconds
-        axes.set_title(f"frame {number + 1}, {seconds:.1f} s", fontsize=8.5)
+        at = "" if seconds is None else f", {seconds:.1f} s"
+        axes.set_title(f"frame {number + 1}{at}", fontsize=8.5)
     _add_scale(parts[0], pictures)
     _draw_timeline(parts[1].subplots(), shares_over_time(frames))
     return figure

@@ -124,7 +124,7 @@ class HeldTokens:
         """
         grid = self.session.model.patch_grid
         return [
-            FramePatches(picture, *grid(*picture.size), self._last[..., tokens])
+            FramePatches(picture, *(picture.grid or grid(*picture.size)), self._last[..., tokens])
             for picture, tokens in zip(pictures, self._visual, strict=True)
         ]
 

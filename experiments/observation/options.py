@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...framework import require_count
+from ..options import StreamOptions
 
 CAPACITIES = (1, 4, 16, 64, 256, 1024, 4096, 16384)
 RECENT_FRAMES = (1, 4, 16, 64)
@@ -17,7 +18,8 @@ class ObserveOptions:
 
     Args:
         output: folder for rows, figures and pages.
-        frames: frames taken from every video, evenly over all of it.
+        frames: frames taken from every video, evenly over all of it; most frames of a text, which
+            is taken whole.
         capacities: slots whose evidence is measured; those that hold a whole video are left out.
         recent_frames: windows of last frames whose mass is measured beside the best tokens.
         strict: refuse a video that is cut off, or has a frame that FFmpeg flags as damaged,
@@ -35,6 +37,17 @@ class ObserveOptions:
     recent_frames: Sequence[int] = RECENT_FRAMES
     strict: bool = False
     max_tokens: int | None = None
+
+    @property
+    def stream(self) -> StreamOptions:
+        """How the frames of a file are taken; nothing is asked of them."""
+        return StreamOptions(
+            fps=None,
+            max_frames=self.frames,
+            strict=self.strict,
+            max_tokens=self.max_tokens,
+            max_new_tokens=0,
+        )
 
     def __post_init__(self) -> None:
         require_count("observe", "frames", self.frames, least=2, unbounded=False)

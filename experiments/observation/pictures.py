@@ -4,36 +4,41 @@ from __future__ import annotations
 
 import io
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from ...framework.text import is_text_frame
+from .words import grid_of, picture_of
+
 SIDE = 160  # pixels of the longer side
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A frame made small.
+    """A frame made small, or the words of a text's frame.
 
     Attributes:
         pixels: uint8 [height, width, 3].
         size: height and width of the whole frame.
-        seconds: its time.
+        seconds: its time; None for a text.
+        grid: rows and columns of a text's tokens; None for a frame whose patches the model lays.
     """
 
     pixels: np.ndarray
     size: tuple[int, int]
-    seconds: float
+    seconds: float | None
+    grid: tuple[int, int] | None = None
 
     @property
     def data_url(self) -> str:
         """The picture as it stands in a page."""
-        buffer = io.BytesIO()
-        Image.fromarray(self.pixels).save(buffer, "jpeg", quality=82)
-        return "data:image/jpeg;base64," + b64encode(buffer.getvalue()).decode("ascii")
+        buffer, kind = io.BytesIO(), "png" if self.grid else "jpeg"  # letters stay sharp
+        Image.fromarray(self.pixels).save(buffer, kind, quality=82)
+        return f"data:image/{kind};base64," + b64encode(buffer.getvalue()).decode("ascii")
 
 
 class PictureTaker:
@@ -41,20 +46,27 @@ class PictureTaker:
 
     Args:
         frames_per_patch: raw frames that make one patch and share its tokens.
+        text: ids [tokens] to text, for frames that are none but words.
     """
 
-    def __init__(self, frames_per_patch: int) -> None:
-        self.frames_per_patch = frames_per_patch
+    def __init__(self, frames_per_patch: int, text: Callable[[Tensor], str]) -> None:
+        self.frames_per_patch, self.text = frames_per_patch, text
         self.pictures: list[Picture] = []
         self.passed = 0
 
     def watch(self, frames: Iterable[tuple[Tensor, float]]) -> Iterator[tuple[Tensor, float]]:
-        """The same frames, uint8 [height, width, 3] with seconds, while pictures are taken."""
+        """The same frames, uint8 [height, width, 3] or ids [tokens], while pictures are taken."""
         for image, seconds in frames:
             if self.passed % self.frames_per_patch == 0:
-                self.pictures.append(_small(image, seconds))
+                small = self._words(image) if is_text_frame(image) else _small(image, seconds)
+                self.pictures.append(small)
             self.passed += 1
             yield image, seconds
+
+    def _words(self, ids: Tensor) -> Picture:
+        pixels = picture_of([self.text(token) for token in ids.split(1)])
+        height, width = pixels.shape[:2]
+        return Picture(pixels, (height, width), None, grid_of(len(ids)))
 
 
 def _small(image: Tensor, seconds: float) -> Picture:

@@ -15,7 +15,7 @@ from ...framework import CrossFrameMemory, VideoModel
 from ..drawing import DOTS_PER_INCH
 from ..environment import environment
 from ..frames import VideoFrames
-from ..options import StreamOptions
+from ..media import TextFile, open_media
 from .contact_sheet import contact_sheet
 from .figures import figures_of
 from .held_page import held_page
@@ -25,12 +25,12 @@ from .stream import Observed, all_held, observe_video
 from .tables import Table, Tables, means, tables_of, when_full
 
 
-def open_videos(paths: Sequence[str], options: ObserveOptions) -> list[VideoFrames]:
+def open_videos(paths: Sequence[str], options: ObserveOptions) -> list[VideoFrames | TextFile]:
     """The frames of every video, still to be decoded.
 
     Raises:
         VideoError: for a file that is missing or no video.
-        ValueError: for two videos of one name.
+        ValueError: for a text without words, or two videos of one name.
     """
     names = [Path(path).stem for path in paths]
     twins = sorted({name for name in names if names.count(name) > 1})
@@ -39,13 +39,12 @@ def open_videos(paths: Sequence[str], options: ObserveOptions) -> list[VideoFram
             f"observe: more than one video is called {', '.join(twins)}, but rows and pages go by "
             "that name: rename or link them"
         )
-    stream = StreamOptions(fps=None, max_frames=options.frames, strict=options.strict)
-    return [VideoFrames(path, stream) for path in paths]
+    return [open_media(path, options.stream) for path in paths]
 
 
 def observe(
     model: VideoModel,
-    videos: Sequence[VideoFrames],
+    videos: Sequence[VideoFrames | TextFile],
     memory: CrossFrameMemory,
     options: ObserveOptions,
     settings: Mapping[str, Any],
@@ -62,7 +61,7 @@ def observe(
     Raises:
         ValueError: for a video too short, or capacities that all hold the whole video.
     """
-    observed = [observe_video(model, frames, memory, options, console) for frames in videos]
+    observed = [observe_video(model, media, memory, options, console) for media in videos]
     tables, folder = tables_of(observed), Path(options.output)
     if not len(tables.rows):
         raise ValueError(all_held(options))

@@ -11,6 +11,7 @@ from rich.console import Console
 from ...framework import CrossFrameMemory, NoArchive, Slots, VideoModel, VideoSession
 from ...methods import ReadCarried
 from ..frames import VideoFrames, progress_bar
+from ..media import TextFile, TextFileFrames, seen_by
 from ..sharing import Encoded, encode_frames
 from .by_frame import MassByFrame
 from .evidence import Evidence, WatchedMemory
@@ -51,7 +52,7 @@ class Observed:
 
 def observe_video(
     model: VideoModel,
-    frames: VideoFrames,
+    media: VideoFrames | TextFile,
     memory: CrossFrameMemory,
     options: ObserveOptions,
     console: Console,
@@ -61,6 +62,7 @@ def observe_video(
     Raises:
         ValueError: for a video of a single temporal patch: it has no past to measure.
     """
+    frames = seen_by(model, media, options.stream)
     model = model.for_stream(frames.expected, fps=frames.fps)
     require_past(frames, frames.expected, model)
     evidence = Evidence(options.capacities, options.recent_frames)
@@ -70,7 +72,7 @@ def observe_video(
         evidence(slots)
         by_frame(slots)
 
-    camera = PictureTaker(model.frames_per_patch)
+    camera = PictureTaker(model.frames_per_patch, model.text)
     with progress_bar(console) as bar:
         tracked = bar.track(frames, total=frames.expected, description=frames.path.stem)
         encoded = encode_frames(model, camera.watch(tracked))
@@ -105,7 +107,7 @@ def observe_video(
     )
 
 
-def require_past(frames: VideoFrames, count: int, model: VideoModel) -> None:
+def require_past(frames: VideoFrames | TextFileFrames, count: int, model: VideoModel) -> None:
     """Refuse a video too short for a second step.
 
     Raises:
@@ -132,7 +134,8 @@ def _opening(encoded: Iterator[Encoded]) -> list[Encoded]:
 def _require_room(options: ObserveOptions, opening: list[Encoded], patches: int) -> None:
     """Refuse, before any of the video has passed, what is sure to be wrong in the end."""
     *prompt, first = (part.tokens.num_tokens for part in opening)
-    least, most = (sum(prompt) + patches * (first + room) for room in (0, LONGER_TEXT))
+    least = sum(prompt) + (patches - 1) * first + 1  # a text's last frame may be shorter
+    most = sum(prompt) + patches * (first + LONGER_TEXT)
     if min(options.capacities) >= most:
         raise ValueError(all_held(options))
     if options.max_tokens is not None and options.max_tokens < least:

@@ -113,11 +113,11 @@ def test_questions_about_the_same_frames_share_a_pass(
 ) -> None:
     opened: list[str] = []
 
-    def noted(path: Path, *given: Any, **options: Any) -> VideoSamples:
+    def noted(model: Any, path: Path, *given: Any, **options: Any) -> VideoSamples:
         opened.append(path.name)
         return frames_at(path, *given, **options)
 
-    monkeypatch.setattr(answering, "frames_at", noted)
+    monkeypatch.setattr(answering, "media_at", noted)
     harness(PluginOptions(str(checkpoint)), documents).generate_until(requests(documents))
     assert sorted(opened) == ["first.mp4", "second.mp4"]
 

@@ -30,11 +30,7 @@ def model() -> Any:
 def session_after(model: DecoderModel, text: str, memory: Any, tokens: int = 5) -> VideoSession:
     """A session that the start and the text passed, some tokens at a time."""
     session = VideoSession(model, memory)
-    start = model.prologue(Cursor())
-    assert start is not None
-    session.push(start)
-    for ids in model.question_ids(text).split(tokens, 1):
-        session.push(model.frame(ids, session.cursor))
+    session.push(list(model.reply_ids(text)[0].split(tokens)))
     return session
 
 
@@ -43,9 +39,9 @@ def session_after(model: DecoderModel, text: str, memory: Any, tokens: int = 5) 
 )
 def test_it_writes_english_and_goes_on_as_stock_generate_does(model: Any, memory: Any) -> None:
     session = session_after(model, STORY, memory)
-    asked = ", he"
+    asked = model.reply_ids(", he")
     answer = session.ask(asked, max_new_tokens=40)
-    ids = torch.cat([torch.tensor([[0]]), model.question_ids(STORY), model.question_ids(asked)], 1)
+    ids = torch.cat([torch.tensor([[0]]), model.reply_ids(STORY), asked], 1)
     made = model.hf_model.generate(
         input_ids=ids,
         attention_mask=torch.ones_like(ids),

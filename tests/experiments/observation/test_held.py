@@ -57,7 +57,7 @@ def followed(
     model: VideoModel, memory: CrossFrameMemory, count: int = 8
 ) -> tuple[list[FramePatches], list[list[list[set[int]]]], list[Tensor]]:
     """What was noted; [step][layer][head] the tokens held; the visual tokens of each frame."""
-    camera, held = PictureTaker(model.frames_per_patch), HeldTokens(model, memory)
+    camera, held = PictureTaker(model.frames_per_patch, model.text), HeldTokens(model, memory)
     frames = [(image, float(place)) for place, image in enumerate(video(count))]
     found, visual = [], []
     for part in encode_frames(model, camera.watch(frames)):
@@ -105,7 +105,7 @@ def test_tokens_left_out_by_the_memory_are_told_apart_from_evicted_ones() -> Non
 
 
 def test_pictures_are_the_first_of_each_patch_and_small() -> None:
-    camera, frames = PictureTaker(2), video(5, (480, 320))
+    camera, frames = PictureTaker(2, str), video(5, (480, 320))
     passed = list(camera.watch((image, n / 2) for n, image in enumerate(frames)))
     assert all(torch.equal(image, frame) for (image, _), frame in zip(passed, frames, strict=True))
     assert [picture.seconds for picture in camera.pictures] == [0.0, 1.0, 2.0]
