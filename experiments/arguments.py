@@ -139,7 +139,9 @@ def _add_evidence(parser: ArgumentParser) -> None:
 def _add_observe(parser: ArgumentParser) -> None:
     from .observation.options import ObserveOptions
 
-    parser.add_argument("videos", type=str, nargs="+", help="video files, or texts, each counted once")
+    parser.add_argument(
+        "videos", type=str, nargs="+", help="video files, or texts, each counted once"
+    )
     pictured = f"whose patches are pictured: {_memory_help()}"
     parser.add_argument("--memory", type=str, default="statekv", help=pictured)
     for kind in (ModelOptions, MemoryDefaults, ObserveOptions):

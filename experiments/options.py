@@ -22,21 +22,21 @@ class ModelOptions:
 
     Args:
         model: a checkpoint's folder or hub name.
-        tokens_per_frame: of a text decoder: tokens that make a frame of a text; null is 32.
         layout: of the prompt; null is the model's own. InternVL3: "chat", or "video_first" as in
             StateKV's release. Qwen3-VL: "installed" or "release".
         device: cpu, cuda, cuda:1, ...; by default cuda where there is one.
         dtype: float32, bfloat16, float16 or float64; by default the checkpoint's own.
         adapter: further options of the model's adapter as JSON, such as {"planned_frames": 64} for
             Qwen3-VL or {"fps": 1.0} for Eagle2.5.
+        tokens_per_frame: of a text decoder: tokens that make a frame of a text; null is 32.
     """
 
     model: str
-    tokens_per_frame: int | None = None
     layout: str | None = None
     device: str | None = None
     dtype: str | None = None
     adapter: dict[str, Any] | None = None
+    tokens_per_frame: int | None = None
 
     def __post_init__(self) -> None:
         require_count("model", "tokens_per_frame", self.tokens_per_frame, least=1)

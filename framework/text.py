@@ -42,9 +42,7 @@ class TextFrames:
     def __init__(
         self, tokenizer: Tokenizer, text: str, tokens_per_frame: int = TOKENS_PER_FRAME
     ) -> None:
-        require_count(
-            "TextFrames", "tokens_per_frame", tokens_per_frame, least=1, unbounded=False
-        )
+        require_count("TextFrames", "tokens_per_frame", tokens_per_frame, least=1, unbounded=False)
         require_characters(text, "the text")
         self.tokens_per_frame = tokens_per_frame
         found = tokenizer.encode(text, add_special_tokens=False)

@@ -21,10 +21,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
+from ...framework.text import TOKENS_PER_FRAME
 from .prose import Encode, prose_ids
 from .vocabulary import COLORS, FILLER, NAMES, PETS, PLACES, SCENE, SEEN, THINGS, WORDS
 
-FRAME_TOKENS = 32
+FRAME_TOKENS = TOKENS_PER_FRAME
 GAPS = (2, 4, 8, 16)  # frames between a list of words and its copy
 
 STAYS = 0.8  # of being as it was, for each of a person's attributes

@@ -92,7 +92,7 @@ def _add_scale(figure: Any, grid: Any) -> None:
     gone = [VEIL_ALPHA * part + 1 - VEIL_ALPHA for part in VEIL]
     colours = LinearSegmentedColormap.from_list("veil", [gone, (1.0, 1.0, 1.0)])
     bar = figure.colorbar(ScalarMappable(PowerNorm(0.5, 0, 1), colours), ax=grid, pad=0.01)
-    bar.set_label("(layer, KV head) pairs\nthat hold the patch")
+    bar.set_label("(layer, KV head) pairs\nthat hold the token")
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0))
 
 

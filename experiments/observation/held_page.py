@@ -50,16 +50,12 @@ def held_page(
     content = json.dumps(page_data(frames, shown, steps), separators=(",", ":"))
     return web_page(
         Path(__file__).with_name("held.html"),
-        f"{_what(frames[0])} still held: {name}",
+        f"{frames[0].picture.shows.capitalize()} still held: {name}",
         memory=escape(memory),
         notes=escape(_notes(frames, shown, steps, per_patch)),
         settings=definitions(settings),
         data=content.replace("</", "<\\/"),
     )
-
-
-def _what(frame: FramePatches) -> str:
-    return "Patches" if frame.picture.grid is None else "Words"
 
 
 def shown_frames(frames: Sequence[FramePatches]) -> list[int]:

@@ -34,6 +34,11 @@ class Picture:
     grid: tuple[int, int] | None = None
 
     @property
+    def shows(self) -> str:
+        """What its tokens stand for: "patches" or "words"."""
+        return "patches" if self.grid is None else "words"
+
+    @property
     def data_url(self) -> str:
         """The picture as it stands in a page."""
         buffer, kind = io.BytesIO(), "png" if self.grid else "jpeg"  # letters stay sharp

@@ -101,7 +101,9 @@ def _write_held(
     page, spec = f"held-{video.name}.html", repr(memory)
     text = held_page(video.name, spec, video.held, model.frames_per_patch, settings)
     (folder / page).write_text(text, "utf-8")
-    sheet = contact_sheet(video.held, f"{video.name}: patches that {spec} still holds")
+    sheet = contact_sheet(
+        video.held, f"{video.name}: {video.held[0].picture.shows} that {spec} still holds"
+    )
     sheet.savefig(folder / f"held-{video.name}.png", dpi=DOTS_PER_INCH)
     return page
 
