@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
@@ -86,6 +87,8 @@ def read_text(path: str | PathLike[str]) -> str:
         ValueError: for a file that is missing, empty or not UTF-8, naming it.
     """
     path = Path(path)
+    if not os.path.isfile(path):  # a pipe would be waited for; Path.is_file raises on odd names
+        raise ValueError(f"{path} is no file: give the path of a text")
     try:
         text = path.read_bytes().decode("utf-8-sig")  # which some editors begin with a mark
     except UnicodeDecodeError as error:
@@ -94,7 +97,7 @@ def read_text(path: str | PathLike[str]) -> str:
             "the text as UTF-8"
         ) from error
     except OSError as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror}): give a text file") from error
+        raise ValueError(f"{path} cannot be read ({error.strerror}): mend it") from error
     if not text.strip():
         raise ValueError(f"{path} has no words: give a file with text in it")
     return text

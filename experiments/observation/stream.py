@@ -117,7 +117,7 @@ def require_past(frames: VideoFrames | TextFileFrames, count: int, model: VideoM
     if count < needed:
         raise ValueError(
             f"{frames.path}: {count} frame(s) make one step, which has no earlier frames to look "
-            f"at: take at least {needed} with --frames, or a longer video"
+            f"at: take at least {needed} with --frames, or a longer video or text"
         )
 
 

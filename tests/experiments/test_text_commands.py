@@ -103,7 +103,7 @@ def test_ask_says_at_once_what_does_not_fit(
         (b"move", "tokens, fewer than one frame of 16: give a longer text, or a smaller tokens_p"),
         (b"", "has no words: give a file with text in it"),
         (b"caf\xe9 " * 99, "is not UTF-8 (byte 0xe9 at 3): save the text as UTF-8"),
-        (None, "cannot be read (No such file or directory)"),
+        (None, "is no file: give the path of a text"),
     ],
 )
 @pytest.mark.parametrize("command", [["ask"], ["compare"], ["observe"]])

@@ -1,5 +1,6 @@
 """Texts in frames of tokens, and text files that are none."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -104,8 +105,9 @@ def test_a_file_is_read_as_utf_8_without_its_mark(tmp_path: Path) -> None:
         (lambda path: path.write_bytes(b" \n\t\n"), "has no words"),
         (lambda path: path.write_bytes(b"abc\xff"), r"is not UTF-8 \(byte 0xff at 3\): save the"),
         (lambda path: path.write_bytes("Grüße".encode("utf-16")), "is not UTF-8"),
-        (lambda path: path.mkdir(), r"cannot be read \(Is a directory\): give a text file"),
-        (lambda path: None, r"cannot be read \(No such file or directory\)"),
+        (lambda path: path.mkdir(), "is no file: give the path of a text"),
+        (lambda path: os.mkfifo(path), "is no file: give the path of a text"),
+        (lambda path: None, "is no file: give the path of a text"),
     ],
 )
 def test_a_file_that_holds_no_text_is_named(

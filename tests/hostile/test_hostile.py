@@ -16,6 +16,7 @@ from . import (
     paths,
     rows,
     sessions,
+    texts,
     videos,
 )
 from .cases import Family, survive
@@ -31,6 +32,7 @@ FAMILIES: tuple[Family, ...] = (
     *paths.FAMILIES,
     *rows.FAMILIES,
     *sessions.FAMILIES,
+    *texts.FAMILIES,
     *videos.FAMILIES,
     INTERRUPTS,
 )
