@@ -4,6 +4,7 @@ crossframe demo --report runs/demo
 python -m crossframe.experiments.bench --write docs/results
 python -m crossframe.experiments.publish --demo runs/demo/rows.json
 python -m crossframe.experiments.publish --evidence runs/evidence --as evidence_quick
+python -m crossframe.experiments.publish --observed runs/observe-text
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..framework.text import TOKENS_PER_FRAME
 from .evidence.published import PARTS, as_text, compact_result, read_runs, write_figures
+from .observation.published import observed_result, observed_table
 from .pages import markdown_table, measured_on, renew
 from .table import headed_cells
 
@@ -25,6 +28,7 @@ PAGES = {
     "frame_latency": "README.md",
     "evidence_quick": "README.md",
     "evidence_search": "docs/evidence.md",
+    "observe_text": "docs/observe.md",
 }
 
 
@@ -53,6 +57,14 @@ def latency_table(result: Result) -> str:
     return f"{markdown_table(heads, cells)}\n\n{sizes} {measured_on(result)}"
 
 
+def observe_text_table(result: Result) -> str:
+    """What full attention looks at in texts, with where it was measured."""
+    streams = ", ".join(f"{one['video']} ({one['tokens']:,} tokens)" for one in result["videos"])
+    size = result["settings"]["tokens_per_frame"] or TOKENS_PER_FRAME
+    told = f"Means over layers, frames and streams: {streams}, in frames of {size} tokens."
+    return f"{observed_table(result)}\n\n{told} {measured_on(result)}"
+
+
 def without_paths(result: Result) -> dict[str, Any]:
     """The result with the video's name in place of where it lay."""
     config = {**result["config"], "video": Path(result["config"]["video"]).name}
@@ -66,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--evidence", type=Path, help="folder of a run of the suites to publish")
     name = "under which name, such as evidence_quick, or evidence_sizes_2048 beside evidence_sizes"
     parser.add_argument("--as", dest="name", default="evidence_search", help=name)
+    parser.add_argument("--observed", type=Path, help="folder of a run of observe to publish")
     parser.add_argument("--root", type=Path, default=Path(), help="the repository")
     options = parser.parse_args(arguments)
     docs = options.root / "docs"
@@ -76,6 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.evidence:
         text = as_text(compact_result(options.evidence))
         (docs / "results" / f"{options.name}.json").write_text(text, "utf-8")
+    if options.observed:
+        text = json.dumps(observed_result(options.observed), indent=1)
+        (docs / "results" / "observe_text.json").write_text(text + "\n", "utf-8")
     for name, table in tables(docs / "results").items():
         renew(options.root / PAGES[name], name, table)
         if name in PARTS:
@@ -92,7 +108,12 @@ def _part(results: Path, name: str) -> str:
         figures = "docs/figures" if PAGES[name] == "README.md" else "figures"
         return PARTS[name](name, read_runs(results, name), figures)
     result = json.loads((results / f"{name}.json").read_text("utf-8"))
-    return {"demo_compare": compare_table, "frame_latency": latency_table}[name](result)
+    made = {
+        "demo_compare": compare_table,
+        "frame_latency": latency_table,
+        "observe_text": observe_text_table,
+    }
+    return made[name](result)
 
 
 def _quarters(frames: int) -> list[str]:
