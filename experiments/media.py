@@ -46,7 +46,8 @@ def seen_by(
     if isinstance(media, VideoFrames):
         return media
     frames = text_frames(model, media.path, media.text)
-    _require_room(model, media.path, frames, options)
+    _require_few(media.path, frames, options.max_frames)
+    _require_room(model, media.path, frames, options.max_tokens, options.max_new_tokens)
     return TextFileFrames(media.path, frames)
 
 
@@ -81,10 +82,23 @@ def text_frames(model: VideoModel, path: Path, text: str) -> TextFrames:
         raise VideoError(f"{path}: {error}") from error
 
 
-def frame_times(model: VideoModel, path: Path) -> list[float]:
-    """The numbers of a text's frames, which stand where a video's frames have seconds."""
+def frame_times(
+    model: VideoModel, path: Path, max_tokens: int | None = None, room: int = 0
+) -> list[float]:
+    """The numbers of a text's frames, which stand where a video's frames have seconds.
+
+    Args:
+        max_tokens: the longest that the stream may be; None: the range the model was trained for.
+        room: most tokens of an answer.
+
+    Raises:
+        ValueError: for a file that is nothing for the model.
+        VideoError: for a text shorter than one frame or longer than the stream may be.
+    """
     require_readable_file(model, path)
-    return [number for _, number in text_frames(model, path, read_text(path))]
+    frames = text_frames(model, path, read_text(path))
+    _require_room(model, path, frames, max_tokens, room)
+    return [number for _, number in frames]
 
 
 def media_at(
@@ -157,21 +171,23 @@ class TextSamples:
         """Nothing is open."""
 
 
-def _require_room(
-    model: VideoModel, path: Path, frames: TextFrames, options: StreamOptions
-) -> None:
-    if options.max_frames is not None and len(frames) > options.max_frames:
+def _require_few(path: Path, frames: TextFrames, most: int | None) -> None:
+    if most is not None and len(frames) > most:
         raise ValueError(
             f"{path} makes {len(frames)} frames of {frames.tokens_per_frame} tokens, more than "
-            f"{options.max_frames}, and a text is not thinned: allow more frames, or give more "
-            "tokens per frame"
+            f"{most}, and a text is not thinned: allow more frames, or give more tokens per frame"
         )
+
+
+def _require_room(
+    model: VideoModel, path: Path, frames: TextFrames, max_tokens: int | None, room: int
+) -> None:
     start = model.prologue(Cursor())
     tokens = len(frames.ids) + (start.num_tokens if start is not None else 0)
-    most = options.max_tokens or model.trained_tokens
-    if tokens + options.max_new_tokens > most:
-        what = "max_tokens allows" if options.max_tokens else "the model was trained for"
-        raise ValueError(
-            f"{path} takes {tokens} tokens and the answer up to {options.max_new_tokens}, more "
-            f"than the {most} that {what}: give a shorter text, or plan for more with max_tokens"
+    most = max_tokens or model.trained_tokens
+    if tokens + room > most:
+        what = "max_tokens allows" if max_tokens else "the model was trained for"
+        raise VideoError(
+            f"{path} takes {tokens} tokens and the answer up to {room}, more than the {most} that "
+            f"{what}: give a shorter text, or plan for more with max_tokens"
         )

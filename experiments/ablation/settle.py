@@ -126,7 +126,7 @@ def _settled(options: AblateOptions, model_options: ModelOptions) -> Settled:
     device = "cpu" if options.trainer.get("accelerator") == "cpu" else None
     model = replace(model_options, device=device).load()
     if is_text(seen.path):
-        seen = replace(seen, times=frame_times(model, seen.path))
+        seen = replace(seen, times=frame_times(model, seen.path, options.max_tokens))
     model = model.for_stream(len(seen.times), seen.question.system, seen.fps)
     dry_run = DryRun(
         model,

@@ -74,10 +74,12 @@ class PassRunner:
         return (names[start : start + size] for start in range(0, len(names), size))
 
     def _pass(self, work: Work, cells: Sequence[str], reference: Answers) -> Iterator[Row]:
-        video, options = in_frames(self.model, work.video), self.options
+        options = self.options
+        room = options.reply_tokens, options.max_tokens
+        video = in_frames(self.model, work.video, *room)
         work = replace(work, video=video)
         model = self.model.for_stream(len(video.times), video.system, video.fps)
-        for stretch in stretches(model, video, options.reply_tokens, options.max_tokens):
+        for stretch in stretches(model, video, *room):
             yield from self._stream(model, work, stretch, cells, reference)
 
     def _stream(

@@ -102,8 +102,12 @@ def sample_videos(
     return sampled, refused
 
 
-def in_frames(model: VideoModel, video: Pass) -> Pass:
+def in_frames(model: VideoModel, video: Pass, reply_tokens: int, max_tokens: int | None) -> Pass:
     """The pass with the frames that the model makes of a text; of a video, as it is.
+
+    Args:
+        reply_tokens: most tokens of a reply.
+        max_tokens: the planned length of the stream, None for the range the model was trained for.
 
     Raises:
         VideoError: for a text that the model cannot take.
@@ -111,7 +115,7 @@ def in_frames(model: VideoModel, video: Pass) -> Pass:
     """
     if not is_text(video.path):
         return video
-    times = frame_times(model, video.path)
+    times = frame_times(model, video.path, max_tokens, reply_tokens)
     return replace(video, times=times, stops=[replace(s, frames=len(times)) for s in video.stops])
 
 

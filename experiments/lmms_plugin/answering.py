@@ -82,9 +82,10 @@ class Answerer:
 
     def _watch(self, video: Pass, reply_tokens: int) -> VideoSession:
         """A session that has seen the video's frames; all questions about it are about the same."""
-        video = in_frames(self.model, video)
+        room = reply_tokens, self.options.max_tokens
+        video = in_frames(self.model, video, *room)
         model = self.model.for_stream(len(video.times), video.system, video.fps)
-        (stretch,) = stretches(model, video, reply_tokens, self.options.max_tokens)
+        (stretch,) = stretches(model, video, *room)
         session = self.cell.session(model, stretch.planned_tokens)
         stream = SharedStream(model, {CELL: session}, stretch.patch_tokens)
         strict = self.options.strict

@@ -32,7 +32,12 @@ BUDGET = 24  # slots
 @pytest.fixture
 def reader(monkeypatch: pytest.MonkeyPatch) -> DecoderModel:
     """The untrained text decoder that every run finds."""
-    model = DecoderModel(tiny_qwen2(), tiny_tokenizer(), start="<|endoftext|>", tokens_per_frame=16)
+    model = DecoderModel(
+        tiny_qwen2(max_position_embeddings=1000),
+        tiny_tokenizer(),
+        start="<|endoftext|>",
+        tokens_per_frame=16,
+    )
     monkeypatch.setattr(ModelOptions, "load", lambda self: model)
     return model
 
@@ -107,6 +112,10 @@ def test_rows_are_those_of_sessions_that_read_the_whole_text(
         (b"one", "tokens, fewer than one frame of 16"),
         (b" \n", "has no words: give a file with text in it"),
         (b"caf\xe9 " * 99, "is not UTF-8"),
+        (
+            TEXTS["notes.txt"] * 9,
+            "the answer up to 4, more than the 1000 that the model was trained",
+        ),
     ],
 )
 def test_one_text_that_cannot_be_taken_does_not_end_the_run(
