@@ -76,12 +76,13 @@ def output_change(weights: Tensor, values: Tensor) -> Tensor:
     """
     outputs = weights @ values
     squared = outputs.square().sum(-1, keepdim=True)
-    apart = values.square().sum(-1)[..., None, :] + squared - 2 * outputs @ values.mT
-    change = weights / (1 - weights) * apart.clamp_min_(0).sqrt_()
+    apart = (-2 * outputs) @ values.mT
+    apart = apart.add_(squared).add_(values.square().sum(-1)[..., None, :]).clamp_min_(0).sqrt_()
+    rest = 1 - weights
     # Squared distances are exact to rounding, distances to its square root: where less is left of
     # the weights, the quotient says nothing any more.
-    alone = 1 - weights < torch.finfo(weights.dtype).eps ** 0.5
-    return torch.where(alone, squared.sqrt(), change)
+    alone = rest < torch.finfo(weights.dtype).eps ** 0.5
+    return torch.where(alone, squared.sqrt(), apart.mul_(weights).div_(rest))
 
 
 def reduction_products(names: Iterable[str]) -> int:

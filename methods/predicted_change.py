@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..framework import REDUCTIONS, ScoringMemory, Slots, require_count
-from .selection import newest, real_slots, require_fits
+from .selection import require_fits
 
 STATISTICS = ("mass", *REDUCTIONS)
 FEATURES = 6
@@ -76,19 +76,21 @@ class PredictedChangeMemory(ScoringMemory):
 
     def score(self, slots: Slots) -> Tensor:
         change = self._change(slots)
-        zero = torch.zeros_like(change)
         before, peak, steps = (
-            slots.stats.get(name, zero)
+            slots.stats[name] if name in slots.stats else torch.zeros_like(change)
             for name in ("predicted_change", "predicted_peak", "predicted_steps")
         )
-        carried = ~newest(slots, slots.num_new) & real_slots(slots)
-        self._learn(slots, _features(before, peak, steps) * carried[..., None], change)
-        peak = torch.maximum(change, self.decay * peak)
-        slots.stats["predicted_change"] = change
-        slots.stats["predicted_peak"] = peak
-        slots.stats["predicted_steps"] = steps + 1
-        weights = _fitted(slots.state["predicted_products"], slots.state["predicted_targets"])
-        return (_features(change, peak, steps + 1) @ weights)[..., 0]
+        self._learn(slots, _features(before, peak, steps), change)
+        peak, steps = torch.maximum(change, self.decay * peak), steps + 1
+        if slots.valid is not None:
+            steps = steps * slots.valid
+        slots.stats |= {
+            "predicted_change": change,
+            "predicted_peak": peak,
+            "predicted_steps": steps,
+        }
+        weights = _fitted(slots.state["predicted_equations"])
+        return (_features(change, peak, steps) @ weights)[..., 0]
 
     def protected(self, slots: Slots) -> Tensor:
         return slots.index < self.num_sinks
@@ -97,32 +99,37 @@ class PredictedChangeMemory(ScoringMemory):
         """[B, K, S] the root of the statistic, 1 on average."""
         received = slots.mass if self.statistic == "mass" else slots.reduced[self.statistic]
         assert received is not None  # needs_mass asks for it
-        real = real_slots(slots)
-        root = received.sqrt() * real
-        mean = root.sum(-1, keepdim=True) / real.sum(-1, keepdim=True).clamp(min=1)
+        root = received.sqrt()
+        if slots.valid is None:
+            mean = root.mean(-1, keepdim=True)
+        else:
+            root = root * slots.valid
+            mean = root.sum(-1, keepdim=True) / slots.valid.sum(-1, keepdim=True)
         return root / mean.clamp_min(torch.finfo(root.dtype).tiny)
 
     def _learn(self, slots: Slots, features: Tensor, target: Tensor) -> None:
         """Add what became of the carried slots to the normal equations of each head."""
-        for name, new in (
-            ("predicted_products", features.mT @ features),
-            ("predicted_targets", features.mT @ target[..., None]),
-        ):
-            before = slots.state.get(name, torch.zeros_like(new))
-            slots.state[name] = self.forget * before + new
+        new = features.mT @ torch.cat([features, target[..., None]], -1)
+        before = slots.state.get("predicted_equations", torch.zeros_like(new))
+        slots.state["predicted_equations"] = torch.add(new, before, alpha=self.forget)
 
 
 def _features(change: Tensor, peak: Tensor, steps: Tensor) -> Tensor:
-    """[B, K, S, 6] what a prediction is made from, after so many steps."""
-    new = (steps == 1).to(change.dtype)
-    one = torch.ones_like(change)
-    columns = change, peak, one, 1 / steps.clamp(min=1), new * change, new
+    """[B, K, S, 6] what a prediction is made from, after so many steps; all 0 after none."""
+    seen, new = steps.clamp(max=1), (steps == 1).to(change.dtype)
+    columns = change, peak, seen, seen / steps.clamp(min=1), new * change, new
     return torch.stack(columns, -1)
 
 
-def _fitted(products: Tensor, targets: Tensor) -> Tensor:
-    """[B, K, 6, 1] the weights of least squares, one slot's worth towards (1, 0, 0, 0, 0, 0)."""
-    belief = torch.eye(FEATURES, dtype=torch.float64, device=products.device)
+def _fitted(equations: Tensor) -> Tensor:
+    """[B, K, 6, 1] the weights of least squares, one slot's worth towards (1, 0, 0, 0, 0, 0).
+
+    Args:
+        equations: [B, K, 6, 7], products of features with features and with what they foretold.
+    """
+    belief = torch.eye(FEATURES, FEATURES + 1, dtype=torch.float64, device=equations.device)
+    belief[0, -1] = 1
     # Features resemble one another: the system is solved in float64, whatever the model's dtype.
-    solved = torch.linalg.solve(products.double() + belief, targets.double() + belief[:, :1])
-    return solved.to(products.dtype)
+    system = equations.double() + belief
+    solved = torch.linalg.solve(system[..., :-1], system[..., -1:])
+    return solved.to(equations.dtype)

@@ -131,8 +131,9 @@ def test_it_learns_that_what_was_strong_does_not_return(frames, open_session) ->
     for frame in frames(*[6] * 30):
         session.push(frame)
     slots = session.slots(1)
-    products, targets = slots.state["predicted_products"], slots.state["predicted_targets"]
-    assert products.shape == (1, 2, 6, 6) and targets.shape == (1, 2, 6, 1)
+    equations = slots.state["predicted_equations"]
+    assert equations.shape == (1, 2, 6, 7)
+    products, targets = equations[..., :6], equations[..., 6:]
     weights = torch.linalg.solve(products + torch.eye(6), targets + torch.eye(6)[:, :1])
     # Random queries: what drew attention once is no promise, so that the belief of 1 gives way.
     assert float(weights[:, :, 0].abs().max()) < 0.9
