@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..framework.text import TOKENS_PER_FRAME
-from .evidence.published import PARTS, as_text, compact_result, read_runs, write_figures
+from .evidence.published import PARTS, SOURCES, as_text, compact_result, read_runs, write_figures
 from .observation.published import observed_result, observed_table
 from .pages import markdown_table, measured_on, renew
 from .table import headed_cells
@@ -26,8 +26,7 @@ Result = Mapping[str, Any]
 PAGES = {
     "demo_compare": "README.md",
     "frame_latency": "README.md",
-    "evidence_quick": "README.md",
-    "evidence_search": "docs/evidence.md",
+    "evidence_quick": "docs/evidence.md",
     "observe_text": "docs/observe.md",
 }
 
@@ -94,19 +93,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         (docs / "results" / "observe_text.json").write_text(text + "\n", "utf-8")
     for name, table in tables(docs / "results").items():
         renew(options.root / PAGES[name], name, table)
-        if name in PARTS:
+        if name in PARTS and name not in SOURCES:
             write_figures(name, read_runs(docs / "results", name), docs / "figures")
 
 
 def tables(results: Path) -> dict[str, str]:
     """The generated parts of README and docs by name, from the files in docs/results/."""
-    return {name: _part(results, name) for name in PAGES}
+    return {name: part(results, name) for name in PAGES}
 
 
-def _part(results: Path, name: str) -> str:
+def part(results: Path, name: str) -> str:
+    """One generated part of a page, from the files in docs/results/."""
     if name in PARTS:
         figures = "docs/figures" if PAGES[name] == "README.md" else "figures"
-        return PARTS[name](name, read_runs(results, name), figures)
+        source = SOURCES.get(name, name)
+        return PARTS[name](source, read_runs(results, source), figures)
     result = json.loads((results / f"{name}.json").read_text("utf-8"))
     made = {
         "demo_compare": compare_table,

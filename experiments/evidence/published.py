@@ -10,6 +10,7 @@ from typing import Any
 
 from ..drawing import Drawing
 from ..pages import markdown_table, measured_on
+from .grid import grid_tables
 from .page import drawings, overall_drawings, read_results, tables
 from .results import Results
 from .table import Table, short_table, sizes_table
@@ -53,9 +54,26 @@ def results_of(result: Result) -> Results:
 
 
 def quick_part(name: str, runs: Sequence[Result], figures: str) -> str:
-    """The README's: one figure, one short table."""
+    """One figure, one short table."""
     table, (picture, *_) = short_table(results_of(runs[0])), figures_of(name, runs)
     return "\n\n".join([_shown(table), _pictured(name, picture, figures), _measured(runs)])
+
+
+def short_part(name: str, runs: Sequence[Result], figures: str) -> str:
+    """The README's: of all that was judged the memories that people know, and one figure."""
+    results = results_of(runs[0])
+    size = next(iter(results.by_size()))
+    picture = next(drawings(results, size))
+    table = short_table(results, size, SHORT)
+    return "\n\n".join([_shown(table), _pictured(name, picture, figures), _measured(runs)])
+
+
+def control_part(name: str, runs: Sequence[Result], figures: str) -> str:
+    """Prose and the other suites in tables alone: of ablations and controls."""
+    del name, figures
+    found = [results_of(one) for one in runs]
+    parts = [f"**{t.heading}**\n\n{_shown(t)}" for r in found for t in tables(r, None)][:-1]
+    return "\n\n".join([*parts, _measured(runs)])
 
 
 def judge_part(name: str, runs: Sequence[Result], figures: str) -> str:
@@ -76,13 +94,32 @@ def sizes_part(name: str, runs: Sequence[Result], figures: str) -> str:
     return "\n\n".join([shown, *pictures, _measured(runs)])
 
 
+def grid_part(name: str, runs: Sequence[Result], figures: str) -> str:
+    """What is written by what is read."""
+    del name, figures
+    found = [table for one in runs for table in grid_tables(results_of(one))]
+    parts = [f"**{table.heading}**\n\n{_shown(table)}" for table in found]
+    return "\n\n".join([*parts, _measured(runs)])
+
+
 # How a published run is shown, by the beginning of its name.
 PARTS: Mapping[str, Callable[[str, Sequence[Result], str], str]] = {
     "evidence_search": judge_part,
     "evidence_quick": quick_part,
     "evidence_judge": judge_part,
     "evidence_sizes": sizes_part,
+    "evidence_short": short_part,
+    "evidence_sinks": control_part,
+    "evidence_scoring": control_part,
+    "evidence_readers": grid_part,
 }
+# Parts made from another part's rows.
+SOURCES = {"evidence_short": "evidence_judge"}
+# What the README shows of the judged memories.
+SHORT = (
+    *("full", "isolated", "recency", "random + 4 sinks", "sinks + recent", "keydiff", "snapkv"),
+    *("tova", "h2o", "statekv", "decayed peak", "predicted change"),
+)
 
 
 def figures_of(name: str, runs: Sequence[Result]) -> list[Drawing]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from .comparisons import against, compared_rules, decidable, mean, rivals_in
@@ -38,14 +38,23 @@ class Table:
     caption: str
 
 
-def short_table(results: Results, size: int | None = None) -> Table:
-    """What a reader needs first: prose, the difference to the first rival, scenes."""
+def short_table(
+    results: Results, size: int | None = None, labels: Collection[str] | None = None
+) -> Table:
+    """What a reader needs first: prose, the difference to the first rival, scenes.
+
+    Args:
+        labels: the memories to show, of all that were compared; None shows all.
+    """
     lines = lines_of(results, size)
     columns = [_mean(results, PROSE_LOSS), _mean(results, PROSE_KL)]
     for rival in rivals_in(lines)[:1]:
         columns += _apart(results, lines, rival)
     columns += [_mean(results, SCENE_LOSS)] if results.has(SCENE_LOSS) else []
-    return _table("short", of_size("At a glance", size), results, lines, columns)
+    shown = [line for line in lines if labels is None or line.label in labels]
+    heads, cells = _filled(results, shown, columns)
+    heading, caption = of_size("At a glance", size), _caption(results, lines)
+    return Table("short", heading, heads, cells, caption)
 
 
 def prose_table(results: Results, size: int | None = None) -> Table:

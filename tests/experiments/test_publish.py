@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from crossframe.experiments.pages import markdown_table, renew, section
-from crossframe.experiments.publish import PAGES, tables, without_paths
+from crossframe.experiments.publish import PAGES, part, without_paths
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_pages_show_the_committed_results(name: str) -> None:
-    expected = section(name, tables(ROOT / "docs" / "results")[name])
+    expected = section(name, part(ROOT / "docs" / "results", name))
     assert expected in (ROOT / PAGES[name]).read_text("utf-8"), (
         "run python -m crossframe.experiments.publish"
     )

@@ -11,13 +11,16 @@ from crossframe.experiments import publish
 from crossframe.experiments.evaluation.folder import cell_hashes, write_json
 from crossframe.experiments.evaluation.rows import RowFile
 from crossframe.experiments.evidence.published import (
+    SHORT,
     as_text,
     compact_result,
+    control_part,
     figures_of,
     judge_part,
     quick_part,
     read_runs,
     results_of,
+    short_part,
     sizes_part,
     write_figures,
 )
@@ -89,6 +92,24 @@ def test_every_part_shows_what_its_pages_need(results: Make) -> None:
     sizes = sizes_part("evidence_sizes", [several, several], "figures")
     assert "| memory | 64 of 1,024 | 128 of 1,024 |" in sizes
     assert "(figures/evidence_sizes-kl-by-bytes.svg)" in sizes
+
+
+def test_the_readme_shows_some_of_what_was_judged_and_corrects_for_all(results: Make) -> None:
+    one = result_of(results(streams=9))
+    short = short_part("evidence_judge", [one], "docs/figures")
+    shown = {line.label for line in results_of(one).lines} & set(SHORT)
+    rows = [line for line in short.splitlines() if line.startswith("| ")][2:]
+    assert {row.split(" | ")[0].removeprefix("| ") for row in rows} == shown
+    assert len(shown) < len(results_of(one).lines)
+    whole = quick_part("evidence_judge", [one], "docs/figures")
+    assert set(rows) < set(whole.splitlines())
+    assert "(docs/figures/evidence_judge-ranking-128.svg)" in short
+
+
+def test_controls_are_tables_alone(results: Make) -> None:
+    part = control_part("evidence_sinks", [result_of(results())], "figures")
+    assert "**Prose**" in part and "**The other suites**" in part
+    assert "**Cost" not in part and "![" not in part
 
 
 def test_figures_are_written_anew_and_old_ones_taken_away(results: Make, tmp_path: Path) -> None:
