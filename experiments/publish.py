@@ -17,6 +17,7 @@ from typing import Any
 
 from ..framework.text import TOKENS_PER_FRAME
 from .evidence.published import PARTS, SOURCES, as_text, compact_result, read_runs, write_figures
+from .evidence.sinks import shares_table
 from .observation.published import observed_result, observed_table
 from .pages import markdown_table, measured_on, renew
 from .table import headed_cells
@@ -28,6 +29,7 @@ PAGES = {
     "frame_latency": "README.md",
     "evidence_quick": "docs/evidence.md",
     "observe_text": "docs/observe.md",
+    "sink_shares": "docs/findings.md",
 }
 
 
@@ -62,6 +64,17 @@ def observe_text_table(result: Result) -> str:
     size = result["settings"]["tokens_per_frame"] or TOKENS_PER_FRAME
     told = f"Means over layers, frames and streams: {streams}, in frames of {size} tokens."
     return f"{observed_table(result)}\n\n{told} {measured_on(result)}"
+
+
+def sink_shares_table(result: Result) -> str:
+    """Where the attention sink sits, with where it was measured."""
+    settings = result["settings"]
+    told = (
+        f"Means over heads, frames of the second half, and {settings['streams']} search streams of "
+        f"{settings['tokens']:,} tokens of prose, with the start-of-text token in front of them "
+        "and without; the columns after the first two are with it."
+    )
+    return f"{markdown_table(*shares_table(result))}\n\n{told} {measured_on(result)}"
 
 
 def without_paths(result: Result) -> dict[str, Any]:
@@ -113,6 +126,7 @@ def part(results: Path, name: str) -> str:
         "demo_compare": compare_table,
         "frame_latency": latency_table,
         "observe_text": observe_text_table,
+        "sink_shares": sink_shares_table,
     }
     return made[name](result)
 

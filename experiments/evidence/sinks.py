@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import torch
 
@@ -24,6 +25,7 @@ from .prose import prose_ids
 from .suites import FRAME_TOKENS
 
 FIRST = 4  # tokens whose share is told one by one
+GROUPED = 6  # layers in a line of the table
 
 
 class SinkShares:
@@ -80,6 +82,33 @@ def sink_shares(model: DecoderModel, streams: int, tokens: int) -> list[dict[str
     return shares.rows()
 
 
+def shares_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Heads and cells: layers in groups, and the first token's share of all mass in each."""
+    heads = ["layers", *(f"first token, {name}" for name in result["rows"])]
+    heads += ["second token", "strongest other before the frame", "value length, first / median"]
+    first, *_ = result["rows"].values()
+    cells = []
+    for start in range(0, len(first), GROUPED):
+        chosen = slice(start, start + GROUPED)
+        parts = [rows[chosen] for rows in result["rows"].values()]
+        told = parts[0]
+        lengths = [_mean(told, name) for name in ("value norm of token 0", "median value norm")]
+        cells.append(
+            [
+                f"{start}–{start + len(told) - 1}",
+                *(f"{_mean(rows, 'token 0'):.1%}" for rows in parts),
+                f"{_mean(told, 'token 1'):.1%}",
+                f"{_mean(told, 'strongest other'):.1%}",
+                f"{lengths[0]:.1f} / {lengths[1]:.1f}",
+            ]
+        )
+    return heads, cells
+
+
+def _mean(rows: Sequence[Mapping[str, float]], name: str) -> float:
+    return fmean(row[name] for row in rows)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure with and without the start-of-text token, and write both."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -94,8 +123,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = {"with a start token": sink_shares(model, options.streams, options.tokens)}
     bare = DecoderModel(model.hf_model, model.tokenizer)
     found["without one"] = sink_shares(bare, options.streams, options.tokens)
-    stamp = {"commit": commit(), "environment": machine(model.device)}
-    options.output.write_text(json.dumps({"rows": found, **stamp}, indent=1) + "\n", "utf-8")
+    dtype = str(model.dtype).removeprefix("torch.")
+    environment = {**machine(model.device), "dtype": dtype, "commit": commit()}
+    settings = {"streams": options.streams, "tokens": options.tokens}
+    told = {"settings": settings, "environment": environment, "rows": found}
+    options.output.write_text(json.dumps(told, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
