@@ -75,14 +75,14 @@ def output_change(weights: Tensor, values: Tensor) -> Tensor:
         values: [..., S, D] in the weights' dtype.
     """
     outputs = weights @ values
-    squared = outputs.square().sum(-1, keepdim=True)
-    apart = (-2 * outputs) @ values.mT
-    apart = apart.add_(squared).add_(values.square().sum(-1)[..., None, :]).clamp_min_(0).sqrt_()
-    rest = 1 - weights
     # Squared distances are exact to rounding, distances to its square root: where less is left of
-    # the weights, the quotient says nothing any more.
-    alone = rest < torch.finfo(weights.dtype).eps ** 0.5
-    return torch.where(alone, squared.sqrt(), apart.mul_(weights).div_(rest))
+    # the weights, the quotient would say nothing. Seen from 0 and divided by 1 it is the output.
+    alone = weights.amax(-1, keepdim=True) > 1 - torch.finfo(weights.dtype).eps ** 0.5
+    outputs = outputs.masked_fill_(alone, 0)
+    apart = (-2 * outputs) @ values.mT
+    apart.add_(outputs.square().sum(-1, keepdim=True)).add_(values.square().sum(-1)[..., None, :])
+    apart = apart.clamp_min_(0).sqrt_()
+    return apart.mul_(weights).div_((1 + alone.to(weights.dtype)) - weights)
 
 
 def reduction_products(names: Iterable[str]) -> int:
