@@ -27,6 +27,8 @@ Result = Mapping[str, Any]
 PAGES = {
     "demo_compare": "README.md",
     "frame_latency": "README.md",
+    "evidence_short": "README.md",
+    "evidence_judge": "docs/evidence.md",
     "evidence_quick": "docs/evidence.md",
     "observe_text": "docs/observe.md",
     "sink_shares": "docs/findings.md",
