@@ -18,6 +18,7 @@ from typing import Any
 from ..framework.text import TOKENS_PER_FRAME
 from .evidence.published import PARTS, SOURCES, as_text, compact_result, read_runs, write_figures
 from .evidence.sinks import shares_table
+from .evidence.step_time import times_table
 from .observation.published import observed_result, observed_table
 from .pages import markdown_table, measured_on, renew
 from .table import headed_cells
@@ -79,6 +80,15 @@ def sink_shares_table(result: Result) -> str:
     return f"{markdown_table(*shares_table(result))}\n\n{told} {measured_on(result)}"
 
 
+def step_time_table(result: Result) -> str:
+    """Time of a step beside StateKV's, with where it was measured."""
+    told = (
+        f"Of StateKV's time per step of 32 tokens at {result['capacity']} full slots: medians of "
+        "the process's own time on one thread, memories in turn."
+    )
+    return f"{markdown_table(*times_table(result))}\n\n{told} {measured_on(result)}"
+
+
 def without_paths(result: Result) -> dict[str, Any]:
     """The result with the video's name in place of where it lay."""
     config = {**result["config"], "video": Path(result["config"]["video"]).name}
@@ -129,6 +139,7 @@ def part(results: Path, name: str) -> str:
         "frame_latency": latency_table,
         "observe_text": observe_text_table,
         "sink_shares": sink_shares_table,
+        "step_time": step_time_table,
     }
     return made[name](result)
 
