@@ -329,6 +329,6 @@ def test_a_decoder_with_a_tokenizer_takes_and_gives_text(qwen: DecoderModel):
     session = VideoSession(qwen, FullMemory())
     session.push(qwen.frame(token_ids(5)))
     by_text = session.ask("What?", max_new_tokens=5)
-    by_ids = session.ask(tiny_tokenizer().encode("What?"), max_new_tokens=5)
+    by_ids = session.ask(qwen.question_ids("What?"), max_new_tokens=5)
     assert torch.equal(by_text.token_ids, by_ids.token_ids)
     assert by_text.text == tiny_tokenizer().decode(by_text.token_ids, skip_special_tokens=True)

@@ -148,4 +148,4 @@ def test_the_weights_are_trained(checkpoint: tuple[Any, Any]) -> None:
     model, tokenizer = DecoderModel(checkpoint[0].to(torch.float32), checkpoint[1]), checkpoint[1]
     session = VideoSession(model, FullMemory())
     session.push(model.frame(torch.tensor([[0, *tokenizer.encode("The capital of")]])))
-    assert session.ask(" France is", max_new_tokens=1).text.strip() == "Paris"
+    assert session.ask(model.reply_ids(" France is"), max_new_tokens=1).text.strip() == "Paris"
