@@ -23,7 +23,12 @@ Tom, her neighbour, has a rabbit and a red car. On Sundays they all walk to the 
 sells apples. Last week it rained, and the river rose to the door. The tiger did not mind the water,
 but the rabbit hid under the car."""
 # Run by tests of the pages that explain them.
-ELSEWHERE = {"evaluate": "docs/evaluate.md", "ablate": "docs/reproduce.md"}
+ELSEWHERE = {
+    "evaluate": "docs/evaluate.md",
+    "ablate": "docs/reproduce.md",
+    # Hours; tests/experiments/evidence/test_command.py runs small ones.
+    "evidence": "docs/evidence.md",
+}
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
