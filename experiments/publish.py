@@ -33,6 +33,7 @@ PAGES = {
     "evidence_quick": "docs/evidence.md",
     "observe_text": "docs/observe.md",
     "sink_shares": "docs/findings.md",
+    "step_time": "docs/findings.md",
     "evidence_sinks": "docs/findings.md",
 }
 
