@@ -35,6 +35,7 @@ PAGES = {
     "sink_shares": "docs/findings.md",
     "step_time": "docs/findings.md",
     "evidence_sinks": "docs/findings.md",
+    "evidence_scoring": "docs/findings.md",
 }
 
 
