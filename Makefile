@@ -60,7 +60,7 @@ evidence: setup
 	$(BIN)/crossframe evidence --preset quick --output runs/evidence
 
 ablate-demo: setup
-	$(BIN)/python -m crossframe.experiments.ablation.demo
+	$(BIN)/python -m crossframe.experiments.publishing.ablate_demo
 
 lint: setup
 	$(BIN)/ruff check .
@@ -74,8 +74,8 @@ test: lint
 	$(BIN)/pytest --numprocesses=$(PROCESSES)
 
 # Of other releases only what meets them: the adapters, the kit and one run from a video to answers.
-OTHER := tests/models tests/hostile tests/framework/test_testing.py tests/framework/test_*_laws.py \
-  tests/framework/test_cost.py tests/framework/test_linear_cost.py tests/framework/test_step.py
+OTHER := tests/models tests/hostile tests/framework/testing/test_kit.py tests/framework/test_*_laws.py \
+  tests/framework/test_flops.py tests/framework/stream/test_linear_cost.py tests/framework/stream/test_step.py
 EXTRAS := --editable '.[experiments,testing]' pytest-timeout pytest-xdist
 
 test-oldest: OPTIONS := --constraint requirements-oldest.txt
@@ -85,10 +85,10 @@ test-oldest test-newest: test-%:
 	.venv-$*/bin/python -m pip --disable-pip-version-check --no-input install --quiet $(OPTIONS) $(EXTRAS)
 	.venv-$*/bin/python -m pip list --format freeze | grep -E '^(torch|torchvision|transformers|numpy|av)='
 	.venv-$*/bin/python -m pytest --numprocesses=$(PROCESSES) $(OTHER)
-	.venv-$*/bin/python -m crossframe.experiments.cli demo
+	.venv-$*/bin/python -m crossframe.experiments.command.cli demo
 
 bench: setup
-	$(BIN)/python -m crossframe.experiments.bench
+	$(BIN)/python -m crossframe.experiments.publishing.bench
 
 # The whole suite on fresh random examples, then the long tests.
 soak: setup

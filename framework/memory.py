@@ -136,23 +136,3 @@ def nested(memory: CrossFrameMemory) -> Iterator[CrossFrameMemory]:
     yield memory
     if isinstance(memory, WrappedMemory):
         yield from nested(memory.inner)
-
-
-def require_count(
-    owner: str, name: str, value: object, *, least: int = 0, unbounded: bool = True
-) -> None:
-    """Refuse a setting that is not an integer of at least `least`.
-
-    Args:
-        unbounded: None is allowed too.
-
-    Raises:
-        ValueError: naming owner, setting and value.
-    """
-    if value is None and unbounded:
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        choice = ", or None for unbounded" if unbounded else ""
-        raise ValueError(
-            f"{owner}: {name} must be an integer of at least {least}{choice}, got {value!r}"
-        )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
-from .cost import DecoderSpec
+from .flops import DecoderSpec
 from .frame_tokens import Cursor, FrameTokens
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-from .memory import CrossFrameMemory, WrappedMemory, nested, require_count
+from .counts import require_count
+from .memory import CrossFrameMemory, WrappedMemory, nested
 from .ranking import RankingMemory, WrappedRankingMemory
 from .slots import Slots
 

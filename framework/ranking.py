@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .memory import CrossFrameMemory, WrappedMemory, require_count
+from .counts import require_count
+from .memory import CrossFrameMemory, WrappedMemory
 from .slots import Slots
 
 

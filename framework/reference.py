@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .cost import DecoderSpec
+from .flops import DecoderSpec
 from .frame_tokens import Cursor, FrameTokens
 from .model import Generated, LayerAttention, Reading, VideoModel
 

@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .memory import require_count
+from .counts import require_count
 
 TOKENS_PER_FRAME = 32
 

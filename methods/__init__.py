@@ -1,81 +1,41 @@
 """Cross-frame memories and readers, one rule per file."""
 
-from ..framework import FullMemory, ReadAll
-from .adaptive_heads import AdaptiveHeadBudgets
-from .causal_correction import CausalityCorrected
-from .contiguous_positions import ContiguousPositions
-from .coverage import CoverageMemory
-from .h2o import H2OMemory
-from .infinipot_v import InfiniPotVMemory
-from .isolated_frames import IsolatedFramesMemory
-from .keydiff import KeyDiffMemory
-from .knorm import KnormMemory
-from .lagkv import LagKVMemory
-from .layer_budgets import LayerBudgets, PyramidBudgets
-from .merged_evictions import MergedEvictions
-from .predicted_change import PredictedChangeMemory
-from .protected_recent import ProtectedRecent
-from .protected_sinks import ProtectedSinks
-from .query_rows import QueryRows
-from .random_slots import RandomMemory
-from .read_carried import ReadCarried
-from .read_last_frames import ReadLastFrames
-from .read_sinks_and_recent import ReadSinksAndRecent
-from .recency import RecencyMemory
-from .rekv import ReKVReader
-from .reservoir import ReservoirMemory
-from .simple_stream import SimpleStream
-from .sinks_and_recent import SinksAndRecentMemory
-from .sliding_window import SlidingWindowMemory
-from .smoothed_score import SmoothedScore
-from .snapkv import SnapKVMemory
-from .statekv import StateKVMemory
-from .stream_mem import StreamMemMemory
-from .token_dropping import TokenDroppingMemory
-from .tova import TOVAMemory
-from .uniform import UniformMemory
-from .value_norm import ValueNormMemory
-from .value_weighted import ValueWeighted
-from .weight_statistic import WeightStatisticMemory
-
-__all__ = [
-    "AdaptiveHeadBudgets",
-    "CausalityCorrected",
-    "ContiguousPositions",
-    "CoverageMemory",
-    "FullMemory",
-    "H2OMemory",
-    "InfiniPotVMemory",
-    "IsolatedFramesMemory",
-    "KeyDiffMemory",
-    "KnormMemory",
-    "LagKVMemory",
-    "LayerBudgets",
-    "MergedEvictions",
-    "PredictedChangeMemory",
-    "ProtectedRecent",
-    "ProtectedSinks",
-    "PyramidBudgets",
-    "QueryRows",
-    "RandomMemory",
-    "ReKVReader",
-    "ReadAll",
-    "ReadCarried",
-    "ReadLastFrames",
-    "ReadSinksAndRecent",
-    "RecencyMemory",
-    "ReservoirMemory",
-    "SimpleStream",
-    "SinksAndRecentMemory",
-    "SlidingWindowMemory",
-    "SmoothedScore",
-    "SnapKVMemory",
-    "StateKVMemory",
-    "StreamMemMemory",
-    "TOVAMemory",
-    "TokenDroppingMemory",
-    "UniformMemory",
-    "ValueNormMemory",
-    "ValueWeighted",
-    "WeightStatisticMemory",
-]
+from ..framework import FullMemory as FullMemory
+from ..framework import ReadAll as ReadAll
+from .memories.coverage import CoverageMemory as CoverageMemory
+from .memories.h2o import H2OMemory as H2OMemory
+from .memories.infinipot_v import InfiniPotVMemory as InfiniPotVMemory
+from .memories.isolated_frames import IsolatedFramesMemory as IsolatedFramesMemory
+from .memories.keydiff import KeyDiffMemory as KeyDiffMemory
+from .memories.knorm import KnormMemory as KnormMemory
+from .memories.lagkv import LagKVMemory as LagKVMemory
+from .memories.predicted_change import PredictedChangeMemory as PredictedChangeMemory
+from .memories.random_slots import RandomMemory as RandomMemory
+from .memories.recency import RecencyMemory as RecencyMemory
+from .memories.reservoir import ReservoirMemory as ReservoirMemory
+from .memories.sinks_and_recent import SinksAndRecentMemory as SinksAndRecentMemory
+from .memories.sliding_window import SlidingWindowMemory as SlidingWindowMemory
+from .memories.snapkv import SnapKVMemory as SnapKVMemory
+from .memories.statekv import StateKVMemory as StateKVMemory
+from .memories.stream_mem import StreamMemMemory as StreamMemMemory
+from .memories.tova import TOVAMemory as TOVAMemory
+from .memories.uniform import UniformMemory as UniformMemory
+from .memories.value_norm import ValueNormMemory as ValueNormMemory
+from .memories.weight_statistic import WeightStatisticMemory as WeightStatisticMemory
+from .readers.carried import ReadCarried as ReadCarried
+from .readers.last_frames import ReadLastFrames as ReadLastFrames
+from .readers.rekv import ReKVReader as ReKVReader
+from .readers.sinks_and_recent import ReadSinksAndRecent as ReadSinksAndRecent
+from .simple_stream import SimpleStream as SimpleStream
+from .wrappers.adaptive_heads import AdaptiveHeadBudgets as AdaptiveHeadBudgets
+from .wrappers.causal_correction import CausalityCorrected as CausalityCorrected
+from .wrappers.contiguous_positions import ContiguousPositions as ContiguousPositions
+from .wrappers.layer_budgets import LayerBudgets as LayerBudgets
+from .wrappers.layer_budgets import PyramidBudgets as PyramidBudgets
+from .wrappers.merged_evictions import MergedEvictions as MergedEvictions
+from .wrappers.protected_recent import ProtectedRecent as ProtectedRecent
+from .wrappers.protected_sinks import ProtectedSinks as ProtectedSinks
+from .wrappers.query_rows import QueryRows as QueryRows
+from .wrappers.smoothed_score import SmoothedScore as SmoothedScore
+from .wrappers.token_dropping import TokenDroppingMemory as TokenDroppingMemory
+from .wrappers.value_weighted import ValueWeighted as ValueWeighted

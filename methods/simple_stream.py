@@ -19,12 +19,12 @@ from ..framework import (
     VideoSession,
     require_count,
 )
-from ..framework.checks import DeferredChecks
-from ..framework.costs import held_bytes
 from ..framework.frame_tokens import advance, as_frame_tokens, is_prompt
-from ..framework.intake import check_images, follow, queue_images
-from ..framework.state import StreamState
-from ..framework.verify import check_frames
+from ..framework.stream.checks import DeferredChecks
+from ..framework.stream.costs import held_bytes
+from ..framework.stream.encoding import check_images, follow, queue_images
+from ..framework.stream.state import StreamState
+from ..framework.stream.verify import check_frames
 
 
 @final

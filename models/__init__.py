@@ -1,19 +1,9 @@
 """Adapters: one per model family, behind the same `VideoModel` door."""
 
-from .decoder import DecoderModel
-from .eagle2_5 import Eagle2_5
-from .internvl3 import InternVL3
-from .llava_onevision import LlavaOnevision
-from .loading import load_model
-from .qwen2_5_vl import Qwen2_5VL
-from .qwen3_vl import Qwen3VL
-
-__all__ = [
-    "DecoderModel",
-    "Eagle2_5",
-    "InternVL3",
-    "LlavaOnevision",
-    "Qwen2_5VL",
-    "Qwen3VL",
-    "load_model",
-]
+from .decoder import DecoderModel as DecoderModel
+from .eagle2_5.adapter import Eagle2_5 as Eagle2_5
+from .internvl3.adapter import InternVL3 as InternVL3
+from .llava_onevision import LlavaOnevision as LlavaOnevision
+from .loading import load_model as load_model
+from .qwen_vl.qwen2_5_vl import Qwen2_5VL as Qwen2_5VL
+from .qwen_vl.qwen3_vl import Qwen3VL as Qwen3VL

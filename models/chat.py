@@ -10,7 +10,7 @@ import torch
 from jinja2 import TemplateError
 from torch import Tensor
 
-from .faults import LONGEST, in_words, shortened
+from .checkpoints.faults import LONGEST, in_words, shortened
 from .hf import HFDecoder
 
 # What templates raise, and what they make Python raise.

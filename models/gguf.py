@@ -13,9 +13,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ..framework.text import TOKENS_PER_FRAME
-from .chat_template import require_ending
+from .checkpoints.chat_template import require_ending
+from .checkpoints.faults import in_words
 from .decoder import DecoderModel
-from .faults import in_words
 
 EXTRA = "pip install 'crossframe[evidence]'"
 WITHOUT_ITS_RUNTIME = "pip install --no-deps"  # which compiles for minutes and is not needed

@@ -14,7 +14,7 @@ from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from ..framework import DecoderSpec, FrameTokens, VideoModel
 from ..framework.model import Generated, LayerAttention, Reading
-from ..framework.verify import check_generation
+from ..framework.stream.verify import check_generation
 from .loans import NAME, Changes, FirstLogits, lender_of, running_attention
 
 GREEDY = {"do_sample": False, "num_beams": 1, "num_return_sequences": 1}

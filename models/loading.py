@@ -24,21 +24,21 @@ from transformers import (
     Qwen3VLMoeForConditionalGeneration,
 )
 
-from .chat_template import require_ending
-from .checkpoint import require_objects, require_plain_shards
-from .declared_sizes import require_held, require_possible, stored_shapes
+from .checkpoints.chat_template import require_ending
+from .checkpoints.declared_sizes import require_held, require_possible, stored_shapes
+from .checkpoints.faults import in_words, named, told
+from .checkpoints.pixel_statistics import require_numbers
+from .checkpoints.shards import require_objects, require_plain_shards
+from .checkpoints.weights import require_finite_weights
 from .decoder import DecoderModel
-from .eagle2_5 import Eagle2_5, load_eagle2_5
-from .faults import in_words, named, told
+from .eagle2_5.adapter import Eagle2_5, load_eagle2_5
 from .gguf import PACKAGED, load_gguf, load_packaged
 from .hf import HFDecoder
-from .internvl3 import InternVL3
-from .internvl3_original import load_original_internvl3
+from .internvl3.adapter import InternVL3
+from .internvl3.original import load_original_internvl3
 from .llava_onevision import LlavaOnevision
-from .pixel_statistics import require_numbers
-from .qwen2_5_vl import Qwen2_5VL
-from .qwen3_vl import Qwen3VL
-from .weights import require_finite_weights
+from .qwen_vl.qwen2_5_vl import Qwen2_5VL
+from .qwen_vl.qwen3_vl import Qwen3VL
 
 DeviceMap = str | Mapping[str, int | str]
 logger = logging.getLogger(__name__)

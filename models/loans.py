@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary, ref
 from torch import Tensor, nn
 
 from ..framework.model import LayerAttention
-from ..framework.turns import Turn, Turns
+from ..framework.stream.turns import Turn, Turns
 
 NAME = "crossframe"  # of our attention function, at transformers
 Result = TypeVar("Result")

@@ -14,7 +14,7 @@ from typing import Any
 
 from transformers import InternVLConfig, PreTrainedConfig, Qwen3VLConfig
 
-from .eagle2_5_modules import Eagle2_5Config
+from .eagle2_5.modules import Eagle2_5Config
 
 VOCAB_INTERNVL3, VOCAB_QWEN3_VL = 151674, 151936
 END_OF_TURN, END_OF_TEXT = 151645, 151643

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from ..drawing import Drawing, drawn, tidy_axes
+from ..reports.drawing import Drawing, drawn, tidy_axes
 from .drawing import (
     WIDTH,
     Style,

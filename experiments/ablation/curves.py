@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ...framework import FullMemory
-from ...framework.cost import step_flops
+from ...framework.flops import step_flops
 from .dry_run import DryRun, Held, held_by
 
 LARGEST = 1 << 40  # slots; no search goes further

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from ..drawing import COLOURS, exact_ticks
+from ..reports.drawing import COLOURS, exact_ticks
 from .tidy import Table
 
 if TYPE_CHECKING:

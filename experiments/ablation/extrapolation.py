@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...framework.attention import implementation_for
-from ...framework.cost import step_flops
-from ..drawing import Drawing, drawn, tidy_axes
-from ..evaluation.cells import Cell
+from ...framework.attention.attend import implementation_for
+from ...framework.flops import step_flops
+from ..reports.drawing import Drawing, drawn, tidy_axes
+from ..streaming.cells import Cell
 from .drawing import WIDTH, legend_below, legend_height, styles
 from .settle import Look
 from .tidy import ModelRun

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..drawing import Drawing
+from ..reports.drawing import Drawing
 from .breakdown import breakdown, by_delay, by_length
 from .extrapolation import extrapolation
 from .options import MATCHES, AblateOptions

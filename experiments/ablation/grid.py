@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any
 
 from ...framework import Archive, CrossFrameMemory, FullMemory, PlainArchive, ReadAll, Reader
-from ..evaluation.cells import Cell
+from ..streaming.cells import Cell
 from .options import AblateOptions
 from .variants import Variant, label, name_of, sized_memory, variants
 

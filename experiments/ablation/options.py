@@ -10,9 +10,9 @@ from typing import Any
 
 from ...framework import Archive, CrossFrameMemory, FullMemory, Reader, require_count
 from ..benchmarks.question import Benchmark
-from ..evaluation.cells import Cell
 from ..evaluation.options import EvaluateOptions, RunOptions
-from ..options import ModelOptions
+from ..streaming.cells import Cell
+from ..streaming.options import ModelOptions
 
 MATCHES = {
     "slots": "slots per KV head",

@@ -7,7 +7,7 @@ from html import escape
 from math import isnan
 from typing import Any
 
-from ..table import number, scale
+from ..reports.text import number, scale
 from .extrapolation import totals
 from .options import MATCHES, AblateOptions
 from .tidy import Study

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..evaluation.options import plain
 from ..evaluation.summary import flagged_videos
-from ..web_page import definitions, figure, web_page
+from ..reports.page import definitions, figure, web_page
 from .figures import Figures, figures_of
 from .options import AblateOptions
 from .page_tables import budget, longer_streams, results

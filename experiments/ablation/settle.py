@@ -13,13 +13,13 @@ from filelock import FileLock
 from torch import Tensor
 
 from ...framework import VideoModel
-from ...framework.cost import DecoderSpec
+from ...framework.flops import DecoderSpec
 from ...framework.video import VideoError
 from ..evaluation.folder import config_hash, read_json, write_json
 from ..evaluation.options import plain
-from ..evaluation.plan import Sampled, sample_videos, video_seconds
-from ..media import frame_times, is_text, media_at
-from ..options import ModelOptions
+from ..streaming.media import frame_times, is_text, media_at
+from ..streaming.options import ModelOptions
+from ..streaming.plan import Sampled, sample_videos, video_seconds
 from .budgets import Matcher
 from .dry_run import DryRun, shown_again
 from .grid import Sized, as_it_is

@@ -12,9 +12,9 @@ import numpy as np
 from ...framework.video import probe_video
 from ..benchmarks.question import Question
 from ..evaluation.folder import cell_hashes, resumed_config
-from ..evaluation.paired import interval_by_video
 from ..evaluation.rows import Row, read_rows
 from ..evaluation.summary import summarise
+from ..reports.intervals import interval_by_video
 from .grid import Grid, grid
 from .options import AblateOptions
 from .settle import Look, read_settled

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..drawing import Drawing, drawn, tidy_axes
+from ..reports.drawing import Drawing, drawn, tidy_axes
 from .drawing import (
     WIDTH,
     Style,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ...framework import CrossFrameMemory, FullMemory
-from ..memories import memory_from
+from ..streaming.rule_text import memory_from
 from .knobs import Knob, around, knob_of
 from .options import AblateOptions, Wrapper
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ...framework.whole_file import whole_file
+from ...framework.files.whole_file import whole_file
 
 CONFIG = "config.json"
 Config = Mapping[str, Any]

@@ -9,8 +9,7 @@ import lightning
 from torch.utils.data import DataLoader
 
 from .passes import PassRunner
-from .plan import Work
-from .rows import Row
+from .rows import Row, Work
 
 
 class PassData(lightning.LightningDataModule):

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ...framework import Archive, CrossFrameMemory, Reader
-from ...framework.memory import require_count
-from ...framework.rules import public_home
-from ...framework.verify import check_generation
+from ...framework.as_data import public_home
+from ...framework.counts import require_count
+from ...framework.stream.verify import check_generation
 from ..benchmarks.question import Benchmark
-from ..options import ModelOptions
-from .cells import Cell
-from .sampling import FrameSampling
+from ..streaming.cells import Cell
+from ..streaming.options import ModelOptions
+from ..streaming.sampling import FrameSampling
 
 # They decide where rows go and what works on them, not what they say.
 BESIDE_THE_POINT = ("output", "trainer", "strict", "retry", "cells_at_once")

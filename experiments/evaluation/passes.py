@@ -12,18 +12,18 @@ from math import isfinite
 import torch
 
 from ...framework import Answer, VideoModel, VideoSession
-from ...framework.costs import Timer
+from ...framework.archives.storage import ArchiveStorage
 from ...framework.metrics import answer_agreement, kl_to_full
-from ...framework.storage import ArchiveStorage
+from ...framework.stream.costs import Timer
 from ...framework.video import VideoError
 from ..benchmarks.question import Question
-from ..environment import machine
-from ..media import media_at
-from .lengths import Stretch, question_ids, stretches
+from ..streaming.environment import machine
+from ..streaming.lengths import Stretch, question_ids, stretches
+from ..streaming.media import media_at
+from ..streaming.plan import in_frames
+from ..streaming.shared_stream import SharedStream
 from .options import EvaluateOptions
-from .plan import Work, in_frames
-from .rows import Key, Row, key_of
-from .stream import SharedStream
+from .rows import Key, Row, Work, key_of
 
 Answers = dict[str, Answer]  # of the reference cell, by question
 

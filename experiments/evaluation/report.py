@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ..frames import told_flags
+from ..streaming.frames import told_flags
 from .summary import Outcome
 
 NAMES = 5  # videos that are named; the rest is in the summary

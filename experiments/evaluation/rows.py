@@ -28,11 +28,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..streaming.plan import Pass
 from .seals import REMEDY, Seals, made_seals, read_seals
 
 Row = dict[str, Any]
@@ -152,3 +153,21 @@ def _require_fields(where: str, row: Row) -> None:
             raise ValueError(f"{where} has {name}={str(row[name])[:40]!r}, no number; {REMEDY}")
     if row["status"] == "unreadable" and not isinstance(row.get("why"), str):
         raise ValueError(f"{where} does not say why its video cannot be read; {REMEDY}")
+
+
+@dataclass(frozen=True)
+class Work:
+    """One pass and the rows it still owes."""
+
+    video: Pass
+    owed: frozenset[Key]
+
+
+def owing(passes: Iterable[Pass], cells: Collection[str], done: Collection[Key]) -> list[Work]:
+    """Passes that still owe rows."""
+    work = []
+    for video in passes:
+        keys = {(cell, stop.question.id) for cell in cells for stop in video.stops}
+        if owed := frozenset(key for key in keys if key not in done):
+            work.append(Work(video, owed))
+    return work

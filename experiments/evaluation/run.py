@@ -10,15 +10,15 @@ from dataclasses import replace
 import lightning
 
 from ..benchmarks.question import Question
-from ..environment import commit
-from ..frames import told_flags
+from ..streaming.environment import commit
+from ..streaming.frames import told_flags
+from ..streaming.plan import Refused, Sampled, plan_passes, sample_videos, video_seconds
 from .folder import Config, cell_hashes, config_hash, run_folder, wait_for_others, write_json
 from .generation import require_generation
 from .module import Evaluation, PassData
 from .options import EvaluateOptions
 from .passes import PassRunner, unanswered
-from .plan import Refused, Sampled, Work, owing, plan_passes, sample_videos, video_seconds
-from .rows import REFUSED, Key, Row, RowFile, key_of, read_rows
+from .rows import REFUSED, Key, Row, RowFile, Work, key_of, owing, read_rows
 from .seals import made_seals
 from .summary import Outcome, flagged_videos, outcome
 from .trainer import make_trainer, quiet

@@ -10,9 +10,9 @@ from typing import Any
 
 from ..benchmarks.question import Benchmark
 from ..benchmarks.scores import AND
+from ..reports.intervals import paired_difference
 from .accuracy import GroupedAccuracy
 from .options import EvaluateOptions
-from .paired import paired_difference
 from .rows import Row
 
 STATUSES = ("answered", "invalid", "nonfinite", "missing", "unreadable")

@@ -8,10 +8,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from ..comparison.table import WIDE
 from ..evaluation.folder import CONFIG
 from ..evaluation.rows import read_rows
-from ..frames import progress_bar
-from ..table import WIDE
+from ..streaming.frames import progress_bar
 from .options import EvidenceOptions
 from .page import read_results, write_page
 from .run import run_evidence

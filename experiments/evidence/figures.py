@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..ablation.drawing import WIDTH, Style, legend_below, legend_height, styles
-from ..drawing import Drawing, drawn, exact_ticks, tidy_axes
+from ..reports.drawing import Drawing, drawn, exact_ticks, tidy_axes
 from .comparisons import against, decidable, mean, rivals_in
 from .measures import COPIES, PROSE_KL, SCENE_AGES
 from .results import ANCHOR, Line, Results

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..ablation.drawing import WIDTH
-from ..drawing import Drawing, drawn
+from ..reports.drawing import Drawing, drawn
 from .comparisons import against, lost, rivals_in
 from .figures import VERDICT_COLOURS, suffix
 from .results import Measure, Results

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ...framework import VideoModel, require_count
-from ..evaluation.cells import Cell
 from ..evaluation.options import plain
-from ..options import ModelOptions
+from ..streaming.cells import Cell
+from ..streaming.options import ModelOptions
 from .prose import HALVES
 from .suites import FRAME_TOKENS, SUITES
 

@@ -10,10 +10,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ..drawing import Drawing
 from ..evaluation.folder import CONFIG, cell_hashes, read_json, write_json
 from ..evaluation.rows import read_rows
-from ..web_page import definitions, figure, web_page
+from ..reports.drawing import Drawing
+from ..reports.page import definitions, figure, web_page
 from .comparisons import against, compared_rules, mean, rivals_in
 from .measures import COPIES, MEASURES, OTHERS, PROSE_KL, SCENE_AGES
 from .results import Line, Results

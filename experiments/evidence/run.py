@@ -13,10 +13,10 @@ from torch import Tensor
 from ...framework import VideoSession
 from ...methods import ReadCarried
 from ...models import DecoderModel
-from ..environment import commit, machine
-from ..evaluation.cells import Cell, require_readable
 from ..evaluation.folder import cell_hashes, run_folder
 from ..evaluation.rows import Row, RowFile, read_rows
+from ..streaming.cells import Cell, require_readable
+from ..streaming.environment import commit, machine
 from .options import EvidenceOptions
 from .prediction import (
     continuation_kl,

@@ -18,8 +18,8 @@ import torch
 from ...framework import NoArchive, Slots, VideoSession
 from ...methods import ReadCarried
 from ...models import DecoderModel, load_model
-from ..environment import commit, machine
 from ..observation.evidence import WatchedMemory
+from ..streaming.environment import commit, machine
 from .prediction import pass_streams
 from .prose import prose_ids
 from .suites import FRAME_TOKENS

@@ -15,7 +15,7 @@ from statistics import fmean
 
 import numpy as np
 
-from ..evaluation.paired import interval_by_video
+from ..reports.intervals import interval_by_video
 
 LEVEL = 0.05
 DRAWS = 10_000  # of signs, where there are more ways to flip them than that

@@ -24,9 +24,8 @@ from ...methods import (
     WeightStatisticMemory,
 )
 from ...models import DecoderModel
-from ..demo import one_thread
-from ..environment import commit, machine
-from ..options import ModelOptions
+from ..streaming.environment import commit, machine, one_thread
+from ..streaming.options import ModelOptions
 from .suites import FRAME_TOKENS
 
 STEPS = 16  # measured, after the state is full

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ...framework import VideoModel, VideoSession
-from ...framework.finite import NOT_FINITE
+from ...framework.stream.finite import NOT_FINITE
 from ...framework.video import VideoError
 from ..benchmarks.question import Question
-from ..evaluation.lengths import question_ids, stretches
-from ..evaluation.plan import Pass, in_frames, plan_passes, sample_videos, video_seconds
-from ..evaluation.stream import SharedStream
-from ..frames import told_flags
-from ..media import media_at
+from ..streaming.frames import told_flags
+from ..streaming.lengths import question_ids, stretches
+from ..streaming.media import media_at
+from ..streaming.plan import Pass, in_frames, plan_passes, sample_videos, video_seconds
+from ..streaming.shared_stream import SharedStream
 from .options import PluginOptions
 from .requests import Generation
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from ...framework import VideoModel
-from ...framework.memory import require_count
-from ..evaluation.cells import Cell
-from ..evaluation.sampling import FrameSampling
-from ..memories import archive_from, memory_from, reader_from
-from ..options import ModelOptions
+from ...framework.counts import require_count
+from ..streaming.cells import Cell
+from ..streaming.options import ModelOptions
+from ..streaming.rule_text import archive_from, memory_from, reader_from
+from ..streaming.sampling import FrameSampling
 
 NAME = "lmms-eval's --model_args"
 KINDS = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..drawing import COLOURS, exact_ticks, tidy_axes, whole_numbers
+from ..reports.drawing import COLOURS, exact_ticks, tidy_axes, whole_numbers
 from .by_frame import PARTS
 from .tables import Table, means
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..drawing import Drawing, drawn
+from ..reports.drawing import Drawing, drawn
 from . import drawing
 from .evidence import LEVELS
 from .tables import Table, Tables

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..web_page import definitions, web_page
+from ..reports.page import definitions, web_page
 from .held import NEVER_ENTERED, FramePatches
 
 MOST_FRAMES = 64

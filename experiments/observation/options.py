@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...framework import require_count
-from ..options import StreamOptions
+from ..streaming.options import StreamOptions
 
 CAPACITIES = (1, 4, 16, 64, 256, 1024, 4096, 16384)
 RECENT_FRAMES = (1, 4, 16, 64)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ..drawing import Drawing
-from ..web_page import definitions, figure, web_page
+from ..reports.drawing import Drawing
+from ..reports.page import definitions, figure, web_page
 from .tables import Table, Tables, means, when_full
 
 Groups = Mapping[str, Mapping[str, str]]  # heads of groups of columns; columns and their heads

@@ -12,10 +12,10 @@ from typing import Any
 from rich.console import Console
 
 from ...framework import CrossFrameMemory, VideoModel
-from ..drawing import DOTS_PER_INCH
-from ..environment import environment
-from ..frames import VideoFrames
-from ..media import TextFile, open_media
+from ..reports.drawing import DOTS_PER_INCH
+from ..streaming.environment import environment
+from ..streaming.frames import VideoFrames
+from ..streaming.media import TextFile, open_media
 from .contact_sheet import contact_sheet
 from .figures import figures_of
 from .held_page import held_page

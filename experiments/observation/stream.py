@@ -10,9 +10,9 @@ from rich.console import Console
 
 from ...framework import CrossFrameMemory, NoArchive, Slots, VideoModel, VideoSession
 from ...methods import ReadCarried
-from ..frames import VideoFrames, progress_bar
-from ..media import TextFile, TextFileFrames, seen_by
-from ..sharing import Encoded, encode_frames
+from ..streaming.frames import VideoFrames, progress_bar
+from ..streaming.media import TextFile, TextFileFrames, seen_by
+from ..streaming.sharing import Encoded, encode_frames
 from .by_frame import MassByFrame
 from .evidence import Evidence, WatchedMemory
 from .held import FramePatches, HeldTokens

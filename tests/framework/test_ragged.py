@@ -17,12 +17,12 @@ from crossframe.framework import (
     VideoSession,
     WrappedMemory,
 )
-from crossframe.framework.costs import held_bytes
 from crossframe.framework.ragged import PackedSlots, pack, unpack
 from crossframe.framework.reference import ReferenceDecoder
-from crossframe.framework.session_laws import require_same
-from crossframe.framework.state import slot_tensors
+from crossframe.framework.stream.costs import held_bytes
+from crossframe.framework.stream.state import slot_tensors
 from crossframe.framework.testing import check_memory, memory_machine
+from crossframe.framework.testing.session_laws import require_same
 
 QUESTION = torch.tensor([[3, 1, 4]])
 

@@ -14,7 +14,7 @@ from crossframe.framework import CrossFrameMemory, FrameTokens, Slots, VideoSess
 from crossframe.framework.model import VideoModel
 from crossframe.framework.reference import ReferenceDecoder
 from crossframe.framework.slots import join_slots, on_device
-from crossframe.framework.state import slot_tensors
+from crossframe.framework.stream.state import slot_tensors
 
 TRAVELLERS = ("keys", "values", "index", "frame", "visual", "positions", "rotated", "mass")
 

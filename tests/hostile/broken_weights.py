@@ -11,7 +11,7 @@ from torch import Tensor
 from crossframe.framework import FrameTokens, FullMemory, VideoSession
 from crossframe.framework.reference import ReferenceDecoder
 from crossframe.methods import ContiguousPositions, KeyDiffMemory, StateKVMemory
-from crossframe.models.weights import require_finite_weights
+from crossframe.models.checkpoints.weights import require_finite_weights
 
 from .cases import Case, Family
 

@@ -19,14 +19,17 @@ from torch.testing import assert_close
 
 from crossframe.framework import FullMemory, VideoSession
 from crossframe.models import load_model
-from crossframe.models.checkpoint import INDEX
-from crossframe.models.tiny import save_tiny_checkpoint, tiny_internvl
-from crossframe.models.tiny_eagle2_5 import save_official_eagle2_5
-from crossframe.models.tiny_llava_onevision import save_tiny_llava_onevision
-from crossframe.models.tiny_qwen2_5_vl import save_tiny_qwen2_5_vl
-from crossframe.models.tiny_qwen3_vl import save_tiny_qwen3_vl
+from crossframe.models.checkpoints.shards import INDEX
+from crossframe.models.tiny import (
+    save_official_eagle2_5,
+    save_tiny_checkpoint,
+    save_tiny_llava_onevision,
+    save_tiny_qwen2_5_vl,
+    save_tiny_qwen3_vl,
+    tiny_internvl,
+)
 
-from ..models.internvl3_layout import save_original
+from ..models.internvl3.layout import save_original
 from .cases import Case, Family
 
 

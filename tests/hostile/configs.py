@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from crossframe.experiments.benchmarks.fixtures import FIXTURES
-from crossframe.experiments.cli import main
+from crossframe.experiments.command.cli import main
+from crossframe.experiments.publishing.small_benchmarks import FIXTURES
 
 from .cases import LONGEST, Case, Family
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from crossframe.framework import CrossFrameMemory, FrameTokens, FullMemory, VideoSession
-from crossframe.framework.origin import FARTHEST
 from crossframe.framework.reference import ReferenceDecoder
+from crossframe.framework.stream.origin import FARTHEST
 from crossframe.methods import (
     ContiguousPositions,
     ReadCarried,

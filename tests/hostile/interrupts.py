@@ -15,14 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-import crossframe.framework.session as session_module
+import crossframe.framework.stream.session as session_module
 import crossframe.models.hf as hf_module
 from crossframe.framework import VideoSession
 from crossframe.methods import StateKVMemory
 from crossframe.models import DecoderModel, Qwen3VL
 from crossframe.models.hf import HFDecoder
-from crossframe.models.tiny import tiny_qwen2
-from crossframe.models.tiny_qwen3_vl import tiny_qwen3_vl
+from crossframe.models.tiny import tiny_qwen2, tiny_qwen3_vl
 
 from .cases import Case, Family
 

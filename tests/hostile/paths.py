@@ -9,9 +9,9 @@ from random import Random
 
 from crossframe.experiments.ablation.options import AblateOptions
 from crossframe.experiments.benchmarks import OVOBench
-from crossframe.experiments.options import ModelOptions
+from crossframe.experiments.streaming.options import ModelOptions
 from crossframe.framework import FullMemory, VideoSession
-from crossframe.models.checkpoint import INDEX, require_plain_shards
+from crossframe.models.checkpoints.shards import INDEX, require_plain_shards
 
 from .cases import Case, Family
 from .session_files import plain, sound

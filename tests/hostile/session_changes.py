@@ -26,7 +26,7 @@ def in_rules(rng: Random, facts: dict[str, Any], tensors: Tensors) -> str:
     name = rng.choice(("memory", "archive", "reader"))
     classes = (
         "subprocess:Popen", "os:system", "no_such:Class", "crossframe.framework:VideoSession",
-        "crossframe.experiments.cli:main", "crossframe.methods:nothing", "", ":", "a:b:c",
+        "crossframe.experiments.command.cli:main", "crossframe.methods:nothing", "", ":", "a:b:c",
         "crossframe.framework:CrossFrameMemory", "crossframe.methods:TOVAMemory.score",
     )  # fmt: skip
     match rng.randrange(4):

@@ -20,8 +20,8 @@ from crossframe.framework import (
     NoArchive,
     VideoSession,
 )
+from crossframe.framework.files.tensor_file import write_tensors
 from crossframe.framework.reference import ReferenceDecoder
-from crossframe.framework.tensor_file import write_tensors
 from crossframe.methods import (
     AdaptiveHeadBudgets,
     ContiguousPositions,

@@ -17,9 +17,8 @@ import av
 import numpy as np
 import torch
 
-from crossframe.framework import playhead
-from crossframe.framework.key_frames import SoughtKeyFrames
-from crossframe.framework.video import VideoError, frames_at, stream_video
+from crossframe.framework.video import VideoError, frames_at, playhead, stream_video
+from crossframe.framework.video.key_frames import SoughtKeyFrames
 
 from .cases import Case, Family
 

@@ -11,15 +11,17 @@ import torch
 from torch import Tensor
 
 from crossframe.framework import FrameTokens, FullMemory, VideoModel, VideoSession
-from crossframe.framework.oracles import one_shot_logits
 from crossframe.framework.reference import ReferenceDecoder
+from crossframe.framework.testing.oracles import one_shot_logits
 from crossframe.methods import SimpleStream
 from crossframe.models import Eagle2_5, InternVL3, LlavaOnevision, Qwen2_5VL, Qwen3VL
-from crossframe.models.tiny import tiny_internvl
-from crossframe.models.tiny_eagle2_5 import tiny_eagle2_5
-from crossframe.models.tiny_llava_onevision import tiny_llava_onevision
-from crossframe.models.tiny_qwen2_5_vl import tiny_qwen2_5_vl
-from crossframe.models.tiny_qwen3_vl import tiny_qwen3_vl
+from crossframe.models.tiny import (
+    tiny_eagle2_5,
+    tiny_internvl,
+    tiny_llava_onevision,
+    tiny_qwen2_5_vl,
+    tiny_qwen3_vl,
+)
 
 QUESTION = torch.tensor([[3, 1, 4]])
 ADAPTERS: dict[str, Callable[[], VideoModel]] = {

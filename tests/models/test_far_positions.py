@@ -11,8 +11,7 @@ from crossframe.framework import FrameTokens, VideoModel, VideoSession
 from crossframe.framework.frame_tokens import Cursor, advance
 from crossframe.methods import ContiguousPositions, ReadCarried, StateKVMemory
 from crossframe.models import DecoderModel, InternVL3, Qwen3VL
-from crossframe.models.tiny import tiny_internvl, tiny_qwen2
-from crossframe.models.tiny_qwen3_vl import tiny_qwen3_vl
+from crossframe.models.tiny import tiny_internvl, tiny_qwen2, tiny_qwen3_vl
 
 PLAN, SECONDS = 170, 60
 QUESTION = [3, 1, 4]

@@ -17,11 +17,15 @@ from crossframe.models import (
     Qwen2_5VL,
     Qwen3VL,
 )
-from crossframe.models.tiny import tiny_internvl, tiny_qwen2, tiny_tokenizer
-from crossframe.models.tiny_eagle2_5 import tiny_eagle2_5
-from crossframe.models.tiny_llava_onevision import tiny_llava_onevision
-from crossframe.models.tiny_qwen2_5_vl import tiny_qwen2_5_vl
-from crossframe.models.tiny_qwen3_vl import tiny_qwen3_vl
+from crossframe.models.tiny import (
+    tiny_eagle2_5,
+    tiny_internvl,
+    tiny_llava_onevision,
+    tiny_qwen2,
+    tiny_qwen2_5_vl,
+    tiny_qwen3_vl,
+    tiny_tokenizer,
+)
 
 from .streams import QUESTION, Watched, asked, session_after, video
 

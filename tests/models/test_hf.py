@@ -23,11 +23,15 @@ from crossframe.models import (
     Qwen3VL,
 )
 from crossframe.models.hf import HFDecoder, cache_argument
-from crossframe.models.tiny import tiny_internvl, tiny_qwen2, tiny_tokenizer
-from crossframe.models.tiny_eagle2_5 import tiny_eagle2_5
-from crossframe.models.tiny_llava_onevision import tiny_llava_onevision
-from crossframe.models.tiny_qwen2_5_vl import tiny_qwen2_5_vl
-from crossframe.models.tiny_qwen3_vl import tiny_qwen3_vl
+from crossframe.models.tiny import (
+    tiny_eagle2_5,
+    tiny_internvl,
+    tiny_llava_onevision,
+    tiny_qwen2,
+    tiny_qwen2_5_vl,
+    tiny_qwen3_vl,
+    tiny_tokenizer,
+)
 
 QUESTION = [7, 8, 9]
 Fingerprint = Callable[[HFDecoder], dict[str, Any]]
@@ -182,9 +186,9 @@ def state():
 
 import transformers.masking_utils
 before = state()
-import crossframe.models, crossframe.models.hf, crossframe.models.tiny
+import crossframe.models, crossframe.models.hf, crossframe.models.tiny.internvl3
 assert state() == before
-model = crossframe.models.DecoderModel(crossframe.models.tiny.tiny_qwen2())
+model = crossframe.models.DecoderModel(crossframe.models.tiny.internvl3.tiny_qwen2())
 after = state()
 assert after[1] - before[1] == {"crossframe"}, after[1] - before[1]
 print("unchanged")

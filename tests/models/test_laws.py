@@ -7,8 +7,8 @@ import torch
 from hypothesis import strategies as st
 
 from crossframe.framework import CrossFrameMemory, FullMemory
-from crossframe.framework.flop_counting import flop_counter
 from crossframe.framework.testing import LAWS, check_law
+from crossframe.framework.testing.flop_counting import flop_counter
 from crossframe.methods import (
     AdaptiveHeadBudgets,
     ContiguousPositions,
@@ -26,11 +26,14 @@ from crossframe.models import (
     Qwen3VL,
 )
 from crossframe.models.hf import HFDecoder
-from crossframe.models.tiny import tiny_internvl, tiny_qwen2
-from crossframe.models.tiny_eagle2_5 import tiny_eagle2_5
-from crossframe.models.tiny_llava_onevision import tiny_llava_onevision
-from crossframe.models.tiny_qwen2_5_vl import tiny_qwen2_5_vl
-from crossframe.models.tiny_qwen3_vl import tiny_qwen3_vl
+from crossframe.models.tiny import (
+    tiny_eagle2_5,
+    tiny_internvl,
+    tiny_llava_onevision,
+    tiny_qwen2,
+    tiny_qwen2_5_vl,
+    tiny_qwen3_vl,
+)
 
 FLOAT64 = torch.float64
 MEMORIES: list[tuple[CrossFrameMemory, CrossFrameMemory]] = [

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from crossframe.framework import Cursor
 from crossframe.methods import StateKVMemory
 from crossframe.models.llava_onevision import LlavaOnevision
-from crossframe.models.tiny_llava_onevision import (
+from crossframe.models.tiny import (
     tiny_llava_onevision,
     tiny_llava_onevision_processor,
 )

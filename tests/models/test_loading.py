@@ -13,13 +13,13 @@ from safetensors.torch import load_file, save_file
 from crossframe.framework import FullMemory, VideoSession
 from crossframe.models import Eagle2_5, InternVL3, Qwen3VL, load_model
 from crossframe.models.tiny import (
+    save_official_eagle2_5,
     save_tiny_checkpoint,
+    save_tiny_qwen3_vl,
     tiny_internvl,
     tiny_processor,
     tiny_tokenizer,
 )
-from crossframe.models.tiny_eagle2_5 import save_official_eagle2_5
-from crossframe.models.tiny_qwen3_vl import save_tiny_qwen3_vl
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from crossframe.framework import FullMemory, VideoSession
-from crossframe.framework.session_laws import require_same
+from crossframe.framework.testing.session_laws import require_same
 from crossframe.methods import StateKVMemory
 from crossframe.models import DecoderModel
 from crossframe.models.loans import Lender

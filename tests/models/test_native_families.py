@@ -15,10 +15,17 @@ from PIL import Image
 from crossframe.framework import VideoSession
 from crossframe.methods import StateKVMemory
 from crossframe.models import InternVL3, LlavaOnevision, Qwen2_5VL, Qwen3VL, load_model
-from crossframe.models.tiny import save_tiny_checkpoint, tiny_internvl, tiny_qwen2
-from crossframe.models.tiny_llava_onevision import save_tiny_llava_onevision, tiny_llava_onevision
-from crossframe.models.tiny_qwen2_5_vl import save_tiny_qwen2_5_vl, tiny_qwen2_5_vl
-from crossframe.models.tiny_qwen3_vl import save_tiny_qwen3_vl, tiny_qwen3_vl
+from crossframe.models.tiny import (
+    save_tiny_checkpoint,
+    save_tiny_llava_onevision,
+    save_tiny_qwen2_5_vl,
+    save_tiny_qwen3_vl,
+    tiny_internvl,
+    tiny_llava_onevision,
+    tiny_qwen2,
+    tiny_qwen2_5_vl,
+    tiny_qwen3_vl,
+)
 
 from .stock import processed, worst
 from .streams import asked, session_after, video

@@ -23,11 +23,13 @@ from crossframe.framework.testing import LAWS, check_law
 from crossframe.methods import StreamMemMemory
 from crossframe.models import Eagle2_5, InternVL3, LlavaOnevision, Qwen2_5VL, Qwen3VL
 from crossframe.models.hf import HFDecoder
-from crossframe.models.tiny import tiny_internvl
-from crossframe.models.tiny_eagle2_5 import tiny_eagle2_5
-from crossframe.models.tiny_llava_onevision import tiny_llava_onevision
-from crossframe.models.tiny_qwen2_5_vl import tiny_qwen2_5_vl
-from crossframe.models.tiny_qwen3_vl import tiny_qwen3_vl
+from crossframe.models.tiny import (
+    tiny_eagle2_5,
+    tiny_internvl,
+    tiny_llava_onevision,
+    tiny_qwen2_5_vl,
+    tiny_qwen3_vl,
+)
 
 FLOAT64 = torch.float64
 TAIL = "<|im_end|>\n<|im_start|>assistant\n"

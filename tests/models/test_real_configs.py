@@ -11,16 +11,17 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from crossframe.framework import Cursor, FullMemory, VideoSession
-from crossframe.framework.cost import PAPER_MODELS
+from crossframe.framework.flops import PAPER_MODELS
 from crossframe.methods import StateKVMemory
-from crossframe.models import tiny, tiny_qwen3_vl
-from crossframe.models.eagle2_5 import Eagle2_5
-from crossframe.models.eagle2_5_modules import Eagle2_5ForConditionalGeneration
-from crossframe.models.eagle2_5_processing import Eagle2_5Processor
+from crossframe.models.eagle2_5.adapter import Eagle2_5
+from crossframe.models.eagle2_5.modules import Eagle2_5ForConditionalGeneration
+from crossframe.models.eagle2_5.processing import Eagle2_5Processor
 from crossframe.models.hf import HFDecoder
-from crossframe.models.internvl3 import InternVL3
+from crossframe.models.internvl3.adapter import InternVL3
 from crossframe.models.paper_models import paper_config
-from crossframe.models.qwen3_vl import Qwen3VL
+from crossframe.models.qwen_vl.qwen3_vl import Qwen3VL
+from crossframe.models.tiny import internvl3 as tiny
+from crossframe.models.tiny import qwen3_vl as tiny_qwen3_vl
 
 # models.md §6.3: parameters (InternVL3 untied, Eagle2.5 without pooling head), bf16 bytes a token
 TABLE = {

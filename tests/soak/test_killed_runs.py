@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from crossframe.experiments.benchmarks.fixtures import write_mlvu_original
+from crossframe.experiments.publishing.small_benchmarks import write_mlvu_original
 from crossframe.models.tiny import save_tiny_checkpoint
 
 KILLS = 20

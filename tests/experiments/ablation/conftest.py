@@ -13,9 +13,9 @@ from crossframe.experiments.ablation.options import AblateOptions
 from crossframe.experiments.ablation.run import ablate
 from crossframe.experiments.ablation.tidy import Study
 from crossframe.experiments.benchmarks import VideoMME
-from crossframe.experiments.benchmarks.fixtures import write_clip, write_videomme
-from crossframe.experiments.evaluation.sampling import FrameSampling
-from crossframe.experiments.options import ModelOptions
+from crossframe.experiments.publishing.small_benchmarks import write_clip, write_videomme
+from crossframe.experiments.streaming.options import ModelOptions
+from crossframe.experiments.streaming.sampling import FrameSampling
 from crossframe.methods import IsolatedFramesMemory, SlidingWindowMemory, StateKVMemory
 from crossframe.models import InternVL3
 from crossframe.models.tiny import tiny_internvl

@@ -12,8 +12,8 @@ from crossframe.experiments.ablation.knobs import knob_of
 from crossframe.experiments.ablation.options import Budget
 from crossframe.experiments.ablation.variants import Variant
 from crossframe.framework import CrossFrameMemory
-from crossframe.framework.cost import step_flops
-from crossframe.framework.costs import held_bytes
+from crossframe.framework.flops import step_flops
+from crossframe.framework.stream.costs import held_bytes
 from crossframe.methods import (
     AdaptiveHeadBudgets,
     ContiguousPositions,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crossframe.experiments.benchmarks import VideoMME
-from crossframe.experiments.cli import main
+from crossframe.experiments.command.cli import main
 
 HEAVY = ("lightning", "torchmetrics", "matplotlib", "pandas", "pyarrow")
 
@@ -79,7 +79,7 @@ def test_unknown_classes_and_options_are_refused(config: Path, capsys: Output) -
 def test_help_loads_none_of_the_laboratorys_libraries() -> None:
     program = (
         "import sys\n"
-        "from crossframe.experiments.cli import main\n"
+        "from crossframe.experiments.command.cli import main\n"
         "try:\n    main(['ablate', '--help'])\nexcept SystemExit:\n    pass\n"
         f"print(sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)\n"
     )

@@ -3,7 +3,7 @@
 import pytest
 
 from crossframe.experiments.ablation.options import Budget, chosen_models
-from crossframe.experiments.options import ModelOptions
+from crossframe.experiments.streaming.options import ModelOptions
 from crossframe.methods import ReadCarried, SlidingWindowMemory, StateKVMemory
 
 from .conftest import MakeOptions

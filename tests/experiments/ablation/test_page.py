@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crossframe.experiments.ablation import demo
 from crossframe.experiments.ablation.breakdown import breakdown, by_delay, by_length
 from crossframe.experiments.ablation.extrapolation import cost_curves, totals
 from crossframe.experiments.ablation.figures import Figures, figures_of
 from crossframe.experiments.ablation.options import AblateOptions
 from crossframe.experiments.ablation.report import page_text
 from crossframe.experiments.ablation.tidy import Study
-from crossframe.framework.cost import stream_flops
+from crossframe.experiments.publishing import ablate_demo as demo
+from crossframe.framework.flops import stream_flops
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 

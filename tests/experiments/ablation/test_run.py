@@ -14,9 +14,9 @@ from crossframe.experiments.ablation.options import AblateOptions, Budget
 from crossframe.experiments.ablation.run import ablate
 from crossframe.experiments.ablation.tidy import Study
 from crossframe.experiments.benchmarks import VideoMME
-from crossframe.experiments.benchmarks.fixtures import write_videomme
-from crossframe.experiments.evaluation.sampling import FrameSampling
-from crossframe.experiments.options import ModelOptions
+from crossframe.experiments.publishing.small_benchmarks import write_videomme
+from crossframe.experiments.streaming.options import ModelOptions
+from crossframe.experiments.streaming.sampling import FrameSampling
 
 from .conftest import FRAME, MakeOptions
 

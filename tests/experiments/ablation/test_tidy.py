@@ -10,8 +10,8 @@ import pytest
 from crossframe.experiments.ablation.options import AblateOptions
 from crossframe.experiments.ablation.tidy import Study, mean_by_video, read_study
 from crossframe.experiments.benchmarks import LVBench, OVOBench
-from crossframe.experiments.benchmarks.fixtures import write_lvbench, write_ovobench
 from crossframe.experiments.evaluation.rows import read_rows
+from crossframe.experiments.publishing.small_benchmarks import write_lvbench, write_ovobench
 
 from .conftest import MakeOptions
 

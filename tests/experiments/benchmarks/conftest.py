@@ -9,7 +9,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from crossframe.experiments.benchmarks.fixtures import FIXTURES, write_mlvu_original
+from crossframe.experiments.publishing.small_benchmarks import FIXTURES, write_mlvu_original
 
 WriteRows = Callable[[str, Sequence[Mapping[str, Any]]], Path]
 Touch = Callable[..., None]

@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 
 from crossframe.experiments.benchmarks import BENCHMARKS, MLVU, OVOBench, StreamingBench
-from crossframe.experiments.benchmarks.fixtures import COLOURS, FIXTURES, SECONDS, write_clip
+from crossframe.experiments.publishing.small_benchmarks import (
+    COLOURS,
+    FIXTURES,
+    SECONDS,
+    write_clip,
+)
 from crossframe.framework.video import probe_video, stream_video
 
 Built = Callable[[str], Path]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from crossframe.experiments.benchmarks.fixtures import write_clip
 from crossframe.experiments.benchmarks.subtitles import NONE, Line, read_subtitles, shown_text
+from crossframe.experiments.publishing.small_benchmarks import write_clip
 
 
 @pytest.fixture

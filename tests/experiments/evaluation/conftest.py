@@ -13,16 +13,14 @@ from typing import Any
 import pytest
 
 from crossframe.experiments.benchmarks import BENCHMARKS
-from crossframe.experiments.benchmarks.fixtures import FIXTURES
-from crossframe.experiments.evaluation.cells import Cell
 from crossframe.experiments.evaluation.options import EvaluateOptions
 from crossframe.experiments.evaluation.rows import Row, key_of, read_rows
-from crossframe.experiments.evaluation.sampling import FrameSampling
-from crossframe.experiments.options import ModelOptions
+from crossframe.experiments.publishing.small_benchmarks import FIXTURES
+from crossframe.experiments.streaming.cells import Cell
+from crossframe.experiments.streaming.options import ModelOptions
+from crossframe.experiments.streaming.sampling import FrameSampling
 from crossframe.methods import FullMemory, StateKVMemory
-from crossframe.models.tiny import save_tiny_checkpoint
-from crossframe.models.tiny_eagle2_5 import save_tiny_eagle2_5
-from crossframe.models.tiny_qwen3_vl import save_tiny_qwen3_vl
+from crossframe.models.tiny import save_tiny_checkpoint, save_tiny_eagle2_5, save_tiny_qwen3_vl
 
 SAVED: Mapping[str, Callable[[Path], Path]] = {
     "internvl3": save_tiny_checkpoint,

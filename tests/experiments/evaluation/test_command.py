@@ -16,7 +16,7 @@ import yaml
 from crossframe.experiments.evaluation.options import EvaluateOptions, plain
 from crossframe.experiments.evaluation.rows import read_rows
 from crossframe.experiments.evaluation.run import evaluate
-from crossframe.experiments.evaluation.sampling import FrameSampling
+from crossframe.experiments.streaming.sampling import FrameSampling
 
 from .conftest import MakeOptions, untimed
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 import pytest
 
 from crossframe.experiments.benchmarks import BENCHMARKS
-from crossframe.experiments.evaluation.cells import Cell
 from crossframe.experiments.evaluation.rows import read_rows
 from crossframe.experiments.evaluation.run import evaluate
-from crossframe.experiments.evaluation.sampling import FrameSampling
+from crossframe.experiments.streaming.cells import Cell
+from crossframe.experiments.streaming.sampling import FrameSampling
 from crossframe.methods import (
     FullMemory,
     RecencyMemory,

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from crossframe.experiments.benchmarks import BENCHMARKS
-from crossframe.experiments.evaluation.cells import Cell
 from crossframe.experiments.evaluation.options import EvaluateOptions
 from crossframe.experiments.evaluation.run import evaluate
-from crossframe.experiments.evaluation.sampling import FrameSampling
-from crossframe.experiments.options import ModelOptions
+from crossframe.experiments.streaming.cells import Cell
+from crossframe.experiments.streaming.options import ModelOptions
+from crossframe.experiments.streaming.sampling import FrameSampling
 from crossframe.framework import FullMemory, Int8Archive
 from crossframe.methods import ProtectedSinks, ReadSinksAndRecent, StateKVMemory
 

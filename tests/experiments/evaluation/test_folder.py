@@ -173,7 +173,7 @@ def test_a_class_of_ours_may_have_moved_since_the_folder_was_begun(tmp_path: Pat
     def config(memory: str) -> dict[str, Any]:
         return {"cells": {"one": {"memory": {"class_path": memory, "init_args": {}}}}}
 
-    old = config("crossframe.methods.statekv.StateKVMemory")
+    old = config("crossframe.methods.memories.statekv.StateKVMemory")
     with run_folder(tmp_path, old), closing(RowFile(tmp_path)) as file:
         file.append([{"cell": "one", "question": "a"}])
     with run_folder(tmp_path, config("crossframe.methods.StateKVMemory")) as written:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from crossframe.experiments.evaluation.module import Evaluation, PassData
-from crossframe.experiments.evaluation.plan import Pass, Work
+from crossframe.experiments.evaluation.rows import Work
+from crossframe.experiments.streaming.plan import Pass
 
 
 def work(count: int) -> list[Work]:

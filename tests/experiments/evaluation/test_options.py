@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from crossframe.experiments.evaluation.cells import Cell
 from crossframe.experiments.evaluation.options import plain
-from crossframe.experiments.evaluation.sampling import FrameSampling
-from crossframe.experiments.options import ModelOptions
+from crossframe.experiments.streaming.cells import Cell
+from crossframe.experiments.streaming.options import ModelOptions
+from crossframe.experiments.streaming.sampling import FrameSampling
 from crossframe.framework import CrossFrameMemory, FullMemory, Slots
 from crossframe.methods import ReadLastFrames, StateKVMemory, TokenDroppingMemory
 

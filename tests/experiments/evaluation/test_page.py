@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from crossframe.experiments.cli import main
+from crossframe.experiments.command.cli import main
 from crossframe.experiments.evaluation.rows import read_rows
 from crossframe.experiments.evaluation.trainer import NOT_HERE
 

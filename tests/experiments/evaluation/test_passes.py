@@ -12,15 +12,15 @@ import pytest
 import torch
 
 from crossframe.experiments.benchmarks import MLVU, Question
-from crossframe.experiments.benchmarks.fixtures import write_clip
-from crossframe.experiments.evaluation import stream
-from crossframe.experiments.evaluation.cells import Cell
 from crossframe.experiments.evaluation.options import EvaluateOptions
 from crossframe.experiments.evaluation.passes import PassRunner, archived_bytes
-from crossframe.experiments.evaluation.plan import owing, plan_passes, sample_videos
-from crossframe.experiments.evaluation.rows import Row
-from crossframe.experiments.evaluation.sampling import FrameSampling
-from crossframe.experiments.options import ModelOptions
+from crossframe.experiments.evaluation.rows import Row, owing
+from crossframe.experiments.publishing.small_benchmarks import write_clip
+from crossframe.experiments.streaming import shared_stream as stream
+from crossframe.experiments.streaming.cells import Cell
+from crossframe.experiments.streaming.options import ModelOptions
+from crossframe.experiments.streaming.plan import plan_passes, sample_videos
+from crossframe.experiments.streaming.sampling import FrameSampling
 from crossframe.framework import Cursor, FrameTokens, Int8Archive, VideoModel
 from crossframe.framework.frame_tokens import advance
 from crossframe.framework.metrics import answer_agreement, kl_to_full
@@ -38,11 +38,13 @@ from crossframe.methods import (
     TokenDroppingMemory,
 )
 from crossframe.models import Eagle2_5, InternVL3, LlavaOnevision, Qwen2_5VL, Qwen3VL
-from crossframe.models.tiny import tiny_internvl
-from crossframe.models.tiny_eagle2_5 import tiny_eagle2_5
-from crossframe.models.tiny_llava_onevision import tiny_llava_onevision
-from crossframe.models.tiny_qwen2_5_vl import tiny_qwen2_5_vl
-from crossframe.models.tiny_qwen3_vl import tiny_qwen3_vl
+from crossframe.models.tiny import (
+    tiny_eagle2_5,
+    tiny_internvl,
+    tiny_llava_onevision,
+    tiny_qwen2_5_vl,
+    tiny_qwen3_vl,
+)
 
 SHORT: Any = {"max_position_embeddings": 64}  # streams here go far beyond
 MODELS: Mapping[str, Callable[[], VideoModel]] = {

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 
 from crossframe.experiments.benchmarks import OVOBench
-from crossframe.experiments.benchmarks.fixtures import FIXTURES
 from crossframe.experiments.evaluation import run
-from crossframe.experiments.evaluation.cells import Cell
 from crossframe.experiments.evaluation.options import EvaluateOptions
 from crossframe.experiments.evaluation.rows import RowFile, read_rows
 from crossframe.experiments.evaluation.run import evaluate
-from crossframe.experiments.evaluation.sampling import FrameSampling
 from crossframe.experiments.evaluation.seals import checksum, made_seals, read_seals
-from crossframe.experiments.options import ModelOptions
+from crossframe.experiments.publishing.small_benchmarks import FIXTURES
+from crossframe.experiments.streaming.cells import Cell
+from crossframe.experiments.streaming.options import ModelOptions
+from crossframe.experiments.streaming.sampling import FrameSampling
 from crossframe.methods import FullMemory, StateKVMemory
 from crossframe.models.tiny import save_tiny_checkpoint
 

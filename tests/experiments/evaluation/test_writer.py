@@ -15,8 +15,7 @@ from lightning.pytorch.loggers import CSVLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from crossframe.experiments.evaluation import run
-from crossframe.experiments.evaluation.plan import Work
-from crossframe.experiments.evaluation.rows import Row, RowFile, read_rows
+from crossframe.experiments.evaluation.rows import Row, RowFile, Work, read_rows
 from crossframe.experiments.evaluation.run import evaluate
 from crossframe.experiments.evaluation.writer import RowWriter
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from crossframe.experiments.evaluation.cells import Cell
 from crossframe.experiments.evaluation.options import plain
 from crossframe.experiments.evidence.results import Results
-from crossframe.experiments.options import ModelOptions
+from crossframe.experiments.streaming.cells import Cell
+from crossframe.experiments.streaming.options import ModelOptions
 from crossframe.framework import CrossFrameMemory
 from crossframe.methods import (
     FullMemory,

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from crossframe.experiments.arguments import command_parser, options_from
-from crossframe.experiments.cli import main
-from crossframe.experiments.config_files import presets_found
+from crossframe.experiments.command.arguments import command_parser, options_from
+from crossframe.experiments.command.cli import main
+from crossframe.experiments.command.config_files import presets_found
 from crossframe.experiments.evidence.command import parts_owed
 from crossframe.experiments.evidence.options import EvidenceOptions
-from crossframe.experiments.options import ModelOptions
+from crossframe.experiments.streaming.options import ModelOptions
 from crossframe.models import load_model
 
 MEMORIES = {

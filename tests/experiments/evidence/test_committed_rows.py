@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import torch
 
-from crossframe.experiments.evaluation.cells import Cell
 from crossframe.experiments.evidence import EvidenceOptions, run_evidence
 from crossframe.experiments.evidence.prose import content_hash
-from crossframe.experiments.options import ModelOptions
+from crossframe.experiments.streaming.cells import Cell
+from crossframe.experiments.streaming.options import ModelOptions
 from crossframe.methods import (
     FullMemory,
     PredictedChangeMemory,

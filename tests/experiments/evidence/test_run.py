@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from crossframe.experiments.evaluation.cells import Cell
 from crossframe.experiments.evaluation.rows import Row
 from crossframe.experiments.evidence.options import EvidenceOptions
 from crossframe.experiments.evidence.run import run_evidence
-from crossframe.experiments.options import ModelOptions
+from crossframe.experiments.streaming.cells import Cell
+from crossframe.experiments.streaming.options import ModelOptions
 from crossframe.methods import (
     FullMemory,
     RecencyMemory,

@@ -9,7 +9,7 @@ import pytest
 
 from crossframe.experiments.evidence import step_time
 from crossframe.experiments.evidence.step_time import memories, step_times, times_table
-from crossframe.experiments.options import ModelOptions
+from crossframe.experiments.streaming.options import ModelOptions
 from crossframe.models import DecoderModel
 from crossframe.models.tiny import tiny_qwen2
 

@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 import torch
 
-from crossframe.experiments.cli import main
+from crossframe.experiments.command.cli import main
 from crossframe.experiments.observation.figures import PLANS, WHERE
 from crossframe.framework import VideoSession
 from crossframe.framework.video import stream_video
 from crossframe.methods import StateKVMemory
 from crossframe.models import load_model
-from crossframe.models.tiny_qwen3_vl import save_tiny_qwen3_vl
+from crossframe.models.tiny import save_tiny_qwen3_vl
 
 from .conftest import Dump, Elements
 

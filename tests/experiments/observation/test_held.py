@@ -19,7 +19,7 @@ from crossframe.experiments.observation.held_page import (
     shown_frames,
 )
 from crossframe.experiments.observation.pictures import Picture, PictureTaker
-from crossframe.experiments.sharing import encode_frames
+from crossframe.experiments.streaming.sharing import encode_frames
 from crossframe.framework import CrossFrameMemory, VideoModel, VideoSession
 from crossframe.framework.reference import ReferenceDecoder
 from crossframe.methods import (
@@ -30,8 +30,7 @@ from crossframe.methods import (
     TokenDroppingMemory,
 )
 from crossframe.models import InternVL3, Qwen3VL
-from crossframe.models.tiny import tiny_internvl
-from crossframe.models.tiny_qwen3_vl import tiny_qwen3_vl
+from crossframe.models.tiny import tiny_internvl, tiny_qwen3_vl
 
 MEMORIES = [
     FullMemory(),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from crossframe.experiments.cli import main
+from crossframe.experiments.command.cli import main
 from crossframe.experiments.observation.figures import PLANS, WHERE
 
 PAGE = (Path(__file__).parents[3] / "docs" / "observe.md").read_text("utf-8")
@@ -16,7 +16,7 @@ COMMANDS = [
     line
     for block in re.findall(r"^```bash\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     for line in block.splitlines()
-    # Those of texts are run by tests/experiments/test_page_commands.py.
+    # Those of texts are run by tests/experiments/command/test_page_commands.py.
     if line.startswith("crossframe ") and ".txt" not in line
 ]
 

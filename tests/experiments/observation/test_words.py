@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 import torch
 
-from crossframe.experiments.cli import main
+from crossframe.experiments.command.cli import main
 from crossframe.experiments.observation.pictures import PictureTaker
 from crossframe.experiments.observation.words import COLUMNS, grid_of, picture_of, shown
-from crossframe.experiments.options import ModelOptions
+from crossframe.experiments.streaming.options import ModelOptions
 from crossframe.models import DecoderModel
 from crossframe.models.tiny import tiny_qwen2, tiny_tokenizer
 

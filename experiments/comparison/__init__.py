@@ -1,0 +1,1 @@
+"""`crossframe compare`: all memories on the same frames of one video."""

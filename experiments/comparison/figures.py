@@ -1,0 +1,157 @@
+"""Figures of a comparison as inline SVG: what a frame costs, what it adds up to, bytes held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..reports.drawing import COLOURS, Drawing, drawn, tidy_axes, whole_numbers
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+SIZE = (9.6, 3.7)  # inches
+LOG_FROM = 30.0  # a largest value this many times the smallest takes a logarithmic axis
+
+Curve = Callable[["DataFrame"], Any]  # one number per row
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One axes: a curve of every memory over the frame number."""
+
+    title: str
+    unit: str
+    curve: Curve
+    noisy: bool = False  # drawn faintly as measured, and clearly as a running median
+
+
+def figures_of(steps: DataFrame) -> list[Drawing]:
+    """All figures of a comparison.
+
+    Args:
+        steps: one row per memory and step, as `Comparison.step_rows`.
+    """
+
+    def drawing(name: str, heading: str, caption: str, panels: Sequence[Panel]) -> Drawing:
+        return drawn(name, heading, caption, SIZE, lambda figure: _draw_all(figure, panels, steps))
+
+    return [drawing(*one) for one in _layout()]
+
+
+def _layout() -> list[tuple[str, str, str, tuple[Panel, Panel]]]:
+    """Name, heading, caption and panels of each figure."""
+    return [
+        (
+            "frame",
+            "Marginal cost per frame",
+            "What one more frame costs, by the frame's number. Left: FLOPs of the decoder step "
+            "with its attention, by closed form. Right: measured time of decoder and memory; "
+            "faint as measured (single slow frames may leave the picture), clear as a running "
+            "median. Vision is the same for all memories and left out. A flat line means prefill "
+            "linear in the video's length. Equal curves are dashed over one another.",
+            (
+                Panel("Decoder FLOPs per frame", "FLOP", lambda s: s["flops"] / s["frames"]),
+                Panel(
+                    "Decoder time per frame",
+                    "s",
+                    lambda s: s["milliseconds"] / s["frames"] / 1e3,
+                    noisy=True,
+                ),
+            ),
+        ),
+        (
+            "total",
+            "Cumulative cost",
+            "The same, summed from the first frame on: the price of the whole video so far.",
+            (
+                Panel("Decoder FLOPs so far", "FLOP", lambda s: s["flops"].cumsum()),
+                Panel("Decoder time so far", "s", lambda s: s["milliseconds"].cumsum() / 1e3),
+            ),
+        ),
+        (
+            "bytes",
+            "Bytes held",
+            "Left: keys and values that later frames attend to (the state). Right: keys and "
+            "values of all frames, kept for answering (the archive), room to grow included, "
+            "hence the steps.",
+            (
+                Panel("State", "B", lambda s: s["state_bytes"]),
+                Panel("Archive", "B", lambda s: s["archive_bytes"]),
+            ),
+        ),
+    ]
+
+
+def _draw_all(figure: Figure, panels: Sequence[Panel], steps: DataFrame) -> None:
+    for axes, panel in zip(figure.subplots(1, len(panels)), panels, strict=True):
+        _draw(axes, panel, steps)
+    _add_legend(figure)
+
+
+def _draw(axes: Axes, panel: Panel, steps: DataFrame) -> None:
+    from matplotlib.ticker import EngFormatter
+
+    video = steps[steps["frame"] >= 0]
+    shown: list[Any] = []
+    for place, name in enumerate(dict.fromkeys(video["memory"])):
+        own: Any = video[video["memory"] == name]
+        frames, values = own["frame"] + own["frames"], panel.curve(own).to_numpy()
+        colour = COLOURS[place % len(COLOURS)]
+        if panel.noisy:
+            axes.plot(frames, values, color=colour, alpha=0.2, linewidth=0.8)
+            values = _running_median(values)
+        _draw_curve(axes, frames, values, shown, color=colour, label=name)
+        shown.append(values)
+    _set_scale(axes, shown)
+    axes.set_xlabel("frame")
+    whole_numbers(axes.xaxis)
+    axes.yaxis.set_major_formatter(EngFormatter(unit=panel.unit))
+    tidy_axes(axes, panel.title)
+
+
+def _draw_curve(axes: Axes, frames: Any, values: Any, shown: Sequence[Any], **style: Any) -> None:
+    """One curve; on top of equal ones dashed, ever more sparsely, so that all can be seen."""
+    twins = sum(_nearly_equal(values, other) for other in shown)
+    dash = 8.0 / 2**twins
+    line = (0, (dash, 8.0 - dash)) if twins else "solid"
+    marker = "o" if len(values) == 1 else None
+    axes.plot(frames, values, linewidth=2.2, linestyle=line, marker=marker, **style)
+
+
+def _running_median(values: Any) -> Any:
+    from pandas import Series
+
+    window = max(5, len(values) // 6)
+    return Series(values).rolling(window, center=True, min_periods=1).median().to_numpy()
+
+
+def _nearly_equal(ours: Any, others: Any) -> bool:
+    """Within 1 % at most frames."""
+    import numpy as np
+
+    return ours.shape == others.shape and np.isclose(ours, others, rtol=0.01).mean() > 0.5
+
+
+def _set_scale(axes: Axes, curves: Sequence[Any]) -> None:
+    """From zero, or logarithmic where small curves would otherwise lie on the axis."""
+    ends = [float(curve[-1]) for curve in curves if curve[-1] > 0]
+    if ends and max(ends) > LOG_FROM * min(ends):
+        axes.set_yscale("log")
+        return
+    # The largest of what is drawn clearly: single slow frames may leave the picture.
+    top = max((float(curve.max()) for curve in curves), default=0.0)
+    axes.set_ylim(0, 1.08 * top if top > 0 else 1)
+
+
+def _add_legend(figure: Figure) -> None:
+    from matplotlib.lines import Line2D
+
+    lines, labels = figure.axes[0].get_legend_handles_labels()
+    colours: list[Any] = [line.get_color() for line in lines if isinstance(line, Line2D)]
+    solid = [Line2D([], [], color=colour, linewidth=2.2) for colour in colours]
+    columns = min(len(labels), 5)
+    figure.legend(solid, labels, loc="outside upper center", ncols=columns, frameon=False)

@@ -1,0 +1,297 @@
+"""All memories on the same frames: the video is decoded and encoded once, and never held whole.
+
+What later frames see (the memory) and what the answer sees (the reader) are two choices, and how
+the KV of all frames is kept (the archive) a third; every combination is compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from math import nan
+from statistics import median
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from ...framework import (
+    Answer,
+    Archive,
+    CrossFrameMemory,
+    FullMemory,
+    PlainArchive,
+    ReadAll,
+    Reader,
+    VideoModel,
+    VideoSession,
+)
+from ...framework.archives.storage import LayerArchive
+from ...framework.metrics import answer_agreement, kl_to_full, relative_error
+from ...framework.stream.costs import Timer
+from ...methods import SimpleStream
+from ..streaming.cells import require_readable
+from ..streaming.frames import VideoFrames, progress_bar
+from ..streaming.media import TextFile, seen_by
+from ..streaming.options import StreamOptions
+from ..streaming.sharing import Step, push_all
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What is compared: every memory with every reader and archive, each by its text.
+
+    Args:
+        memories: what later frames may attend to.
+        readers: what the answer reads.
+        archives: how the KV of all frames is kept.
+        last_frames: also answer from so many last frames alone, prefilled afresh (SimpleStream);
+            None: do not.
+        last_as_images: give them as images of their own, as SimpleStream's release does.
+    """
+
+    memories: Mapping[str, CrossFrameMemory]
+    readers: Mapping[str, Reader] = field(default_factory=lambda: {"all": ReadAll()})
+    archives: Mapping[str, Archive] = field(default_factory=lambda: {"plain": PlainArchive()})
+    last_frames: int | None = None
+    last_as_images: bool = False
+
+    def baseline(self, model: VideoModel) -> SimpleStream | None:
+        """The stream of last frames alone, where it is wanted."""
+        if self.last_frames is None:
+            return None
+        return SimpleStream(model, self.last_frames, as_images=self.last_as_images)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One combination, its session after the video, and its answer."""
+
+    memory: str
+    reader: str
+    archive: str
+    session: VideoSession
+    answer: Answer
+    ask_milliseconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Baseline:
+    """SimpleStream after the video, and its answer."""
+
+    stream: SimpleStream
+    answer: Answer
+    ask_milliseconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Runs over the same frames and question, with full attention as the reference.
+
+    `runs` hold every combination, memory by memory, then archive, then reader; `flagged` counts
+    the frames that FFmpeg flags as damaged.
+    """
+
+    question: str
+    steps: Sequence[Step]
+    runs: Sequence[Run]
+    reference: Run
+    baseline: Baseline | None = None
+    flagged: int = 0
+
+    def rows(self) -> list[Row]:
+        """One row per combination: answer, closeness to full attention, cost."""
+        rows = [self._row(run) for run in self.runs]
+        return rows if self.baseline is None else [*rows, self._baseline_row(self.baseline)]
+
+    def step_rows(self) -> list[Row]:
+        """One row per memory and step, of its first archive; the prompt before the video is frame
+        -1."""
+        first: dict[str, Run] = {}
+        for run in self.runs:
+            first.setdefault(run.memory, run)
+        return [row for run in first.values() for row in self._steps_of(run)]
+
+    def _row(self, run: Run) -> Row:
+        costs, last = run.session.costs, self.steps[-1]
+        pairs = [pair for pair in zip(costs, self.steps, strict=True) if pair[1].images]
+        full = self.reference
+        return {
+            "memory": run.memory,
+            "reader": run.reader,
+            "archive": run.archive,
+            "settings": repr(run.session.memory),
+            **self._closeness(run.answer),
+            "archive_error": archive_error(run.session, full.session),
+            "frames": sum(step.images for step in self.steps),
+            "flagged_frames": self.flagged,
+            "tokens": sum(cost.tokens for cost in costs),
+            "decoder_flops": sum(cost.flops for cost in costs),
+            "decoder_flops_last_frame": costs[-1].flops / max(last.images, 1),
+            "decoder_ms_per_frame": median(c.milliseconds / s.images for c, s in pairs),
+            "vision_ms_per_frame": median(s.encode_milliseconds / s.images for _, s in pairs),
+            "ask_ms": run.ask_milliseconds,
+            "state_bytes": costs[-1].state_bytes,
+            "archive_bytes": costs[-1].archive_bytes,
+        }
+
+    def _closeness(self, answer: Answer) -> Row:
+        full = self.reference.answer
+        agreement = kl = nan
+        if answer.finite and full.finite:
+            agreement = answer_agreement(answer.token_ids, full.token_ids)
+            kl = float(kl_to_full(answer.first_logits, full.first_logits))
+        told = {"answer": answer.text, "finite": answer.finite}
+        return {**told, "agreement": agreement, "kl_to_full": kl}
+
+    def _baseline_row(self, baseline: Baseline) -> Row:
+        """Its decoder sees the frames when asked, so that FLOPs are those of the one question."""
+        costs = baseline.stream.costs
+        return {
+            "memory": repr(baseline.stream),
+            "reader": "prefills anew",
+            "archive": "none",
+            "settings": "no memory",
+            **self._closeness(baseline.answer),
+            "archive_error": nan,
+            "frames": sum(step.images for step in self.steps),
+            "flagged_frames": self.flagged,
+            "tokens": sum(cost.tokens for cost in costs),
+            "decoder_flops": sum(cost.flops for cost in costs),
+            "decoder_flops_last_frame": 0,
+            "decoder_ms_per_frame": 0.0,
+            "vision_ms_per_frame": 0.0,
+            "ask_ms": baseline.ask_milliseconds,
+            "state_bytes": baseline.stream.state_bytes,
+            "archive_bytes": 0,
+        }
+
+    def _steps_of(self, run: Run) -> Iterator[Row]:
+        frame = 0
+        for step, cost in zip(self.steps, run.session.costs, strict=True):
+            yield {
+                "memory": run.memory,
+                "frame": frame if step.images else -1,
+                "frames": step.images,
+                "timestamp": step.timestamp,
+                "tokens": cost.tokens,
+                "flops": cost.flops,
+                "milliseconds": cost.milliseconds,
+                "vision_milliseconds": step.encode_milliseconds,
+                "state_bytes": cost.state_bytes,
+                "archive_bytes": cost.archive_bytes,
+            }
+            frame += step.images
+
+
+def compare(
+    model: VideoModel,
+    choices: Choices,
+    media: VideoFrames | TextFile,
+    question: str,
+    *,
+    stream: StreamOptions,
+    console: Console,
+) -> Comparison:
+    """Run all combinations beside full attention; progress and warnings go to `console`.
+
+    A session per memory and archive takes the frames; readers share it, because asking changes
+    nothing.
+    """
+    frames = seen_by(model, media, stream)
+    model = model.for_stream(frames.expected, fps=frames.fps)
+    for memory, reader in product(choices.memories.values(), choices.readers.values()):
+        require_readable(model, memory, reader)
+    written = {
+        (memory, archive): stream.session(
+            model, choices.memories[memory], choices.archives[archive]
+        )
+        for memory, archive in product(choices.memories, choices.archives)
+    }
+    exact = _exact_among(written, choices) or stream.session(model, FullMemory())
+    alone = choices.baseline(model)
+    pushed = {id(session): session for session in (exact, *written.values())}
+    with progress_bar(console) as bar:
+        steps = push_all(
+            model,
+            list(pushed.values()),
+            _seen_by(alone, bar.track(frames, total=frames.expected, description="frames")),
+            stream.frames_per_step,
+        )
+        frames.warn(console)
+        reference = _asked(("full", "all", "plain"), exact, ReadAll(), question, stream)
+        combined = [(*pair, reader) for pair in written for reader in choices.readers]
+        runs = [
+            _asked(
+                (memory, reader, archive),
+                written[memory, archive],
+                choices.readers[reader],
+                question,
+                stream,
+            )
+            for memory, archive, reader in bar.track(combined, description="answers")
+        ]
+    baseline = None if alone is None else _asked_alone(alone, question, stream)
+    return Comparison(question, steps, runs, reference, baseline, frames.flagged)
+
+
+def _seen_by(
+    stream: SimpleStream | None, frames: Iterable[tuple[Tensor, float]]
+) -> Iterator[tuple[Tensor, float]]:
+    """The frames, each pushed to the stream as it passes."""
+    for image, seconds in frames:
+        if stream is not None:
+            stream.push(image, seconds)
+        yield image, seconds
+
+
+def _asked_alone(alone: SimpleStream, question: str, stream: StreamOptions) -> Baseline:
+    timer = Timer(alone.model.device)
+    answer = alone.ask(question, max_new_tokens=stream.max_new_tokens)
+    return Baseline(alone, answer, timer.stop().milliseconds)
+
+
+def _exact_among(
+    written: Mapping[tuple[str, str], VideoSession], choices: Choices
+) -> VideoSession | None:
+    """A session that is full attention with a plain archive, if there is one."""
+    for (memory, archive), session in written.items():
+        plain = isinstance(choices.archives[archive], PlainArchive)
+        if plain and isinstance(choices.memories[memory], FullMemory):
+            return session
+    return None
+
+
+def _asked(
+    names: tuple[str, str, str],
+    session: VideoSession,
+    reader: Reader,
+    question: str,
+    stream: StreamOptions,
+) -> Run:
+    session = session.fork(reader=reader)
+    timer = Timer(session.model.device)
+    answer = session.ask(question, max_new_tokens=stream.max_new_tokens)
+    return Run(*names, session, answer, timer.stop().milliseconds)
+
+
+def archive_error(session: VideoSession, full: VideoSession) -> float:
+    """How far archived keys and values are from full attention's: relative Frobenius error.
+
+    Mean over layers and over keys and values, of the tokens that entered the decoder. The first
+    layer's are always equal, since nothing was attended to before it. Nan without an archive.
+    """
+    if not session.archive.codec.keeps:
+        return nan
+    errors = []
+    for layer in range(session.model.spec.num_layers):
+        ours = LayerArchive(session.archive, layer).slots()
+        exact = LayerArchive(full.archive, layer).slots()
+        entered = ours.index[0, 0]
+        for mine, other in ((ours.keys, exact.keys), (ours.values, exact.values)):
+            errors.append(relative_error(mine, other.index_select(2, entered.to(other.device))))
+    return float(torch.stack(errors).mean())

@@ -1,0 +1,118 @@
+"""Rows of a comparison as a table for people: the same cells in the terminal and in the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import isnan
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+from rich.text import Text
+
+from ..reports.text import number, printable, scale
+
+Row = Mapping[str, Any]
+WIDE = 120  # columns from which answers fit into the table
+
+
+def headed_cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Column heads with units, and one list of cells per row."""
+    prefix, unit = scale([row["decoder_flops"] for row in rows])
+    last_prefix, last_unit = scale([row["decoder_flops_last_frame"] for row in rows])
+    varied = [name for name in ("reader", "archive") if len({row.get(name) for row in rows}) > 1]
+    # The archive's bytes have a column of that name.
+    choice_heads = ["stored as" if name == "archive" else name for name in varied]
+    heads = [
+        "memory",
+        *choice_heads,
+        "answer",
+        "agreement",
+        "KL to full (nats)",
+        "archive error",
+        f"decoder {prefix}FLOP",
+        f"last frame {last_prefix}FLOP",
+        "ms per frame",
+        "state",
+        "archive",
+    ]
+    cells = [
+        [
+            row["memory"],
+            *(row[name] for name in varied),
+            " ".join(printable(row["answer"]).split()),
+            *_closeness(row),
+            "" if isnan(row["archive_error"]) else f"{row['archive_error']:.1%}",
+            number(row["decoder_flops"] / unit),
+            number(row["decoder_flops_last_frame"] / last_unit),
+            number(row["decoder_ms_per_frame"]),
+            decimal(row["state_bytes"]),
+            decimal(row["archive_bytes"]),
+        ]
+        for row in rows
+    ]
+    return heads, cells
+
+
+def _closeness(row: Row) -> tuple[str, str]:
+    """Agreement and KL; what was computed with NaN or Inf is close to nothing."""
+    if isnan(row["agreement"]):
+        return ("n/a", "n/a") if row.get("finite", True) else ("NaN inside", "NaN inside")
+    return f"{row['agreement']:.0%}", number(row["kl_to_full"])
+
+
+def print_results(rows: Sequence[Row], console: Console, note: str = "") -> None:
+    """The table, and below it the answers where the console is too narrow for them.
+
+    Args:
+        note: a warning for readers.
+    """
+    if not console.is_terminal:
+        console.width = max(console.width, 2 * WIDE)  # a log file has no edge
+    wide = console.width >= WIDE
+    heads, cells = headed_cells(rows)
+    console.print(_table(heads, cells, wide))
+    if not wide:
+        for line in cells:
+            console.print(Text(f"{line[0]}: {line[heads.index('answer')]}"), highlight=False)
+    if note:
+        console.print(note, style="bold yellow", markup=False, highlight=False)
+
+
+def print_grid(rows: Sequence[Row], console: Console) -> None:
+    """What is written x what is read: KL to full attention, one grid per archive."""
+    for archive in dict.fromkeys(row["archive"] for row in rows):
+        kept_so = [row for row in rows if row["archive"] == archive]
+        readers = list(dict.fromkeys(row["reader"] for row in kept_so))
+        if len(readers) < 2:
+            continue
+        heads, cells = grid(kept_so, readers)
+        console.print(f"\nKL to full attention (nats), archive {archive}: written x read")
+        console.print(_table(heads, cells, answers=True))
+
+
+def grid(rows: Sequence[Row], readers: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """A line per memory, a column per reader."""
+    found = {(row["memory"], row["reader"]): number(row["kl_to_full"]) for row in rows}
+    memories = dict.fromkeys(row["memory"] for row in rows)
+    cells = [[memory, *(found[memory, reader] for reader in readers)] for memory in memories]
+    return ["memory", *(f"reads {reader}" for reader in readers)], cells
+
+
+def _table(heads: Sequence[str], cells: Sequence[Sequence[str]], answers: bool) -> Table:
+    gap = (0, 1 if answers else 0)
+    table = Table(box=SIMPLE_HEAD, padding=gap, pad_edge=False, show_edge=False)
+    shown = [place for place, head in enumerate(heads) if answers or head != "answer"]
+    for place in shown:
+        if heads[place] == "answer":
+            table.add_column("answer", no_wrap=True, overflow="ellipsis", max_width=32)
+        else:
+            words = [*heads[place].split(), *(line[place] for line in cells)]
+            justify = "right" if place else "left"
+            longest = min(max(map(len, words)), 32 if answers else 10)
+            table.add_column(heads[place], justify=justify, overflow="fold", width=longest)
+    for line in cells:
+        table.add_row(*(Text(line[place]) for place in shown))
+    return table

@@ -1,0 +1,1 @@
+"""What README and docs are made from: measured rows, generated pages, benches. Not installed."""

@@ -1,0 +1,69 @@
+"""A run of `observe` as one result for docs/results/, and the tables that pages show of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .pages import markdown_table
+
+Result = Mapping[str, Any]
+MEASURES = ("captured", "captured_rolled", "weighted_recall", "retention", "churn")
+MEANT = {
+    "captured": "captured mass, best in hindsight",
+    "captured_rolled": "captured mass, rolled out",
+    "weighted_recall": "weighted recall",
+    "weighted_recall_past": "weighted recall, earlier frames only",
+    "retention": "retention",
+    "churn": "churn",
+}
+WINDOWS = {
+    "captured_recent": "last R frames",
+    "captured_recent_sinks": "last R frames and first 4 tokens",
+    "captured_best": "as many best tokens",
+    "gap": "gap of the last R frames",
+}
+
+
+def observed_result(folder: Path) -> dict[str, Any]:
+    """What a run's `summary.json` tells, with the means of every layer beside.
+
+    Args:
+        folder: of the run.
+    """
+    summary = json.loads((folder / "summary.json").read_text("utf-8"))
+    layers = _by_layer(folder / "rows.parquet", "capacity", MEASURES)
+    gaps = _by_layer(folder / "recency.parquet", "recent_frames", ("gap",))
+    return {**summary, "means_by_layer": layers, "gap_by_layer": gaps}
+
+
+def observed_table(result: Result) -> str:
+    """Evidence by capacity and by window of last frames, means over layers, frames and streams."""
+    by_slots = _pivot(result["means"], "capacity", MEANT)
+    by_frames = _pivot(result["recency"], "recent_frames", WINDOWS)
+    heads = ["slots B", *map(str, by_slots[0])], ["last frames R", *map(str, by_frames[0])]
+    tables = (
+        markdown_table(*pair) for pair in zip(heads, (by_slots[1], by_frames[1]), strict=True)
+    )
+    return "\n\n".join(tables)
+
+
+def _pivot(
+    rows: Sequence[Result], column: str, meant: Mapping[str, str]
+) -> tuple[list[int], list[list[str]]]:
+    """Values of a column, and a row per measure of the level that sums over heads."""
+    chosen = [row for row in rows if row["level"] == "layer"]
+    cells = [[words, *(f"{row[name]:.2f}" for row in chosen)] for name, words in meant.items()]
+    return [row[column] for row in chosen], cells
+
+
+def _by_layer(path: Path, column: str, measures: Sequence[str]) -> list[dict[str, Any]]:
+    """Means over the frames of each stream and then over streams."""
+    import pandas as pd  # 0.4 s
+
+    rows: Any = pd.read_parquet(path)
+    keys = ["layer", column]
+    per_video = rows[rows["level"] == "layer"].groupby(["video", *keys])[list(measures)].mean()
+    return per_video.groupby(keys).mean().round(4).reset_index().to_dict("records")

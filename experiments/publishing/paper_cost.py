@@ -1,0 +1,170 @@
+"""The paper's FLOPs from the closed form, beside what the paper shows.
+
+`python -m crossframe.experiments.publishing.paper_cost` prints the tables; `--write docs/` renews
+`results/paper_cost.json` and the generated part of `cost.md` in that folder.
+"""
+
+import argparse
+import json
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from ...framework.flops import PAPER_MODELS, break_even, stream_flops
+from .pages import markdown_table, renew
+
+Row = dict[str, str | int | float]
+
+FRAMES, FRAMES_LONG = 512, 3600
+TOKENS_PER_FRAME = 259
+CAPACITY = 4096
+CAPACITIES = (256, 1024, 4096, 16384)
+CONFIG: Row = {
+    "frames": FRAMES,
+    "frames_long": FRAMES_LONG,
+    "tokens_per_frame": TOKENS_PER_FRAME,
+    "capacity": CAPACITY,
+    "dtype_bytes": 2,
+}
+# Full attention over StateKV, read off the paper's accumulated-cost figure.
+PAPER_RATIOS = {"InternVL3-1B": 5.75, "InternVL3-2B": 4.10, "InternVL3-8B": 2.67}
+CROSSINGS = (
+    ("InternVL3-2B", 4096, "InternVL3-1B"),
+    ("InternVL3-8B", 4096, "InternVL3-2B"),
+    ("InternVL3-8B", 4096, "InternVL3-1B"),
+    ("InternVL3-8B", 16384, "InternVL3-1B"),
+)
+NAME = "paper_cost"
+
+
+def _curve(
+    model: str,
+    capacity: int | None,
+    *,
+    frames: int = FRAMES,
+    mass_pass: bool = False,
+    vision: bool = False,
+) -> list[int]:
+    decoder, tower = PAPER_MODELS[model]
+    return stream_flops(
+        decoder,
+        frames=frames,
+        tokens_per_frame=TOKENS_PER_FRAME,
+        capacity=capacity,
+        mass_pass=mass_pass,
+        vision=tower if vision else None,
+    )
+
+
+def _ratio(model: str, *, mass_pass: bool = False, vision: bool = False) -> float:
+    full = sum(_curve(model, None, vision=vision))
+    return round(full / sum(_curve(model, CAPACITY, mass_pass=mass_pass, vision=vision)), 2)
+
+
+def ratio_rows() -> list[Row]:
+    """Full attention over StateKV, whole video: bare, with a second QK^T, with the tower."""
+    return [
+        {
+            "model": model,
+            "full TFLOP": round(sum(_curve(model, None)) / 1e12),
+            "StateKV TFLOP": round(sum(_curve(model, CAPACITY)) / 1e12),
+            "ratio": _ratio(model),
+            "paper's figure": paper,
+            "two-pass mass": _ratio(model, mass_pass=True),
+            "tower": _ratio(model, vision=True),
+            "two-pass mass and tower": _ratio(model, mass_pass=True, vision=True),
+        }
+        for model, paper in PAPER_RATIOS.items()
+    ]
+
+
+def per_frame_rows() -> list[Row]:
+    """GFLOP of a frame once the state is full, and of full attention's frame 512 and 3600."""
+    rows: list[Row] = []
+    for model in PAPER_RATIOS:
+        row: Row = {"model": model}
+        for capacity in CAPACITIES:
+            row[f"capacity {capacity}"] = round(_curve(model, capacity)[-1] / 1e9)
+        for frames in (FRAMES, FRAMES_LONG):
+            row[f"full at {frames}"] = round(_curve(model, None, frames=frames)[-1] / 1e9)
+        rows.append(row)
+    return rows
+
+
+def break_even_rows() -> list[Row]:
+    """The first frame from which a large model with StateKV costs less than a small full one."""
+    rows: list[Row] = []
+    for model, capacity, reference in CROSSINGS:
+        curves = (
+            _curve(model, capacity, frames=FRAMES_LONG),
+            _curve(reference, None, frames=FRAMES_LONG),
+        )
+        row: Row = {"StateKV on": model, "capacity": capacity, "full attention on": reference}
+        row["marginal"] = break_even(*curves) or "never"
+        row["cumulative"] = break_even(*curves, cumulative=True) or "never"
+        rows.append(row)
+    return rows
+
+
+def model_rows() -> list[Row]:
+    """What the formula needs of each of the paper's seven models."""
+    return [
+        {
+            "model": model,
+            "linear parameters": decoder.linear_parameters,
+            "KV bytes per token (bf16)": decoder.kv_bytes_per_token(2),
+            "tower GFLOP per pass": round(tower.flops_per_frame / 1e9),
+        }
+        for model, (decoder, tower) in PAPER_MODELS.items()
+    ]
+
+
+def tables() -> dict[str, list[Row]]:
+    """All tables by title."""
+    return {
+        f"Whole video: {FRAMES} frames, capacity {CAPACITY}": ratio_rows(),
+        "GFLOP per frame": per_frame_rows(),
+        "Break-even frames": break_even_rows(),
+        "The models": model_rows(),
+    }
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """Rows as a Markdown table."""
+    return markdown_table(list(rows[0]), [[_cell(v) for v in row.values()] for row in rows])
+
+
+def _cell(value: str | int | float) -> str:
+    if isinstance(value, int):
+        return f"{value:,}"
+    return value if isinstance(value, str) else f"{value:.2f}"
+
+
+def body() -> str:
+    """The generated part of `cost.md`."""
+    return "\n\n".join(f"### {title}\n\n{markdown(rows)}" for title, rows in tables().items())
+
+
+def write(docs: Path) -> None:
+    """Renew `results/paper_cost.json` and the generated part of `cost.md`."""
+    renew(docs / "cost.md", NAME, body())
+    environment = {"python": platform.python_version(), "torch": version("torch")}
+    result = {"config": CONFIG, "environment": environment, "tables": tables()}
+    (docs / "results").mkdir(exist_ok=True)
+    (docs / "results" / "paper_cost.json").write_text(json.dumps(result, indent=2) + "\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the tables, or write them."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--write", type=Path, metavar="DOCS", help="the folder of cost.md")
+    folder = parser.parse_args(arguments).write
+    if folder is None:
+        print(body())
+    else:
+        write(folder)
+
+
+if __name__ == "__main__":
+    main()

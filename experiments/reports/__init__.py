@@ -1,0 +1,1 @@
+"""What all pages, figures and tables share; knows no experiment."""

@@ -1,0 +1,110 @@
+"""Frames of a video file on their way to a session: counted, in groups, with a progress bar."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from ...framework.video import VideoError, probe_video, stream_video
+from .options import StreamOptions
+
+T = TypeVar("T")
+
+
+class VideoFrames:
+    """The sampled frames of one file, one at a time.
+
+    Damage inside the file ends the frames and is kept in `damage`: what came before is good. It is
+    an error where the options are strict or no frame is good.
+
+    Attributes:
+        path: the file.
+        expected: how many frames there will be, about.
+        fps: how many of them there are per second of video, about.
+        taken: how many there were so far.
+        damage: why the frames ended early, or None.
+
+    Raises:
+        VideoError: for a file that is no video, or options that cannot be.
+    """
+
+    def __init__(self, path: str | Path, options: StreamOptions) -> None:
+        self.path, self._strict = Path(path), options.strict
+        self._frames = stream_video(
+            path, fps=options.fps, max_frames=options.max_frames, strict=options.strict
+        )
+        self.expected, self.fps = _expected(self.path, options)
+        self.taken = 0
+        self.damage: VideoError | None = None
+
+    def __iter__(self) -> Iterator[tuple[Tensor, float]]:
+        try:
+            for frame in self._frames:
+                self.taken += 1
+                yield frame
+        except VideoError as error:
+            if self._strict or not self.taken:
+                raise
+            self.damage = error
+
+    @property
+    def flagged(self) -> int:
+        """How many frames FFmpeg flagged as damaged so far, of those it had to decode."""
+        return self._frames.flagged
+
+    def warn(self, console: Console) -> None:
+        """Say loudly that the video was cut short, or is damaged inside, if it is."""
+        texts = []
+        if self.damage is not None:
+            good = "frames before" if self.flagged else "good frames"
+            texts.append(f"{self.damage}. Going on with the {self.taken} {good} alone.")
+        if self.flagged:
+            texts.append(f"{self.path}: {told_flags(self.flagged)}")
+        for text in texts:
+            say = f"WARNING: {text}"
+            console.print(say, style="bold yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+def told_flags(count: int) -> str:
+    """What it means that FFmpeg flagged so many frames."""
+    return (
+        f"FFmpeg flags {count} of the decoded frames as damaged; what is shown of them, and of "
+        "frames that lean on them, may be wrong (strict refuses them)"
+    )
+
+
+def groups(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of `size` items; the last may be shorter."""
+    source = iter(items)
+    while group := list(islice(source, size)):
+        yield group
+
+
+def progress_bar(console: Console) -> Progress:
+    """A bar that leaves nothing behind."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def _expected(path: Path, options: StreamOptions) -> tuple[int, float]:
+    """How many frames there will be, in all and per second."""
+    info = probe_video(path)
+    rate = options.fps or info.fps
+    count = max(1, math.ceil(info.duration * rate))
+    if options.max_frames is None or count <= options.max_frames:
+        return count, rate
+    return options.max_frames, options.max_frames / info.duration

@@ -1,0 +1,193 @@
+"""What is streamed, by the suffix of its file: the images of a video, or the tokens of a text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from os import PathLike
+from pathlib import Path
+
+from rich.console import Console
+from torch import Tensor
+
+from ...framework import Cursor, TextFrames, VideoModel
+from ...framework.text import read_text
+from ...framework.video import VideoError, VideoSamples, frames_at
+from .frames import VideoFrames
+from .options import StreamOptions
+
+TEXTS = (".txt",)
+
+
+def is_text(path: str | PathLike[str]) -> bool:
+    """Whether a file is streamed as a text; every other one is a video."""
+    return Path(path).suffix.lower() in TEXTS
+
+
+def open_media(path: str | PathLike[str], options: StreamOptions) -> VideoFrames | TextFile:
+    """The frames of a file, still to be read.
+
+    Raises:
+        ValueError: for a file that is missing, no video, or no text with words in it.
+    """
+    path = Path(path)
+    return TextFile(path) if is_text(path) else VideoFrames(path, options)
+
+
+def seen_by(
+    model: VideoModel, media: VideoFrames | TextFile, options: StreamOptions
+) -> VideoFrames | TextFileFrames:
+    """The frames as a model takes them.
+
+    Raises:
+        ValueError: for a video and a model that reads text or the other way round, and for a text
+            shorter than one frame or longer than the stream may be.
+    """
+    require_readable_file(model, media.path)
+    if isinstance(media, VideoFrames):
+        return media
+    frames = text_frames(model, media.path, media.text)
+    _require_few(media.path, frames, options.max_frames)
+    _require_room(model, media.path, frames, options.max_tokens, options.max_new_tokens)
+    return TextFileFrames(media.path, frames)
+
+
+def require_readable_file(model: VideoModel, path: Path) -> None:
+    """Refuse a file that is nothing for a model.
+
+    Raises:
+        ValueError: naming both.
+    """
+    name = type(model).__name__
+    if is_text(path) and not model.reads_text:
+        raise ValueError(
+            f"{path} is a text, and {name} sees images: give a video, or a text decoder such as "
+            "smollm2-135m"
+        )
+    if model.reads_text and not is_text(path):
+        raise ValueError(
+            f"{path} is a video, and {name} reads text alone: give a text ({', '.join(TEXTS)}), or "
+            "a model that sees"
+        )
+
+
+def text_frames(model: VideoModel, path: Path, text: str) -> TextFrames:
+    """A file's text in frames.
+
+    Raises:
+        VideoError: naming the file, for a text that the model cannot take.
+    """
+    try:
+        return model.text_frames(text)
+    except ValueError as error:
+        raise VideoError(f"{path}: {error}") from error
+
+
+def frame_times(
+    model: VideoModel, path: Path, max_tokens: int | None = None, room: int = 0
+) -> list[float]:
+    """The numbers of a text's frames, which stand where a video's frames have seconds.
+
+    Args:
+        max_tokens: the longest that the stream may be; None: the range the model was trained for.
+        room: most tokens of an answer.
+
+    Raises:
+        ValueError: for a file that is nothing for the model.
+        VideoError: for a text shorter than one frame or longer than the stream may be.
+    """
+    require_readable_file(model, path)
+    frames = text_frames(model, path, read_text(path))
+    _require_room(model, path, frames, max_tokens, room)
+    return [number for _, number in frames]
+
+
+def media_at(
+    model: VideoModel, path: Path, times: Sequence[float], *, strict: bool = False
+) -> VideoSamples | TextSamples:
+    """The frames of a file at given times, as `frames_at` gives those of a video.
+
+    Args:
+        times: seconds of a video, numbers of a text's frames.
+    """
+    require_readable_file(model, path)
+    if not is_text(path):
+        return frames_at(path, times, strict=strict)
+    return TextSamples(text_frames(model, path, read_text(path)), times)
+
+
+class TextFile:
+    """A text that was read, and not yet cut into frames: that takes a model's tokenizer.
+
+    Raises:
+        ValueError: for a file that is missing, empty or not UTF-8.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.text = path, read_text(path)
+
+
+class TextFileFrames:
+    """The frames of a text file, one at a time, as `VideoFrames` gives those of a video.
+
+    Attributes:
+        path: the file.
+        expected: how many frames there are.
+        taken: how many there were so far.
+        fps, flagged: of videos alone.
+    """
+
+    fps: float | None = None
+    flagged = 0
+
+    def __init__(self, path: Path, frames: TextFrames) -> None:
+        self.path, self._frames = path, frames
+        self.expected, self.taken = len(frames), 0
+
+    def __iter__(self) -> Iterator[tuple[Tensor, float]]:
+        for frame in self._frames:
+            self.taken += 1
+            yield frame
+
+    def warn(self, console: Console) -> None:
+        """A text has no damage to tell of."""
+
+
+class TextSamples:
+    """Some frames of a text; `flagged` and `close` are of videos alone."""
+
+    flagged = 0
+
+    def __init__(self, frames: TextFrames, numbers: Sequence[float]) -> None:
+        chosen = set(numbers)
+        self._frames = iter([frame for frame in frames if frame[1] in chosen])
+
+    def __iter__(self) -> Iterator[tuple[Tensor, float]]:
+        return self._frames
+
+    def __next__(self) -> tuple[Tensor, float]:
+        return next(self._frames)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _require_few(path: Path, frames: TextFrames, most: int | None) -> None:
+    if most is not None and len(frames) > most:
+        raise ValueError(
+            f"{path} makes {len(frames)} frames of {frames.tokens_per_frame} tokens, more than "
+            f"{most}, and a text is not thinned: allow more frames, or give more tokens per frame"
+        )
+
+
+def _require_room(
+    model: VideoModel, path: Path, frames: TextFrames, max_tokens: int | None, room: int
+) -> None:
+    start = model.prologue(Cursor())
+    tokens = len(frames.ids) + (start.num_tokens if start is not None else 0)
+    most = max_tokens or model.trained_tokens
+    if tokens + room > most:
+        what = "max_tokens allows" if max_tokens else "the model was trained for"
+        raise VideoError(
+            f"{path} takes {tokens} tokens and the answer up to {room}, more than the {most} that "
+            f"{what}: give a shorter text, or plan for more with max_tokens"
+        )

@@ -1,0 +1,176 @@
+"""Which questions share one pass over their video, exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+
+from ...framework import VideoModel
+from ...framework.text import read_text
+from ...framework.video import probe_video
+from ..benchmarks.question import Question
+from .media import frame_times, is_text
+from .sampling import FrameSampling
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """A question with the moments, in seconds, at which frames are taken for it, and how many of
+    them there are per second. A text is taken whole; its frames are numbered by `in_frames`."""
+
+    question: Question
+    path: Path
+    times: Sequence[float]
+    fps: float | None = None
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A question that cannot be asked: `status` is "missing" or "unreadable"."""
+
+    question: Question
+    status: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A question asked after the first `frames` frames of a pass."""
+
+    frames: int
+    question: Question
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One stream over one video.
+
+    Attributes:
+        name: the id of the question that needs all of its frames.
+        path: the file.
+        times: seconds at which frames are taken.
+        stops: by rising number of frames.
+        system: the system turn, None for the model's own.
+        fps: frames per second of video, None if not known.
+    """
+
+    name: str
+    path: Path
+    times: Sequence[float]
+    stops: Sequence[Stop]
+    system: str | None = None
+    fps: float | None = None
+
+
+def sample_videos(
+    questions: Iterable[Question], sampling: FrameSampling, duration_of: Callable[[Path], float]
+) -> tuple[list[Sampled], list[Refused]]:
+    """Which frames each question needs, and the questions that cannot be asked.
+
+    Args:
+        duration_of: seconds of a file, called once for each; raises ValueError for a file that
+            cannot be read.
+    """
+    sampled: list[Sampled] = []
+    refused: list[Refused] = []
+    seconds = cache(duration_of)
+    for question in questions:
+        if question.path is None:
+            refused.append(Refused(question, "missing", f"no file of {question.video}"))
+            continue
+        try:
+            if is_text(question.path):
+                sampled.append(_whole_text(question, question.path))
+                continue
+            stretch = (seconds(question.path), question.start, question.end)
+            times, fps = sampling.times(*stretch), sampling.rate(*stretch)
+        except ValueError as error:
+            refused.append(Refused(question, "unreadable", str(error)))
+        else:
+            sampled.append(Sampled(question, question.path, times, fps))
+    return sampled, refused
+
+
+def in_frames(model: VideoModel, video: Pass, reply_tokens: int, max_tokens: int | None) -> Pass:
+    """The pass with the frames that the model makes of a text; of a video, as it is.
+
+    Args:
+        reply_tokens: most tokens of a reply.
+        max_tokens: the planned length of the stream, None for the range the model was trained for.
+
+    Raises:
+        VideoError: for a text that the model cannot take.
+        ValueError: for a text and a model that reads none.
+    """
+    if not is_text(video.path):
+        return video
+    times = frame_times(model, video.path, max_tokens, reply_tokens)
+    return replace(video, times=times, stops=[replace(s, frames=len(times)) for s in video.stops])
+
+
+def _whole_text(question: Question, path: Path) -> Sampled:
+    """A question about a text, which is read to see that it can be.
+
+    Raises:
+        ValueError: for one about a stretch in seconds, or a file that is no text.
+    """
+    if (question.start, question.end) != (0.0, None):
+        raise ValueError(f"{path} is a text, which has no seconds to ask about a stretch of")
+    read_text(path)
+    return Sampled(question, path, ())
+
+
+def video_seconds(path: Path) -> float:
+    """Length of a video file.
+
+    Raises:
+        VideoError: for a file that cannot be read.
+    """
+    return probe_video(path).duration
+
+
+def plan_passes(sampled: Sequence[Sampled], *, share_prefixes: bool = True) -> list[Pass]:
+    """Group questions whose sampled frames are prefixes of one another into one pass.
+
+    Exact, because `ask` leaves the session as it was: the answer at a stop is that of a session
+    that saw these frames alone. Only questions whose frames come at one rate share, because the
+    model may be told it. Passes come in the order of their first question.
+
+    Args:
+        share_prefixes: False where the model sizes frames by their number, as Qwen3-VL does; then
+            only questions with exactly the same frames share a pass.
+    """
+    drafts: dict[tuple[Path, str | None, float | None], list[_Draft]] = {}
+    # The longest first: whatever is a prefix of another then finds its host.
+    for number, one in sorted(enumerate(sampled), key=lambda pair: -len(pair[1].times)):
+        hosts = drafts.setdefault((one.path, one.question.system, one.fps), [])
+        host = next((h for h in hosts if _fits(one.times, h.needs.times, share_prefixes)), None)
+        if host is None:
+            hosts.append(host := _Draft(one))
+        host.stops[number] = Stop(len(one.times), one.question)
+    found = [draft for hosts in drafts.values() for draft in hosts]
+    return [draft.finished() for draft in sorted(found, key=lambda draft: min(draft.stops))]
+
+
+@dataclass
+class _Draft:
+    """A pass in the making: stops by the number of their question in the plan."""
+
+    needs: Sampled
+    stops: dict[int, Stop] = field(default_factory=dict)
+
+    def finished(self) -> Pass:
+        in_order = [self.stops[number] for number in sorted(self.stops)]
+        first = self.needs.question
+        stops = sorted(in_order, key=lambda stop: stop.frames)
+        return Pass(
+            first.id, self.needs.path, self.needs.times, stops, first.system, self.needs.fps
+        )
+
+
+def _fits(times: Sequence[float], host: Sequence[float], share_prefixes: bool) -> bool:
+    if not share_prefixes and len(times) != len(host):
+        return False
+    return list(host[: len(times)]) == list(times)

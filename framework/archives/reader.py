@@ -1,0 +1,65 @@
+"""What a question reads of the archive."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ..slots import Slots
+from .storage import LayerArchive
+
+
+class Reader(ABC):
+    """A rule for what an answer attends to: a frozen dataclass of settings, without tensors.
+
+    `framework.testing.check_reader` holds one to its laws.
+
+    Attributes:
+        needs_archive: False for a reader of nothing but what the memory carries.
+    """
+
+    needs_archive: bool = True
+
+    @abstractmethod
+    def read(self, queries: Tensor, archive: LayerArchive, carried: Slots) -> Slots:
+        """The slots that the question and its answer attend to, in one layer.
+
+        Called once per layer and `ask`, with queries that have seen what earlier layers read, and
+        reused while decoding. At least one slot must be left, in stream order; other `positions`
+        and `valid` are read as those of a memory. Nothing given may be written into.
+
+        Args:
+            queries: [B, H, tokens, D], the question's query vectors in this layer, after RoPE.
+            archive: the KV of all frames of this layer, unpacked only when asked for.
+            carried: the slots the memory holds after the last frame.
+        """
+
+    def reach(self, carried: int | None, frame_tokens: int) -> int | None:
+        """How far behind the question a slot it picks may stand, in positions.
+
+        None: as far as the stream is long. A number lets questions be asked of streams that went
+        on past the session's `max_tokens`.
+
+        Args:
+            carried: the memory's own reach.
+            frame_tokens: tokens of the largest frame so far.
+        """
+        del carried, frame_tokens
+        return None
+
+
+@dataclass(frozen=True)
+class ReadAll(Reader):
+    """Read the whole archive, as in the StateKV paper.
+
+    Rule: every archived token, at its position in the stream.
+
+    Cost per question: attention over all tokens of the stream; no copy if the archive is plain.
+    Bytes read: the whole archive, of other archives unpacked for as long as the answer takes.
+    """
+
+    def read(self, queries: Tensor, archive: LayerArchive, carried: Slots) -> Slots:
+        del queries, carried
+        return archive.slots()

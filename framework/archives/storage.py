@@ -1,0 +1,207 @@
+"""The session's archive: KV of all frames per layer, and what is known of each token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+
+import torch
+from torch import Tensor
+
+from ..slots import Slots
+from .codec import Archive
+from .growing import GrowingTensor
+
+_STAT = "stat:"
+# How far the stream's origin had moved when the token's key was rotated; absent while it is 0.
+ORIGIN = "origin"
+
+
+class ArchiveStorage:
+    """Packed keys and values of every layer, and columns that all layers share.
+
+    Columns are [B, tokens]: `index`, `frame`, `visual`, one `stat:<name>` per stat; and
+    `positions` [axes, B, tokens]; and `origin` once the stream's origin has moved, see `origin.py`.
+
+    A session appends to a `draft`, and has a new storage when that takes the place of the old one;
+    a draft that is let go leaves nothing but scratch behind the old one's end.
+    """
+
+    def __init__(self, codec: Archive, num_layers: int) -> None:
+        self.codec = codec
+        self.layers: list[dict[str, GrowingTensor]] = [{} for _ in range(num_layers)]
+        self.columns: dict[str, GrowingTensor] = {}
+
+    @property
+    def num_tokens(self) -> int:
+        return self.columns["index"].length if self.columns else 0
+
+    def append_layer(self, layer: int, keys: Tensor, values: Tensor) -> None:
+        """Append one step's keys and values [B, K, tokens, D] of one layer."""
+        stored = self.layers[layer]
+        for name, packed in self.codec.pack(keys, values).items():
+            if name not in stored:
+                stored[name] = GrowingTensor(packed, 2, self.codec.room)
+            stored[name].append(packed)
+
+    def append_columns(self, columns: Mapping[str, Tensor], stats: Mapping[str, Tensor]) -> None:
+        """Append one step's columns; a stat not seen before is 0 for earlier tokens."""
+        if not self.codec.keeps:
+            return
+        before = self.num_tokens
+        new = {**columns, **{_STAT + name: value for name, value in stats.items()}}
+        like = columns["index"]
+        for name in self.columns.keys() - new.keys():
+            new[name] = self.columns[name].view().new_zeros(like.shape)
+        for name, value in new.items():
+            if name not in self.columns:
+                column = self.columns[name] = GrowingTensor(value, -1)
+                if before:
+                    column.append(value.new_zeros(*value.shape[:-1], before))
+            self.columns[name].append(value)
+
+    def reserve(self, layer: int, count: int) -> None:
+        """Make scratch room for `count` tokens behind the archive of one layer."""
+        for growing in self.layers[layer].values():
+            growing.reserve(count)
+
+    def draft(self) -> ArchiveStorage:
+        """A storage to append to, which may then replace this one; one at a time."""
+        return self._twin(GrowingTensor.draft)
+
+    def fork(self) -> ArchiveStorage:
+        """An independent storage of the same tokens; copies nothing until one of them appends."""
+        return self._twin(GrowingTensor.fork)
+
+    def _twin(self, of: Callable[[GrowingTensor], GrowingTensor]) -> ArchiveStorage:
+        twin = ArchiveStorage(self.codec, len(self.layers))
+        twin.layers = [{n: of(g) for n, g in layer.items()} for layer in self.layers]
+        twin.columns = {name: of(growing) for name, growing in self.columns.items()}
+        return twin
+
+    @property
+    def bytes_held(self) -> int:
+        """Bytes of all storage, room to grow included."""
+        return sum(growing.bytes_held for growing in self._growing())
+
+    @property
+    def bytes_copied(self) -> int:
+        """Bytes written by appending and growing since this storage began."""
+        return sum(growing.bytes_copied for growing in self._growing())
+
+    def _growing(self) -> list[GrowingTensor]:
+        return [*self.columns.values(), *(g for layer in self.layers for g in layer.values())]
+
+
+class LayerArchive:
+    """One layer of the archive as a `Reader` sees it; nothing is unpacked before `slots`.
+
+    Attributes:
+        rotate: the model's rotation while a question passes: turns vectors [B, heads, S, D] on by
+            positions [axes, B, heads, S]; None outside.
+        asked_at: [axes, B, tokens] positions of the question's tokens; None outside.
+        moved: how far the stream's origin has moved by now; keys rotated before read as further on.
+    """
+
+    def __init__(
+        self,
+        storage: ArchiveStorage,
+        layer: int,
+        *,
+        rotate: Callable[[Tensor, Tensor], Tensor] | None = None,
+        asked_at: Tensor | None = None,
+        moved: int = 0,
+    ) -> None:
+        self._storage = storage
+        self.layer, self.moved = layer, moved
+        self.rotate, self.asked_at = rotate, asked_at
+
+    @property
+    def num_tokens(self) -> int:
+        return self._storage.num_tokens
+
+    @property
+    def frames(self) -> Tensor:
+        """[tokens] int64, the frame number of every archived token; -1 is the prompt."""
+        self._require_kept()
+        return self._storage.columns["frame"].view()[0]
+
+    def slots(
+        self,
+        frames: Collection[int] | Tensor | None = None,
+        *,
+        tokens: range | Tensor | None = None,
+    ) -> Slots:
+        """Some archived slots in stream order, all by default; only they are unpacked.
+
+        With a plain archive, all slots and those of a range come as a view of the storage, without
+        a copy.
+
+        Args:
+            frames: take those of the given frames.
+            tokens: or those at the given places in the archive: a range of step 1, or ascending
+                numbers [n].
+
+        Raises:
+            ValueError: for both at once, for a range that leaves the archive or has a step, or if
+                the session keeps no archive.
+        """
+        self._require_kept()
+        rows = self._rows(frames, tokens)
+
+        def pick(value: Tensor, dim: int) -> Tensor:
+            if isinstance(rows, range):
+                return value.narrow(dim, rows.start, len(rows))
+            return value.index_select(dim, rows.to(value.device))
+
+        storage = self._storage
+        packed = {n: pick(g.view(), 2) for n, g in storage.layers[self.layer].items()}
+        columns = {n: pick(g.view(), -1) for n, g in storage.columns.items()}
+        return self._assemble(packed, columns)
+
+    def _require_kept(self) -> None:
+        if not self._storage.codec.keeps:
+            raise ValueError(
+                f"{type(self._storage.codec).__name__} keeps nothing of the frames: read what the "
+                "memory carries (ReadCarried), or open the session with another archive"
+            )
+
+    def _rows(
+        self, frames: Collection[int] | Tensor | None, tokens: range | Tensor | None
+    ) -> range | Tensor:
+        """Places in the archive, as a range where they are one."""
+        if frames is not None and tokens is not None:
+            raise ValueError("slots takes frames or tokens, not both")
+        if frames is not None:
+            wanted = torch.as_tensor(
+                frames if isinstance(frames, Tensor) else list(frames), dtype=torch.int64
+            )
+            return torch.isin(self.frames, wanted.to(self.frames.device)).nonzero()[:, 0]
+        rows = range(self.num_tokens) if tokens is None else tokens
+        if isinstance(rows, range) and not (
+            rows.step == 1 and 0 <= rows.start <= rows.stop <= self.num_tokens
+        ):
+            raise ValueError(
+                f"slots: tokens={rows} is no range of step 1 in an archive of {self.num_tokens}"
+            )
+        return rows
+
+    def _assemble(self, packed: dict[str, Tensor], columns: dict[str, Tensor]) -> Slots:
+        keys, values = self._storage.codec.unpack(packed)
+
+        def spread(name: str) -> Tensor:
+            column = columns[name].to(keys.device)
+            return column.unsqueeze(-2).expand(*column.shape[:-1], keys.shape[1], -1)
+
+        positions = spread("positions")
+        return Slots(
+            keys=keys,
+            values=values,
+            index=spread("index"),
+            frame=spread("frame"),
+            visual=spread("visual"),
+            positions=positions,
+            rotated=positions + (self.moved - spread(ORIGIN)) if ORIGIN in columns else None,
+            stats={n.removeprefix(_STAT): spread(n) for n in columns if n.startswith(_STAT)},
+            layer=self.layer,
+            num_layers=len(self._storage.layers),
+        )

@@ -1,0 +1,1 @@
+"""Prefix-causal attention that also tells the mass each key received."""

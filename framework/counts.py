@@ -1,0 +1,23 @@
+"""Settings that count something, refused where they are no count."""
+
+from __future__ import annotations
+
+
+def require_count(
+    owner: str, name: str, value: object, *, least: int = 0, unbounded: bool = True
+) -> None:
+    """Refuse a setting that is not an integer of at least `least`.
+
+    Args:
+        unbounded: None is allowed too.
+
+    Raises:
+        ValueError: naming owner, setting and value.
+    """
+    if value is None and unbounded:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        choice = ", or None for unbounded" if unbounded else ""
+        raise ValueError(
+            f"{owner}: {name} must be an integer of at least {least}{choice}, got {value!r}"
+        )

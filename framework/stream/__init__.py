@@ -1,0 +1,1 @@
+"""One video in progress: from pushed frames, through the decoder's layers, to answers."""

@@ -1,0 +1,58 @@
+"""What one layer of a question attends to: the slots that were read, and the text behind them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..slots import Slots
+
+
+@dataclass(eq=False)
+class Context:
+    """Buffers [B, K, room, D] of one layer, filled up to `length`."""
+
+    key_room: Tensor
+    value_room: Tensor
+    length: int
+    read_valid: Tensor | None
+
+    def __post_init__(self) -> None:
+        self.num_read = self.length
+
+    @classmethod
+    def copy_of(cls, slots: Slots, room: int) -> Context:
+        def widen(value: Tensor) -> Tensor:
+            wide = value.new_empty(*value.shape[:2], value.shape[2] + room, value.shape[3])
+            wide[:, :, : value.shape[2]] = value
+            return wide
+
+        return cls(widen(slots.keys), widen(slots.values), slots.num_slots, slots.valid)
+
+    def append(self, key: Tensor, value: Tensor) -> None:
+        end = self.length + key.shape[2]
+        if end > self.key_room.shape[2]:
+            raise ValueError(
+                f"the answer outgrew its room of {self.key_room.shape[2] - self.num_read} text "
+                "tokens: raise max_new_tokens"
+            )
+        self.key_room[:, :, self.length : end] = key
+        self.value_room[:, :, self.length : end] = value
+        self.length = end
+
+    @property
+    def keys(self) -> Tensor:
+        return self.key_room[:, :, : self.length]
+
+    @property
+    def values(self) -> Tensor:
+        return self.value_room[:, :, : self.length]
+
+    @property
+    def valid(self) -> Tensor | None:
+        if self.read_valid is None:
+            return None
+        text = self.read_valid.new_ones(*self.read_valid.shape[:2], self.length - self.num_read)
+        return torch.cat([self.read_valid, text], -1)

@@ -1,0 +1,278 @@
+"""One video in progress: frames are pushed, questions asked. The only loop over frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from ..answer import Answer
+from ..archives.codec import Archive, PlainArchive
+from ..archives.reader import ReadAll, Reader
+from ..archives.storage import ArchiveStorage
+from ..attention.attend import implementation_for
+from ..attention.reductions import require_reductions
+from ..copies import CopiedByFork
+from ..counts import require_count
+from ..frame_tokens import FrameTokens
+from ..memory import CrossFrameMemory
+from ..model import VideoModel
+from ..token_ids import as_token_ids, question_ids
+from . import verify
+from .admission import admit_frames
+from .checks import DeferredChecks
+from .costs import StepCost, StepCosts, Timer
+from .encoding import check_waiting, encode_pending, take_in
+from .origin import planned_length
+from .probe import run_probe
+from .progress import Progress
+from .rebase import settle_origin
+from .saving import load_session, save_session
+from .session_view import SessionView
+from .state import StreamState
+from .step import AskStep, PushStep, StepColumns
+from .turns import Turns, in_turn
+
+
+class VideoSession(SessionView, CopiedByFork):
+    """A stream through a frozen model, with a memory for later frames and an archive for answers.
+
+    One call at a time: a push or a question while another is going on, in another thread or inside
+    a streamer, raises RuntimeError and changes neither. A copy is a fork.
+
+    Args:
+        model: an adapter.
+        memory: what later frames may attend to.
+        archive: how the KV of all frames is kept; as it is by default.
+        reader: what a question reads; the whole archive by default.
+        in_frame: "causal", or "bidirectional" inside each frame (not equal to the stock model).
+        frames_per_step: temporal patches that pass the decoder together.
+        max_tokens: planned length of the stream, questions and answers included, at most 2**22;
+            fixes the RoPE scaling for the whole session. None: the range the model was trained for.
+        attention: "auto", "plain", "chunked" or "sdpa", see `attention.py`.
+        cost_history: newest steps whose costs are kept one by one; None: all of an ending stream.
+
+    Raises:
+        ValueError: for settings that cannot work, naming the value.
+    """
+
+    def __init__(
+        self,
+        model: VideoModel,
+        memory: CrossFrameMemory,
+        *,
+        archive: Archive | None = None,
+        reader: Reader | None = None,
+        in_frame: str = "causal",
+        frames_per_step: int = 1,
+        max_tokens: int | None = None,
+        attention: str = "auto",
+        cost_history: int | None = 10_000,
+    ) -> None:
+        verify.check_settings(in_frame, frames_per_step, max_tokens, cost_history, archive, reader)
+        require_reductions(type(memory).__name__, memory.reductions)
+        self.model, self.memory, self.reader = model, memory, reader or ReadAll()
+        self.in_frame, self.frames_per_step = in_frame, frames_per_step
+        self.max_tokens = planned_length(max_tokens, model.trained_tokens)
+        self.attention = implementation_for(attention, memory.looks_at_weights)
+        storage = ArchiveStorage(archive or PlainArchive(), model.spec.num_layers)
+        self._turns = Turns("this session")
+        self._now = Progress(StreamState(), storage, StepCosts(cost_history), DeferredChecks())
+
+    @in_turn
+    @torch.no_grad()
+    def push(
+        self,
+        frames: object,
+        timestamps: Sequence[float] | float | None = None,
+        *,
+        return_hidden: bool = False,
+    ) -> Tensor | None:
+        """Let frames pass the decoder; all of them, or on an error none.
+
+        Args:
+            frames: `FrameTokens` or a sequence of them; or images: uint8 [frames, height, width,
+                3], PIL images, or a sequence of those. Images that do not fill a temporal patch
+                wait for the next push. Or, to a text decoder, `TextFrames` or some of its frames.
+            timestamps: seconds, one per image, never smaller than one before.
+            return_hidden: give what the decoder made of the tokens, from which `model.logits`
+                predicts those behind them.
+
+        Returns:
+            None, or [B, tokens, hidden] of the last layer for the tokens that entered the decoder
+            during this push, in order; None also where frames only wait.
+
+        Raises:
+            ValueError: for bad input, naming the value; the session stays as it was.
+            RuntimeError: while another call is going on.
+        """
+        self._now.checks.raise_many()
+        now = self._now.draft(keep_hidden=return_hidden)
+        state, tokens = take_in(now.state, frames, timestamps)
+        now = now.at(state)
+        if tokens is None:
+            now = self._pass_pending(now, self.model.frames_per_patch)
+            check_waiting(self.model, now.state)
+        else:
+            for start in range(0, len(tokens), self.frames_per_step):
+                now = self._step(now, tokens[start : start + self.frames_per_step])
+        self._now = now.settled()
+        return torch.cat(now.hidden, 1) if now.hidden else None
+
+    @in_turn
+    @torch.no_grad()
+    def ask(
+        self,
+        question: str | Tensor | Sequence[int],
+        *,
+        max_new_tokens: int = 256,
+        **generation: Any,
+    ) -> Answer:
+        """Answer a question about the video so far; the session stays as it was.
+
+        Args:
+            question: text, put into the model's prompt; or the ids of all tokens that follow the
+                video, [tokens] or [1, tokens].
+            max_new_tokens: most tokens of the answer.
+            generation: passed on to transformers' `generate` (sampling, stopping, `streamer`, ...).
+
+        Raises:
+            ValueError: before the first push, for batches, past `max_tokens`.
+            RuntimeError: while another call is going on.
+        """
+        require_count("ask", "max_new_tokens", max_new_tokens, least=1, unbounded=False)
+        now = self._settled()
+        token_ids = question_ids(self.model, question)
+        verify.check_single(token_ids.shape[0], now.state.batch or 1)
+        reading, positions = self._read(now, token_ids, max_new_tokens)
+        made = self.model.generate(
+            token_ids.to(self.model.device),
+            positions,
+            reading,
+            max_tokens=self.max_tokens,
+            max_new_tokens=max_new_tokens,
+            **generation,
+        )
+        finite = reading.finite(made.first_logits)
+        return Answer(self.model.text(made.token_ids), made.token_ids, made.first_logits, finite)
+
+    @in_turn
+    @torch.no_grad()
+    def question_logits(self, token_ids: Tensor | Sequence[int]) -> Tensor:
+        """[B, tokens, vocab] logits over the text that follows the video; what `ask` decodes from.
+
+        Args:
+            token_ids: [tokens] or [B, tokens].
+        """
+        now = self._settled()
+        ids = as_token_ids(token_ids, self.model.spec.vocab, now.state.batch or 1)
+        ids = ids.to(self.model.device)
+        reading, positions = self._read(now, ids, 0)
+        text = FrameTokens(self.model.embed(ids), positions)
+        return self.model.logits(self.model.step(text, reading, self.max_tokens))
+
+    def fork(self, *, reader: Reader | None = None) -> Self:
+        """An independent session that has seen the same stream, with another reader if given;
+        copies nothing until one of them appends. In the middle of a push, it is one before that."""
+        twin = type(self).__new__(type(self))
+        vars(twin).update(vars(self))
+        twin.reader = reader or self.reader
+        twin._turns, twin._now = Turns("this session"), self._now.fork()
+        return twin
+
+    def save(self, path: str | Path) -> None:
+        """Write the whole session into one safetensors file, see `saving.py`."""
+        save_session(self, path)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        model: VideoModel,
+        memory: CrossFrameMemory | None = None,
+        reader: Reader | None = None,
+        archive: Archive | None = None,
+        *,
+        trusted: Sequence[type] = (),
+    ) -> VideoSession:
+        """Continue a saved session on the same model; `costs` start anew. See `saving.py`.
+
+        Args:
+            memory, reader, archive: instead of the saved ones.
+            trusted: your own classes that the file may name; of others only crossframe's load.
+        """
+        return load_session(path, model, memory, reader, archive, trusted)
+
+    def resume(self, state: StreamState, archive: ArchiveStorage) -> None:
+        """Continue from another point, as `load` does."""
+        self._now = replace(self._now, state=state, archive=archive.fork())
+
+    def _pass_pending(self, now: Progress, least: int) -> Progress:
+        """Let waiting images pass while at least `least` of them are left."""
+        if now.state.cursor.tokens == 0:
+            prompt = self.model.prologue(now.state.cursor)
+            if prompt is not None:
+                now = self._step(now, [prompt])
+        while len(now.state.pending) >= least:
+            timer = Timer(self.model.device)
+            state, frames = encode_pending(
+                self.model, now.state, least=least, most=self.frames_per_step
+            )
+            now = self._step(now.at(state), frames, encode=timer.stop())
+        return now
+
+    def _step(
+        self, now: Progress, frames: Sequence[FrameTokens], encode: Timer | None = None
+    ) -> Progress:
+        """The one decoder step: some frames through all layers, then the memory's update."""
+        timer, state = Timer(self.model.device), now.state
+        batch = state.batch or frames[0].batch
+        verify.check_frames(frames, state.cursor, batch, self.model, now.checks)
+        state, entering = admit_frames(frames, self.memory, state)
+        joined = entering.tokens
+        state = settle_origin(state, joined, self.memory, self.max_tokens)
+        step = PushStep(
+            self.model,
+            state,
+            StepColumns.of(joined, entering.index, entering.frame, self.model.device),
+            now.archive,
+            memory=self.memory,
+            bidirectional=self.in_frame == "bidirectional",
+            implementation=self.attention,
+            max_tokens=self.max_tokens,
+        )
+        hidden = step.run(joined)
+        passed = step.joined
+        probed = run_probe(self.memory, self.model, passed, state, self.max_tokens)
+        layers = self.memory.update_layers(passed)
+        verify.check_layers(self.memory, layers, len(passed), state, now.checks, self.max_tokens)
+        state = state.carry(layers, step.finite)
+        held, archived = state.bytes_held, now.archive.bytes_held
+        flops = step.flops + probed
+        cost = StepCost(joined.num_tokens, flops, held, archived, timer.stop(), encode)
+        return now.at(state).passed(cost, hidden)
+
+    def _read(
+        self, now: Progress, token_ids: Tensor, max_new_tokens: int
+    ) -> tuple[AskStep, Tensor]:
+        batch, count = token_ids.shape
+        room = count + max_new_tokens
+        verify.check_question(self.memory, self.reader, now.state, room, self.max_tokens)
+        positions = self.model.text_positions(now.state.cursor, batch, count)
+        options = {"asked_at": positions, "room": room, "max_tokens": self.max_tokens}
+        reading = AskStep(self.model, now.state, now.archive, self.reader, **options)
+        return reading, now.state.origin.angles(positions)
+
+    def _settled(self) -> Progress:
+        """Where the session would stand if the video ended here, with pending frames passed."""
+        now = self._now
+        if now.state.cursor.tokens == 0 and not now.state.pending:
+            raise ValueError("nothing has been pushed yet: push at least one frame before asking")
+        now.checks.raise_failed()
+        now = self._pass_pending(now.draft(), 1)
+        now.checks.raise_failed()
+        return now

@@ -1,0 +1,61 @@
+"""What can be read of a session at any time, also while a call is going on."""
+
+from __future__ import annotations
+
+from ..archives.storage import ArchiveStorage
+from ..frame_tokens import Cursor
+from ..model import VideoModel
+from ..ragged import unpack
+from ..slots import Slots
+from .costs import StepCosts
+from .progress import Progress
+from .state import StreamState, empty_slots
+
+
+class SessionView:
+    """The readable side of a `VideoSession`.
+
+    Attributes:
+        model: the adapter that frames pass.
+    """
+
+    model: VideoModel
+    # All that changes, replaced as a whole: every call reads it once.
+    _now: Progress
+
+    @property
+    def cursor(self) -> Cursor:
+        """Tokens, frames and positions seen so far."""
+        return self._now.state.cursor
+
+    @property
+    def archive(self) -> ArchiveStorage:
+        """The KV of all frames, kept for answering; later pushes do not show."""
+        return self._now.archive
+
+    @property
+    def costs(self) -> StepCosts:
+        """What each of the newest steps cost, and the totals of all."""
+        return self._now.costs
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes held for later frames."""
+        return self._now.state.bytes_held
+
+    def slots(self, layer: int) -> Slots:
+        """The carried slots of one layer; empty before the first push."""
+        layers = self._now.state.layers
+        if not layers:
+            return empty_slots(self.model, 1, range(self.model.spec.num_layers)[layer])
+        return unpack(layers[layer])
+
+    @property
+    def state(self) -> StreamState:
+        """Everything that changes, apart from the archive; read it, do not write into it."""
+        return self._now.state
+
+    def check(self) -> None:
+        """Raise what accelerators could not say without waiting, and NaN or Inf in the model."""
+        self._now.checks.raise_failed()
+        self._now.state.require_finite()

@@ -1,0 +1,148 @@
+"""Everything of a session that changes, apart from the archive; replaced, never written into."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from ..frame_tokens import Cursor, FrameTokens
+from ..model import VideoModel
+from ..ragged import PackedSlots, pack, unpack
+from ..slots import Slots
+from .costs import held_bytes
+from .finite import require_finite
+from .origin import Origin
+
+
+@dataclass(frozen=True, eq=False)
+class PendingFrame:
+    """A raw frame [height, width, 3] that waits to fill a temporal patch."""
+
+    image: Tensor
+    timestamp: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class StreamState:
+    """A point in a stream. Going back to an earlier one is keeping a reference to it.
+
+    Attributes:
+        cursor: tokens, frames and positions so far.
+        layers: what each layer carries, packed where heads are ragged; empty before the first push.
+        admission: the tensors of the memory's `admit`.
+        previous: the last whole frame, kept for `admit`.
+        pending: raw frames that wait for their temporal patch to fill.
+        largest_frame: tokens of the largest frame so far.
+        origin: where the rotary angles of keys and queries are counted from.
+        finite: bool scalar, no step made NaN or Inf of its tokens; None before the first.
+        latest: seconds, the newest timestamp pushed; None before the first one.
+    """
+
+    cursor: Cursor = field(default_factory=Cursor)
+    layers: tuple[Slots | PackedSlots, ...] = ()
+    admission: dict[str, Tensor] = field(default_factory=dict)
+    previous: FrameTokens | None = None
+    pending: tuple[PendingFrame, ...] = ()
+    largest_frame: int = 0
+    origin: Origin = field(default_factory=Origin)
+    finite: Tensor | None = None
+    latest: float | None = None
+
+    @property
+    def batch(self) -> int | None:
+        """Videos of the stream; None before the first push."""
+        if not self.layers:
+            return None
+        first = self.layers[0]
+        return (first.valid if isinstance(first, PackedSlots) else first.keys).shape[0]
+
+    def carried(self, model: VideoModel, batch: int) -> list[Slots]:
+        """The carried slots of every layer; empty ones before the first push."""
+        if self.layers:
+            return [unpack(stored) for stored in self.layers]
+        count = model.spec.num_layers
+        return [empty_slots(model, batch, layer) for layer in range(count)]
+
+    def carry(self, layers: Sequence[Slots], finite: Tensor | None = None) -> StreamState:
+        """The state after a step left these slots; step-only tensors are let go.
+
+        Args:
+            finite: bool scalar, whether all steps so far computed with numbers only.
+        """
+        settled = (slots.settled() for slots in layers)
+        return replace(self, layers=tuple(pack(slots) for slots in settled), finite=finite)
+
+    def counted_from(self, origin: Origin) -> StreamState:
+        """The state with another origin: carried keys read as rotated that much further on."""
+        by = origin.now - self.origin.now
+        if by == 0:
+            return self
+        layers = tuple(_rotated_further(stored, by) for stored in self.layers)
+        return replace(self, layers=layers, origin=origin)
+
+    def require_finite(self) -> None:
+        """Refuse to go on after the model computed NaN or Inf.
+
+        Raises:
+            ValueError: naming what may be done.
+        """
+        require_finite(self.finite)
+
+    @property
+    def bytes_held(self) -> int:
+        """Bytes held for later frames: slots, statistics, the last frame, pending frames."""
+        return held_bytes(self.tensors())
+
+    def tensors(self) -> Iterator[Tensor | None]:
+        for stored in self.layers:
+            yield from slot_tensors(stored)
+        yield from self.admission.values()
+        yield from (pending.image for pending in self.pending)
+        if self.previous is not None:
+            yield from (self.previous.embeds, self.previous.positions)
+            yield from (self.previous.visual, self.previous.offsets)
+            yield from (*self.previous.extras.values(), *self.previous.stats.values())
+
+
+def slot_tensors(stored: Slots | PackedSlots) -> Iterator[Tensor | None]:
+    """Every tensor that one layer's carried slots hold."""
+    if isinstance(stored, PackedSlots):
+        yield stored.valid
+        stored = stored.packed
+    yield from (stored.keys, stored.values, stored.index, stored.frame, stored.visual)
+    yield from (stored.positions, stored.rotated, stored.mass, stored.valid)
+    yield from (*stored.stats.values(), *stored.state.values())
+
+
+def _rotated_further(stored: Slots | PackedSlots, by: int) -> Slots | PackedSlots:
+    if isinstance(stored, PackedSlots):
+        packed = stored.packed
+        assert packed.rotated is not None  # filled by __post_init__
+        return replace(stored, packed=replace(packed, rotated=packed.rotated + by))
+    assert stored.rotated is not None
+    # No slots stay unmoved, so that they cost no rotation.
+    return replace(stored, rotated=stored.rotated + by) if stored.num_slots else stored
+
+
+def empty_slots(model: VideoModel, batch: int, layer: int) -> Slots:
+    """No slots, in the shapes of the model."""
+    spec = model.spec
+    shape = (batch, spec.num_kv_heads, 0)
+
+    def numbers(*lead: int) -> Tensor:
+        return torch.zeros(*lead, *shape, dtype=torch.int64, device=model.device)
+
+    rows = torch.zeros(*shape, spec.head_dim, dtype=model.dtype, device=model.device)
+    return Slots(
+        keys=rows,
+        values=rows,
+        index=numbers(),
+        frame=numbers(),
+        visual=numbers().bool(),
+        positions=numbers(model.position_axes),
+        layer=layer,
+        num_layers=spec.num_layers,
+    )

@@ -1,0 +1,251 @@
+"""The public test kit: any memory, archive or reader against all laws, in one line.
+
+    from crossframe.framework.testing import check_archive, check_memory, check_reader
+    check_memory(MyMemory(capacity=8), unbounded=MyMemory(capacity=None))
+    check_archive(MyArchive())
+    check_reader(MyReader())
+
+Needs the extra `testing` (hypothesis). Over the kit's own models every law looks first at one fixed
+stream in which much happens, `eventful_stream`; then at random ones: batch 1 to 3, grouped queries,
+frames of unequal token counts, a prompt or none, several frames per push and per step, RoPE and
+M-RoPE. These are the same at every run. For fresh ones write `settings.register_profile("soak")` of
+hypothesis into your conftest.py and run `pytest --hypothesis-profile=soak`, with
+`--hypothesis-seed=7` to repeat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from hypothesis import HealthCheck, Phase, example, given
+from hypothesis import strategies as st
+from hypothesis.errors import FlakyFailure
+from hypothesis.strategies import SearchStrategy
+
+from ..archives.codec import Archive
+from ..archives.reader import Reader
+from ..memory import CrossFrameMemory
+from ..model import VideoModel
+from . import memory_laws as laws
+from . import merge_laws, reader_laws, session_laws
+from .archive_laws import ARCHIVE_LAWS as ARCHIVE_LAWS
+from .archive_laws import MEMORIES, archived
+from .histories import memory_machine as memory_machine
+from .memory_laws import LawBroken as LawBroken
+from .memory_laws import Stream as Stream
+from .random_streams import eventful_stream as eventful_stream
+from .random_streams import kit_settings
+from .random_streams import reference_models as reference_models
+from .random_streams import streams as streams
+from .reader_laws import READER_LAWS as READER_LAWS
+
+Law = Callable[[CrossFrameMemory, Stream], None]
+
+LAWS: Mapping[str, Law] = MappingProxyType(
+    {
+        "1 attention": laws.prefix_causal,
+        "2 mass": laws.exact_mass,
+        "3 selection": laws.exact_selection,
+        "4 positions": laws.stream_positions,
+        "4 merging": merge_laws.merged_between,
+        "5 steps": laws.steps_and_pushes,
+        "6 exactness": laws.exact_when_unbounded,
+        "7 boundedness": laws.bounded,
+        "8 isolation": session_laws.isolated,
+        "9 asking": session_laws.asking_changes_nothing,
+        "10 forks": session_laws.independent_forks,
+        "10 saving": session_laws.saved_and_loaded,
+        "11 failure": session_laws.failed_push_leaves_no_trace,
+        "12 archive": session_laws.archive_grows_in_place,
+        "13 cost": session_laws.counted_cost,
+    }
+)
+
+
+def check_memory(
+    memory: CrossFrameMemory,
+    *,
+    unbounded: CrossFrameMemory | None = None,
+    models: SearchStrategy[VideoModel] | None = None,
+    max_batch: int = 3,
+    max_examples: int = 25,
+) -> None:
+    """Hold a memory to every law on random streams.
+
+    Args:
+        memory: the settings to test; small capacities evict more.
+        unbounded: the same rule without a bound, for law 6; left out, law 6 is not checked.
+        models: where streams draw their model from; small plain-torch decoders by default.
+        max_batch: largest batch; 1 for rules whose rows may keep different numbers of tokens.
+        max_examples: random streams per law.
+
+    Raises:
+        LawBroken: naming the law, with the falsifying stream in the notes.
+    """
+    for name in LAWS:
+        check_law(
+            name,
+            memory,
+            unbounded=unbounded,
+            models=models,
+            max_batch=max_batch,
+            max_examples=max_examples,
+        )
+
+
+def check_law(
+    name: str,
+    memory: CrossFrameMemory,
+    *,
+    unbounded: CrossFrameMemory | None = None,
+    models: SearchStrategy[VideoModel] | None = None,
+    max_batch: int = 3,
+    max_examples: int = 25,
+    shrink: bool = True,
+) -> None:
+    """Hold a memory to one law; arguments as for `check_memory`.
+
+    Args:
+        shrink: look for a small failing stream before reporting.
+
+    Raises:
+        LawBroken: if it breaks the law.
+        KeyError: for an unknown law; `LAWS` lists them.
+    """
+    law = LAWS[name]
+    subject = unbounded if law is laws.exact_when_unbounded else memory
+    if subject is None:
+        return
+
+    first = eventful_stream(min(2, max_batch)) if models is None else None
+    drawn = streams(models=models, max_batch=max_batch)
+    _hold(lambda stream: law(subject, stream), first, drawn, max_examples, shrink)
+
+
+def check_archive(
+    archive: Archive,
+    *,
+    models: SearchStrategy[VideoModel] | None = None,
+    max_examples: int = 25,
+) -> None:
+    """Hold an archive to every law of archives, under memories that keep all, some or no slots.
+
+    A lossless archive must answer bit for bit as `PlainArchive`; one that is `lossy`, as a plain
+    archive of what it makes of keys and values. How near that comes is for its own tests.
+
+    Args:
+        models: where streams draw their model from; small plain-torch decoders in float64, float32
+            and bfloat16 by default.
+        max_examples: random streams per law.
+
+    Raises:
+        LawBroken: naming the law, with the falsifying stream in the notes.
+    """
+    for name in ARCHIVE_LAWS:
+        check_archive_law(name, archive, models=models, max_examples=max_examples)
+
+
+def check_archive_law(
+    name: str,
+    archive: Archive,
+    *,
+    models: SearchStrategy[VideoModel] | None = None,
+    max_examples: int = 25,
+    shrink: bool = True,
+) -> None:
+    """Hold an archive to one law; arguments as for `check_archive` and `check_law`.
+
+    Raises:
+        LawBroken: if it breaks the law.
+        KeyError: for an unknown law; `ARCHIVE_LAWS` lists them.
+    """
+    law, memories = ARCHIVE_LAWS[name], st.sampled_from(MEMORIES)
+    first = (MEMORIES[0], eventful_stream()) if models is None else None
+    models = _models_of_all_types() if models is None else models
+    drawn = st.tuples(memories, streams(models=models))
+    _hold(lambda both: law(archive, *both), first, drawn, max_examples, shrink)
+
+
+def check_reader(
+    reader: Reader,
+    *,
+    models: SearchStrategy[VideoModel] | None = None,
+    max_examples: int = 25,
+) -> None:
+    """Hold a reader to every law of readers, under memories that keep all slots, ragged heads or
+    moved slots, and over a plain and a lossy archive.
+
+    Args:
+        models: where streams draw their model from; small plain-torch decoders by default.
+        max_examples: random streams per law.
+
+    Raises:
+        LawBroken: naming the law, with the falsifying stream in the notes.
+    """
+    for name in READER_LAWS:
+        check_reader_law(name, reader, models=models, max_examples=max_examples)
+
+
+def check_reader_law(
+    name: str,
+    reader: Reader,
+    *,
+    memories: Sequence[CrossFrameMemory] = reader_laws.MEMORIES,
+    archives: Sequence[Archive] = reader_laws.ARCHIVES,
+    models: SearchStrategy[VideoModel] | None = None,
+    max_examples: int = 25,
+    shrink: bool = True,
+) -> None:
+    """Hold a reader to one law; further arguments as for `check_reader` and `check_law`.
+
+    Args:
+        memories, archives: that streams are seen by and kept in, drawn at random.
+
+    Raises:
+        LawBroken: if it breaks the law.
+        KeyError: for an unknown law; `READER_LAWS` lists them.
+    """
+    law = READER_LAWS[name]
+    kept = st.tuples(st.sampled_from(memories), st.sampled_from(archives))
+    drawn = st.tuples(kept, streams(models=models))
+    first = ((memories[0], archives[0]), eventful_stream()) if models is None else None
+
+    def check(example: tuple[tuple[CrossFrameMemory, Archive], Stream]) -> None:
+        (memory, archive), stream = example
+        law(reader, memory, archived(stream, archive))
+
+    _hold(check, first, drawn, max_examples, shrink)
+
+
+def _hold(
+    check: Callable[[Any], None],
+    first: Any,
+    drawn: SearchStrategy[Any],
+    max_examples: int,
+    shrink: bool,
+) -> None:
+    """Run a check on a first example, unless it is None, and on many drawn ones."""
+
+    @kit_settings(
+        max_examples,
+        report_multiple_bugs=False,
+        phases=[phase for phase in Phase if shrink or phase != Phase.shrink],
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    @given(drawn)
+    def holds(stream: Any) -> None:
+        check(stream)
+
+    run = holds if first is None else example(first)(holds)
+    with torch.no_grad():
+        try:
+            run()
+        except FlakyFailure as failure:
+            raise LawBroken(f"{failure.exceptions[0]} (and not the same each time)") from failure
+
+
+def _models_of_all_types() -> SearchStrategy[VideoModel]:
+    return st.sampled_from([torch.float64, torch.float32, torch.bfloat16]).flatmap(reference_models)

@@ -1,0 +1,197 @@
+"""Laws 8 to 13: isolation, asking, forks, saving, failed pushes, the archive and the cost."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from ..as_data import classes_of
+from ..frame_tokens import FrameTokens
+from ..memory import CrossFrameMemory, WrappedMemory
+from ..slots import Slots
+from ..stream.session import VideoSession
+from .flop_counting import flop_counter
+from .memory_laws import Stream, require, require_close
+
+
+def isolated(memory: CrossFrameMemory, stream: Stream) -> None:
+    """Law 8: two interleaved sessions over one model equal two separate ones; a push in the middle
+    of a push is refused, and changes neither."""
+    alone = stream.seen_by(memory)
+    backwards = list(reversed(stream.frames))
+    first, second = stream.session(memory), stream.session(memory)
+    for part, frame in zip(stream.parts(), backwards, strict=False):
+        first.push(part)
+        second.push(frame)
+    require_same(first, alone, stream.question, "law 8: a second session changed the first")
+    entering = _Entering(memory)
+    session = stream.session(entering)
+    for part in stream.parts():
+        entering.calls[:] = [partial(session.push, part)]
+        session.push(part)
+    require_same(session, alone, stream.question, "law 8: a push inside a push changed it")
+
+
+@dataclass(frozen=True)
+class _Entering(WrappedMemory):
+    """Pushes into its own session in the middle of a step, once."""
+
+    calls: list[Callable[[], object]] = field(default_factory=list)
+
+    def update_layers(self, layers: Sequence[Slots]) -> Sequence[Slots]:
+        if self.calls:
+            try:
+                self.calls.pop()()
+            except RuntimeError:
+                pass
+            else:
+                require(False, "law 8: a push inside a push was let in")
+        return self.inner.update_layers(layers)
+
+
+def asking_changes_nothing(memory: CrossFrameMemory, stream: Stream) -> None:
+    """Law 9: ask q1 then q2 = ask q2, also while raw frames wait; the stream goes on unchanged."""
+    quiet, asked = stream.session(memory), stream.session(memory)
+    other = (stream.question + 1) % stream.model.spec.vocab
+    for image in stream.images:
+        quiet.push(image)
+        asked.push(image)
+        asked.question_logits(other[:1])
+    require_same(asked, quiet, stream.question[:1], "law 9: asking changed the session")
+
+
+def independent_forks(memory: CrossFrameMemory, stream: Stream) -> None:
+    """Law 10: a fork and its parent go their own ways; so does a copy, which is a fork."""
+    parts = stream.parts()
+    parent, twin, rest = stream.session(memory), stream.session(memory), parts[1:]
+    parent.push(parts[0])
+    twin.push(parts[0])
+    fork, copied = parent.fork(), copy(parent)
+    for part in rest:
+        fork.push(list(reversed(part)))
+        copied.push(list(reversed(part)))
+    for part in rest:
+        parent.push(part)
+        twin.push(part)
+    require_same(parent, twin, stream.question, "law 10: a fork changed its parent")
+    require_same(copied, fork, stream.question, "law 10: a copy is not as a fork")
+
+
+def saved_and_loaded(memory: CrossFrameMemory, stream: Stream) -> None:
+    """Law 10: a saved and loaded session continues as if nothing had happened."""
+    steady, saved = stream.session(memory), stream.session(memory)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "session.safetensors"
+        for part in stream.parts():
+            steady.push(part)
+            saved.push(part)
+            saved.save(path)
+            own = classes_of(memory, saved.archive.codec)
+            saved = VideoSession.load(path, stream.model, trusted=own)
+    require_same(saved, steady, stream.question, "law 10: saving and loading changed the session")
+
+
+def failed_push_leaves_no_trace(memory: CrossFrameMemory, stream: Stream) -> None:
+    """Law 11: a push that fails, even after the memory's update, leaves the session as it was."""
+    failing = _Failing(memory)
+    steady, disturbed = stream.session(memory), stream.session(failing)
+    for part in stream.parts():
+        failing.switch.append(True)
+        try:
+            disturbed.push([*part, *part])
+        except _PlannedFailure:
+            failing.switch.clear()
+        else:
+            require(False, "law 11: the memory never saw the step")
+        disturbed.push(part)
+        steady.push(part)
+    require_same(disturbed, steady, stream.question, "law 11: a failed push left a trace")
+
+
+class _PlannedFailure(RuntimeError):
+    """What `_Failing` raises."""
+
+
+@dataclass(frozen=True)
+class _Failing(WrappedMemory):
+    """Raises after the inner memory's update while switched on."""
+
+    switch: list[bool] = field(default_factory=list)
+
+    def update_layers(self, layers: Sequence[Slots]) -> Sequence[Slots]:
+        kept = self.inner.update_layers(layers)
+        if self.switch:
+            raise _PlannedFailure
+        return kept
+
+
+def archive_grows_in_place(memory: CrossFrameMemory, stream: Stream) -> None:
+    """Law 12: every token that entered is archived once; copies stay below 3 x bytes held."""
+    session = stream.session(memory)
+    for part in stream.parts():
+        session.push(part)
+        archive = session.archive
+        limit = 3 * archive.bytes_held
+        require(
+            archive.bytes_copied <= limit,
+            f"law 12: {archive.bytes_copied} bytes copied for {archive.bytes_held} held",
+        )
+    entered = session.costs.totals.tokens
+    lengths = {growing.length for layer in session.archive.layers for growing in layer.values()}
+    require(lengths == {entered}, f"law 12: {entered} tokens entered, archived {sorted(lengths)}")
+
+
+def counted_cost(memory: CrossFrameMemory, stream: Stream) -> None:
+    """Law 13: the closed form equals torch's counter; `admit` and `update` apart."""
+    with flop_counter() as counter:
+        uncounted = _Uncounted(memory, counter=counter)
+        session = stream.session(uncounted)
+        for part in stream.parts():
+            before, steps = counter.get_total_flops() - sum(uncounted.own), len(session.costs)
+            session.push(part)
+            measured = counter.get_total_flops() - sum(uncounted.own) - before
+            expected = sum(cost.flops for cost in session.costs[steps:])
+            require(measured == expected, f"law 13: {measured} FLOPs measured, {expected} stated")
+
+
+@dataclass(frozen=True)
+class _Uncounted(WrappedMemory):
+    """Notes the FLOPs that the memory itself spends, to take them off."""
+
+    counter: FlopCounterMode = field(default_factory=flop_counter)
+    own: list[int] = field(default_factory=list)
+
+    def admit(
+        self, frame: FrameTokens, previous: FrameTokens | None, state: dict[str, Tensor]
+    ) -> FrameTokens:
+        before = self.counter.get_total_flops()
+        admitted = self.inner.admit(frame, previous, state)
+        self.own.append(self.counter.get_total_flops() - before)
+        return admitted
+
+    def update_layers(self, layers: Sequence[Slots]) -> Sequence[Slots]:
+        before = self.counter.get_total_flops()
+        kept = self.inner.update_layers(layers)
+        self.own.append(self.counter.get_total_flops() - before)
+        return kept
+
+
+def require_same(got: VideoSession, expected: VideoSession, question: Tensor, message: str) -> None:
+    """Raise `LawBroken` unless two sessions carry, archive and answer the same."""
+    require(got.cursor == expected.cursor, f"{message}: {got.cursor} not {expected.cursor}")
+    for layer in range(got.model.spec.num_layers):
+        held, wanted = got.slots(layer), expected.slots(layer)
+        for name in ("index", "frame", "positions", "keys", "values"):
+            same = torch.equal(getattr(held, name), getattr(wanted, name))
+            require(same, f"{message}: {name} of layer {layer}")
+        require(held.stats.keys() == wanted.stats.keys(), f"{message}: stats of layer {layer}")
+    mine, theirs = got.question_logits(question), expected.question_logits(question)
+    require_close(mine, theirs, 0.0, f"{message}: logits")

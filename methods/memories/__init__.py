@@ -1,0 +1,1 @@
+"""Memories: what later frames may attend to, one rule a file."""

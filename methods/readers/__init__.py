@@ -1,0 +1,1 @@
+"""Readers: what a question reads of the archive, one rule a file."""

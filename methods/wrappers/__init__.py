@@ -1,0 +1,1 @@
+"""Wrappers: one part of another memory's rule changed, one a file."""

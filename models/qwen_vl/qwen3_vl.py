@@ -1,0 +1,111 @@
+"""Qwen3-VL: pairs of frames through transformers' native classes, with DeepStack and M-RoPE."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import (
+    Qwen3VLForConditionalGeneration,
+    Qwen3VLMoeForConditionalGeneration,
+    Qwen3VLProcessor,
+)
+
+from ...framework import Cursor, FrameTokens
+from ..chat import require_class
+from ..prompt import surround, text_tokens
+from .adapter import VIDEO, QwenVL
+from .images import QwenVLImages
+from .qwen3_vl_prompt import Qwen3VLPrompt
+
+DEEPSTACK = "deepstack"
+
+
+class Qwen3VL(QwenVL):
+    """Adapter for Qwen3-VL checkpoints, dense or mixture of experts.
+
+    Two frames make one temporal patch; a frame left over is repeated, as the processor does.
+    Features of the vision tower's inner layers travel as `extras["deepstack"]`
+    [1, tokens, levels, hidden], zero at text tokens. Frames without timestamps count as sampled at
+    the processor's `fps`, from the start of the stream.
+
+    The processor shares a budget of pixels out over all frames of a video, so their size depends on
+    their number. A stream is sized for `planned_frames` from its first frame on and keeps that size
+    however long it becomes.
+
+    Args:
+        model: `Qwen3VLForConditionalGeneration` or `Qwen3VLMoeForConditionalGeneration`, loaded.
+            FLOPs of experts count those a token passes, without the router.
+        processor: its `Qwen3VLProcessor`.
+        planned_frames: how many frames the stream will have, at least 2; if true, pixels are those
+            the processor would make of the whole video. None: the most that the processor samples
+            from any video, its `max_frames`; short videos look better with their own number.
+        layout: "installed" or "release", see `Qwen3VLPrompt`.
+
+    Raises:
+        ValueError: for another model family, another processor, an unknown layout, less than 2
+            planned frames, or a tokenizer whose vision tokens are not the model's.
+    """
+
+    def __init__(
+        self,
+        model: Qwen3VLForConditionalGeneration | Qwen3VLMoeForConditionalGeneration,
+        processor: Qwen3VLProcessor,
+        *,
+        planned_frames: int | None = None,
+        layout: str = "installed",
+    ) -> None:
+        families = (Qwen3VLForConditionalGeneration, Qwen3VLMoeForConditionalGeneration)
+        require_class("Qwen3VL", model, *families)
+        require_class("Qwen3VL", processor, Qwen3VLProcessor)
+        super().__init__(model, processor, planned_frames)
+        if isinstance(model, Qwen3VLMoeForConditionalGeneration):
+            passed = self.config.num_experts_per_tok * self.config.moe_intermediate_size
+            self._spec = replace(self._spec, intermediate=passed)
+        self.prompt = Qwen3VLPrompt(processor, layout, model.config)
+
+    def encode(
+        self, frames: Tensor, timestamps: Sequence[float | None], cursor: Cursor
+    ) -> FrameTokens:
+        """Frames [2 or 1, height, width, 3] as `<t seconds>`, vision start, visual tokens, vision
+        end.
+
+        Raises:
+            ValueError: if only one of two frames has a timestamp, or frames are more than 200 times
+                as long as wide.
+        """
+        seconds = self.pixels.seconds(timestamps, cursor.frames)
+        found, grid = self.see(frames)
+        before = self.prompt.before_ids(seconds, first=cursor.frames == 0)
+        after = self.prompt.after_ids()
+        patch = surround(self, before, found.pooler_output[None], after, cursor, seconds)
+        return self.placed(patch, found, len(before), VIDEO, cursor, video_grid_thw=grid)
+
+    def extras(self, found: Any, patch: FrameTokens, first: int) -> Mapping[str, Tensor]:
+        """DeepStack's features at the patch's visual tokens."""
+        levels = torch.stack(found.deepstack_features, 1)
+        spread = patch.embeds.new_zeros(1, patch.num_tokens, *levels.shape[1:])
+        spread[:, first : first + len(levels)] = levels.to(spread)
+        return {DEEPSTACK: spread}
+
+    def for_images(self) -> QwenVL:
+        return Qwen3VLImages(self)
+
+    def prologue(self, cursor: Cursor) -> FrameTokens | None:
+        return text_tokens(self, self.prompt.prologue_ids, cursor)
+
+    def decoder_inputs(self, frame: FrameTokens) -> Mapping[str, Any]:
+        if DEEPSTACK not in frame.extras:
+            return {}
+        levels = frame.extras[DEEPSTACK].to(self.device, self.dtype)
+        # The mask only indexes hidden states. Numbers of whole rows do the same sums, as text adds
+        # zeros, without the wait for a count that indexing by bool costs on a GPU.
+        rows = torch.arange(frame.batch, device=self.device)
+        return {"visual_pos_masks": rows, "deepstack_visual_embeds": levels.unbind(2)}
+
+
+class Qwen3VLImages(QwenVLImages, Qwen3VL):
+    """Qwen3-VL with every frame as an image of its own, see `QwenVLImages`."""

@@ -1,0 +1,82 @@
+"""Keys that are given twice."""
+
+from pathlib import Path
+
+import pytest
+
+from crossframe.experiments.command.cli import main
+from crossframe.experiments.command.config_files import require_sound
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key"),
+    [
+        ("a: 1\nb: 2\na: 3\n", 3, "a"),
+        ("memories:\n  statekv: {capacity: 1}\n  statekv: {capacity: 2}\n", 3, "statekv"),
+        ("cells: [{a: 1, a: 2}]\n", 1, "a"),
+    ],
+)
+def test_a_key_given_twice_is_told(tmp_path: Path, text: str, line: int, key: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(ValueError, match=f"config.yaml, line {line}: '{key}' is there already"):
+        require_sound([path])
+
+
+def test_merges_and_equal_keys_elsewhere_are_fine(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("a: &x {b: 1}\nc: {<<: *x, d: {b: 2}}\ne: [{b: 1}, {b: 2}]\n", "utf-8")
+    require_sound([path])
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "\n".join(
+                ["a0: &a0 [0]", *(f"a{n}: &a{n} [{f'*a{n - 1},' * 10}]" for n in range(1, 12))]
+            ),
+            r"has \d\.\de\+11 values with its aliases written out, more than 100000: use fewer",
+        ),
+        ("a: 1\nb: &b {c: [*b]}\n", "line 2: an alias holds itself; write out what is meant"),
+        ("a: " + "[" * 5000 + "]" * 5000, "nested more than 50 deep: write it flatter"),
+        ("a: [1, 2\n", "is no YAML file, mend or replace it: "),
+        ("# " + "x" * 2**20, "has more than 1048576 bytes: give a configuration file"),
+    ],
+    ids=["bomb", "itself", "deep", "open", "huge"],
+)
+def test_files_without_bound_are_refused_before_they_are_read(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(ValueError, match=said):
+        require_sound([path])
+
+
+@pytest.mark.parametrize(
+    ("command", "models", "cells", "cell"),
+    [
+        ("ablate", "models: {a: {model: x}}", "memories", ""),
+        ("evaluate", "model: {model: x}", "cells", "memory: "),
+    ],
+)
+def test_the_commands_tell_it_in_one_line(
+    command: str,
+    models: str,
+    cells: str,
+    cell: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "config.yaml"
+    benchmark = "benchmark: {class_path: VideoMME, init_args: {root: x}}"
+    memory = "{class_path: StateKVMemory, init_args: {capacity: 8}}"
+    line = f"  statekv: {{{cell}{memory}}}\n" if cell else f"  statekv: {memory}\n"
+    text = f"{models}\n{benchmark}\noutput: {tmp_path}\n{cells}:\n{line}{line}"
+    path.write_text(text, "utf-8")
+    assert main([command, "--config", str(path)]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"crossframe {command}: error: ")
+    assert "line 6: 'statekv' is there already" in told

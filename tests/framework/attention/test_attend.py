@@ -1,0 +1,331 @@
+"""The three attention implementations against loops, and what the lean one holds."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from crossframe.framework.attention import attend as attention
+from crossframe.framework.attention.attend import (
+    Attended,
+    Visibility,
+    attend,
+    implementation_for,
+    weights_of,
+)
+from crossframe.framework.attention.reductions import REDUCTIONS, reduction_products
+
+KINDS = ("plain", "chunked", "sdpa")
+
+
+class Problem(NamedTuple):
+    """A step: query [B, H, T, D], keys and values [B, K, S, D], and what its rows see."""
+
+    query: Tensor
+    keys: Tensor
+    values: Tensor
+    visibility: Visibility = Visibility()
+
+    def solve(self, kind: str, needs_mass: bool = True, reductions: Sequence[str] = ()) -> Attended:
+        return attend(
+            self.query,
+            self.keys,
+            self.values,
+            scale=self.query.shape[-1] ** -0.5,
+            visibility=self.visibility,
+            needs_mass=needs_mass,
+            reductions=reductions,
+            implementation=kind,
+        )
+
+    def to(self, dtype: torch.dtype) -> "Problem":
+        query, keys, values = (part.to(dtype) for part in self[:3])
+        return Problem(query, keys, values, self.visibility)
+
+
+def problem(
+    new: int,
+    carried: int = 0,
+    *,
+    batch: int = 1,
+    heads: int = 2,
+    group: int = 1,
+    head_dim: int = 8,
+    visibility: Visibility | None = None,
+    seed: int = 0,
+) -> Problem:
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(batch, *shape, head_dim, generator=generator, dtype=torch.float64)
+
+    slots = (heads, carried + new)
+    query = draw(heads * group, new)
+    return Problem(query, draw(*slots), draw(*slots), visibility or Visibility())
+
+
+def by_loops(task: Problem) -> tuple[Tensor, Tensor, Tensor]:
+    """Output, mass, and every row's weights [B, H, T, S], one row at a time in float64."""
+    query, keys, values, visibility = task.to(torch.float64)
+    (batch, heads, new, head_dim), (kv_heads, slots) = query.shape, keys.shape[1:3]
+    output, weights = torch.zeros_like(query), query.new_zeros(batch, heads, new, slots)
+    for row in range(batch):
+        for head in range(heads):
+            own = head // (heads // kv_heads)
+            for token in range(new):
+                seen = torch.tensor(
+                    [_sees(visibility, token, s - (slots - new)) for s in range(slots)]
+                )
+                if visibility.valid is not None:
+                    seen &= visibility.valid[row, own]
+                scores = keys[row, own, seen] @ query[row, head, token] * head_dim**-0.5
+                weights[row, head, token, seen] = scores.softmax(0)
+                output[row, head, token] = weights[row, head, token] @ values[row, own]
+    return output, weights.unflatten(1, (kv_heads, -1)).sum((2, 3)), weights
+
+
+def _sees(visibility: Visibility, token: int, key: int) -> bool:
+    """Key numbers below 0 are carried."""
+    if visibility.block is None or key < 0:
+        return key <= token
+    return bool(visibility.block[key] <= visibility.block[token])
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> Problem:
+    """Small steps of every kind: causal or in blocks, ragged or not."""
+    new, carried = draw(st.integers(1, 6)), draw(st.sampled_from([0, 1, 2, 7]))
+    batch, heads = draw(st.integers(1, 2)), draw(st.integers(1, 2))
+    block = valid = None
+    if draw(st.booleans()):
+        block = torch.tensor(sorted(draw(st.lists(st.integers(-3, 2), min_size=new, max_size=new))))
+    if draw(st.booleans()):
+        padding = st.lists(st.integers(0, carried), min_size=batch * heads, max_size=batch * heads)
+        first = torch.tensor(draw(padding)).view(batch, heads, 1)
+        valid = torch.arange(carried + new) >= first
+    return problem(
+        new,
+        carried,
+        batch=batch,
+        heads=heads,
+        group=draw(st.sampled_from([1, 3, 7])),
+        head_dim=draw(st.sampled_from([2, 8, 80])),
+        visibility=Visibility(block, valid),
+        seed=draw(st.integers(0, 99)),
+    )
+
+
+@given(problems(), st.sampled_from([torch.float64, torch.float32]), st.integers(1, 60))
+def test_every_implementation_equals_the_loops(
+    task: Problem, dtype: torch.dtype, most: int
+) -> None:
+    task = task.to(dtype)
+    expected, expected_mass, _ = by_loops(task)
+    tolerance = 1e-12 if dtype == torch.float64 else 1e-5
+    for kind in KINDS:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(attention, "CHUNK_NUMBERS", most)
+            output, mass, _ = task.solve(kind)
+            silent, none, _ = task.solve(kind, needs_mass=False)
+        assert mass is not None
+        assert none is None
+        assert output.dtype == mass.dtype == dtype
+        torch.testing.assert_close(output.double(), expected, atol=tolerance, rtol=0)
+        torch.testing.assert_close(mass.double(), expected_mass, atol=tolerance, rtol=1e-6)
+        torch.testing.assert_close(silent, output, atol=tolerance, rtol=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("new", "carried", "group", "head_dim"),
+    [(259, 0, 7, 80), (259, 130, 7, 64), (1, 0, 7, 80), (1, 300, 1, 80), (63, 1, 2, 96)],
+)
+def test_ugly_shapes(
+    kind: str, new: int, carried: int, group: int, head_dim: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against one dense softmax; the loops would take seconds."""
+    monkeypatch.setattr(attention, "CHUNK_NUMBERS", 50_000)
+    task = problem(new, carried, heads=1, group=group, head_dim=head_dim)
+    hidden = torch.ones(new, carried + new, dtype=torch.bool).triu(carried + 1)
+    scores = task.query @ task.keys.transpose(-1, -2) * head_dim**-0.5
+    weights = scores.masked_fill(hidden, float("-inf")).softmax(-1)
+    for dtype, tolerance in ((torch.float64, 1e-11), (torch.float32, 2e-4)):
+        output, mass, _ = task.to(dtype).solve(kind)
+        assert mass is not None
+        torch.testing.assert_close(output.double(), weights @ task.values, atol=tolerance, rtol=0)
+        expected = weights.sum((1, 2))[:, None]
+        torch.testing.assert_close(mass.double(), expected, atol=tolerance, rtol=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_group_of_queries_sees_the_slots_of_its_own_ragged_head(kind: str) -> None:
+    valid = torch.arange(7) >= torch.tensor([[0, 4], [3, 1]])[..., None]
+    task = problem(3, 4, batch=2, heads=2, group=3, visibility=Visibility(valid=valid))
+    output, mass, _ = task.solve(kind)
+    expected, expected_mass, _ = by_loops(task)
+    torch.testing.assert_close(output, expected, atol=1e-12, rtol=0)
+    torch.testing.assert_close(mass, expected_mass, atol=1e-12, rtol=0)
+    assert not expected_mass[~valid].any()
+
+
+@given(problems(), st.sampled_from(KINDS))
+def test_mass_sums_to_the_steps_queries_per_kv_head(task: Problem, kind: str) -> None:
+    mass = task.to(torch.bfloat16).solve(kind)[1]
+    assert mass is not None
+    assert mass.dtype == torch.float32, "float32 sums whatever the model's dtype"
+    rows = task.query.shape[1] * task.query.shape[2] / task.keys.shape[1]
+    torch.testing.assert_close(mass.sum(-1), torch.full(mass.shape[:2], rows), atol=1e-4, rtol=0)
+
+
+@given(problems(), st.data())
+def test_the_weights_of_chosen_rows_equal_the_loops(task: Problem, data: st.DataObject) -> None:
+    count = task.query.shape[2]
+    rows = torch.tensor(
+        data.draw(st.lists(st.integers(0, count - 1), max_size=4)), dtype=torch.int64
+    )
+    got = weights_of(
+        task.query,
+        task.keys,
+        rows,
+        scale=task.query.shape[-1] ** -0.5,
+        visibility=task.visibility,
+    )
+    expected = by_loops(task)[2][:, :, rows].unflatten(1, (task.keys.shape[1], -1))
+    torch.testing.assert_close(got, expected, atol=1e-12, rtol=0)
+
+
+@given(problems(), st.sampled_from(KINDS), st.sets(st.sampled_from(REDUCTIONS)), st.integers(1, 60))
+def test_reductions_of_the_weights_equal_the_loops(
+    task: Problem, kind: str, names: set[str], most: int
+) -> None:
+    weights = by_loops(task)[2].unflatten(1, (task.keys.shape[1], -1))
+    expected = {
+        "max": weights.amax((2, 3)),
+        "squares": weights.square().sum((2, 3)),
+        "output_change": moved_without(weights, task.values).sum((2, 3)),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attention, "CHUNK_NUMBERS", most)
+        got = task.solve(kind, needs_mass=False, reductions=sorted(names)).reduced
+    assert got.keys() == names
+    for name in names:
+        # Distances come from differences of squares, which halves the digits.
+        near = 1e-6 if name == "output_change" else 1e-12
+        torch.testing.assert_close(got[name], expected[name], atol=near, rtol=0)
+
+
+def moved_without(weights: Tensor, values: Tensor) -> Tensor:
+    """[B, K, G, T, S] how far each output moves when one slot is left out."""
+    outputs = weights @ values[:, :, None]
+    moved = torch.zeros_like(weights)
+    for slot in range(weights.shape[-1]):
+        others = weights.clone()
+        others[..., slot] = 0
+        left = others.sum(-1, keepdim=True)
+        without = torch.where(left > 0, others @ values[:, :, None] / left, 0)
+        moved[..., slot] = (outputs - without).norm(dim=-1)
+    return moved
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_reductions_are_float32_in_half_precision_and_cost_what_they_say(kind: str) -> None:
+    task = problem(33, 64, group=7, head_dim=80).to(torch.bfloat16)
+    with FlopCounterMode(display=False) as alone:
+        mass = task.solve(kind).mass
+    with FlopCounterMode(display=False) as both:
+        attended = task.solve(kind, reductions=REDUCTIONS)
+    product = 2 * task.query.numel() * task.keys.shape[2]
+    more = reduction_products(REDUCTIONS) * product
+    assert both.get_total_flops() == alone.get_total_flops() + more
+    assert reduction_products(["max", "squares"]) == 0
+    assert {value.dtype for value in attended.reduced.values()} == {torch.float32}
+    torch.testing.assert_close(attended.mass, mass, atol=0, rtol=0)
+    weights = task.to(torch.float64).solve("plain", reductions=REDUCTIONS).reduced
+    for name, value in attended.reduced.items():
+        near = 1e-3 if name == "output_change" else 1e-5
+        torch.testing.assert_close(value.double(), weights[name], atol=near, rtol=near)
+
+
+class Largest(TorchDispatchMode):
+    """Numbers in the largest tensor that came into being."""
+
+    numbers = 0
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        made = func(*args, **(kwargs or {}))
+        sizes = [leaf.numel() for leaf in tree_leaves(made) if isinstance(leaf, Tensor)]
+        self.numbers = max([self.numbers, *sizes])
+        return made
+
+
+@pytest.mark.parametrize("needs_mass", [True, False])
+def test_the_chunked_variant_never_holds_the_whole_matrix(
+    needs_mass: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attention, "CHUNK_NUMBERS", 4_000)
+    task = problem(100, 300, group=2, head_dim=2)
+    matrix = 4 * 100 * 400
+    with Largest() as held:
+        task.solve("chunked", needs_mass)
+    assert held.numbers <= 4_000
+    with Largest() as held:
+        task.solve("plain", needs_mass)
+    assert held.numbers >= matrix, "the meter sees the whole matrix where there is one"
+
+
+def test_the_second_pass_for_mass_is_lean_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "CHUNK_NUMBERS", 4_000)
+    monkeypatch.setattr(attention, "_fused", lambda query, *_: query)
+    with Largest() as held:
+        problem(100, 300, group=2, head_dim=2).solve("sdpa")
+    assert held.numbers <= 4_000
+
+
+def eager(task: Problem) -> tuple[Tensor, Tensor]:
+    """Plain torch in the problem's own dtype."""
+    group = task.query.shape[1] // task.keys.shape[1]
+    keys, values = (part.repeat_interleave(group, 1) for part in (task.keys, task.values))
+    scores = task.query @ keys.transpose(-1, -2) * task.query.shape[-1] ** -0.5
+    new, slots = scores.shape[-2:]
+    hidden = torch.ones(new, slots, dtype=torch.bool).triu(slots - new + 1)
+    weights = scores.masked_fill(hidden, float("-inf")).softmax(-1)
+    return weights @ values, weights.unflatten(1, (-1, group)).sum((2, 3))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=8)
+@given(st.sampled_from([(1, 9), (33, 0), (17, 64)]), st.integers(0, 9))
+def test_half_precision_errs_at_most_twice_as_much_as_plain_torch(
+    kind: str, shape: tuple[int, int], seed: int
+) -> None:
+    """Both against float64 on the same rounded numbers."""
+    task = problem(*shape, group=7, head_dim=80, seed=seed).to(torch.bfloat16)
+    exact, ours, plain = eager(task.to(torch.float64)), task.solve(kind)[:2], eager(task)
+    for name, true, got, torchs in zip(("output", "mass"), exact, ours, plain, strict=True):
+        assert got is not None
+        error, allowed = ((part.double() - true).abs().max().item() for part in (got, torchs))
+        assert error <= 2 * allowed, f"{name}: {error:.2e}, plain torch {allowed:.2e}"
+
+
+def test_auto_is_fused_where_no_mass_is_needed() -> None:
+    assert implementation_for("auto", needs_mass=False) == "sdpa"
+    assert implementation_for("auto", needs_mass=True) == "chunked"
+    assert implementation_for("plain", needs_mass=True) == "plain"
+
+
+def test_an_unknown_implementation_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match=r"attention must be one of .*'chunked'.*, got 'flash'"):
+        implementation_for("flash", needs_mass=False)

@@ -1,0 +1,200 @@
+"""Video files become frames and times: exactly those a full decode would pick, in little memory."""
+
+import gc
+import weakref
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crossframe.framework.video import VideoInfo, probe_video, stream_video
+from crossframe.framework.video.playhead import Playhead
+
+Sample = tuple[torch.Tensor, float]
+Library = Callable[[str], Path]
+
+FRAMES = 160  # of each video in the library, at 20 a second where they are regular
+VIDEOS = [
+    "plain.mp4", "one_key.mp4", "open_gop.mp4", "fragments.mp4", "irregular.mp4",
+    "irregular.mkv", "late_start.mkv", "plain.ts", "plain.avi", "vp9.webm", "live.webm",
+]  # fmt: skip
+
+
+@cache
+def decode_everything(path: Path) -> list[Sample]:
+    with av.open(path) as container:
+        frames = list(container.decode(video=0))
+    start, tick = frames[0].pts, frames[0].time_base
+    assert start is not None
+    assert tick is not None
+    return [
+        (torch.from_numpy(frame.to_ndarray(format="rgb24")), float((frame.pts - start) * tick))
+        for frame in frames
+        if frame.pts is not None
+    ]
+
+
+def oracle(
+    path: Path, *, fps: float | None = 1.0, max_frames: int | None = None, sampling: str = "auto"
+) -> list[Sample]:
+    """What the docstring of `stream_video` promises, in a plain way."""
+    frames, duration = decode_everything(path), probe_video(path).duration
+    if sampling == "auto":
+        if fps is None:
+            picked = frames
+        else:
+            times, step = [0.0], 1
+            while step / fps < duration - 1e-3:
+                times.append(step / fps)
+                step += 1
+            picked = [on_display(frames, time) for time in times]
+        if max_frames is None or len(picked) <= max_frames:
+            return picked
+    count = len(frames) if fps is None else max(1, int(duration * fps))
+    count = count if max_frames is None else min(count, max_frames)
+    return [on_display(frames, (i + 0.5) * duration / count) for i in range(count)]
+
+
+def on_display(frames: list[Sample], time: float) -> Sample:
+    return [sample for sample in frames if sample[1] <= time + 1e-3][-1]
+
+
+def assert_same(samples: list[Sample], expected: list[Sample]) -> None:
+    assert [time for _, time in samples] == pytest.approx([time for _, time in expected], abs=1e-9)
+    assert all(
+        torch.equal(one, other) for (one, _), (other, _) in zip(samples, expected, strict=True)
+    )
+
+
+# Which frames
+
+
+options_of_sampling = st.fixed_dictionaries(
+    {
+        "fps": st.none() | st.sampled_from([0.5, 1, 2, 7, 20, 29.97]) | st.floats(0.05, 60),
+        "max_frames": st.none() | st.integers(1, 12) | st.integers(100, 200),
+        "sampling": st.sampled_from(["auto", "centres"]),
+    }
+)
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+@settings(max_examples=10)
+@given(options=options_of_sampling)
+def test_frames_are_those_a_full_decode_picks(
+    library: Library, name: str, options: dict[str, Any]
+) -> None:
+    path = library(name)
+    assert_same(list(stream_video(path, **options)), oracle(path, **options))
+
+
+def test_frame_is_rgb_and_has_its_true_time(library: Library) -> None:
+    frame, time = list(stream_video(library("plain.mp4"), fps=3))[1]
+    assert (frame.dtype, tuple(frame.shape), time) == (
+        torch.uint8,
+        (32, 48, 3),
+        pytest.approx(0.3),
+    )
+
+
+def test_default_is_one_frame_a_second(library: Library) -> None:
+    assert [time for _, time in stream_video(library("plain.mp4"))] == list(range(8))
+
+
+def test_beyond_the_cap_frames_are_segment_centres(library: Library) -> None:
+    times = [time for _, time in stream_video(library("plain.mp4"), fps=2, max_frames=4)]
+    assert times == [1, 3, 5, 7]
+
+
+def test_sparse_samples_are_sought_not_decoded(
+    write_video: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded, count = Playhead._frames_of, []
+    monkeypatch.setattr(
+        Playhead, "_frames_of", lambda *given: count.append(None) or decoded(*given)
+    )
+    path = write_video(tmp_path / "long.mp4", 1200, key_every=20)
+    samples = list(stream_video(path, max_frames=5))
+    assert len(count) < 200
+    monkeypatch.setattr(Playhead, "_jump", lambda *_: None)
+    assert_same(samples, list(stream_video(path, max_frames=5)))
+    assert len(count) > 1000
+
+
+@pytest.mark.parametrize("rotation", [90, 180, -90])
+def test_rotation_is_applied(
+    write_video: Callable[..., Path], tmp_path: Path, rotation: int
+) -> None:
+    upright = write_video(tmp_path / "upright.mp4", 3)
+    turned = write_video(tmp_path / "turned.mp4", 3, rotation=rotation)
+    expected = [
+        (torch.rot90(frame, rotation // 90), time) for frame, time in decode_everything(upright)
+    ]
+    assert_same(list(stream_video(turned, fps=None)), expected)
+    assert (probe_video(turned).height, probe_video(turned).width) == expected[0][0].shape[:2]
+
+
+def test_size_may_change_inside_a_stream(write_video: Callable[..., Path], tmp_path: Path) -> None:
+    first = write_video(tmp_path / "first.ts", 10)
+    second = write_video(tmp_path / "second.ts", 10, ticks=range(12, 22), size=(64, 48))
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(first.read_bytes() + second.read_bytes())
+    shapes = [tuple(frame.shape) for frame, _ in stream_video(joined, fps=None)]
+    assert shapes == [(32, 48, 3)] * 10 + [(48, 64, 3)] * 10
+
+
+def test_probe(library: Library) -> None:
+    path = library("plain.mp4")
+    assert probe_video(str(path)) == VideoInfo(path, 8.0, 20.0, 48, 32, FRAMES)
+    assert probe_video(library("plain.ts")).num_frames is None
+    assert probe_video(library("late_start.mkv")).duration == pytest.approx(8, abs=0.01)
+    measured = probe_video(library("live.webm"))
+    assert (measured.duration, measured.num_frames) == (pytest.approx(8, abs=0.01), FRAMES)
+
+
+# Memory and files
+
+
+def test_only_the_frame_in_hand_is_alive(library: Library) -> None:
+    seen: list[weakref.ref[torch.Tensor]] = []
+    most = 0
+    for frame, _ in stream_video(library("plain.mp4"), fps=None):
+        seen.append(weakref.ref(frame))
+        most = max(most, sum(reference() is not None for reference in seen))
+    assert (len(seen), most) == (FRAMES, 1)
+
+
+def test_repeated_frames_share_no_memory(write_video: Callable[..., Path], tmp_path: Path) -> None:
+    first, second, *_ = stream_video(write_video(tmp_path / "slow.mp4", 4, fps=1), fps=4)
+    first[0].zero_()
+    assert second[1] == 0.0
+    assert second[0].any()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files as Linux does")
+def test_file_is_closed_whatever_happens(library: Library) -> None:
+    path = library("plain.mp4")
+
+    def is_open() -> bool:
+        return str(path) in {str(link.resolve()) for link in Path("/proc/self/fd").iterdir()}
+
+    stream_video(path)
+    assert not is_open()
+    stream = stream_video(path)
+    next(stream)
+    assert is_open()
+    stream.close()
+    assert not is_open()
+    stream = stream_video(path)
+    next(stream)
+    del stream
+    gc.collect()
+    assert not is_open()
+    list(stream_video(path))
+    assert not is_open()

@@ -1,0 +1,89 @@
+"""The first and the newest tokens of the archive, by loops over the stream."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pytest
+import torch
+from torch import Tensor
+
+from crossframe.framework import FullMemory, PlainArchive, ReadAll, VideoSession, WrappedArchive
+from crossframe.framework.reference import ReferenceDecoder
+from crossframe.framework.testing.reader_laws import WatchedReader
+from crossframe.methods import ReadSinksAndRecent, StateKVMemory, TokenDroppingMemory
+
+QUESTION = torch.tensor([[3, 1, 4]])
+SIZES = [3, 4, 1, 2, 6, 5, 2]
+
+
+@pytest.mark.parametrize(("num_sinks", "recent"), [(2, 5), (0, 3), (4, 0), (3, 4)])
+@pytest.mark.parametrize(
+    "memory", [StateKVMemory(4), TokenDroppingMemory(ratio=0.5, rule="random")], ids=repr
+)
+def test_it_reads_the_ends_of_the_archive_after_every_push(
+    frames, open_session, memory, num_sinks, recent
+) -> None:
+    session = open_session(memory)
+    for frame in frames(*SIZES):
+        session.push(frame)
+        archived = session.archive.columns["index"].view()[0].tolist()
+        last = len(archived) - recent
+        expected = [n for place, n in enumerate(archived) if place < num_sinks or place >= last]
+        watched = WatchedReader(ReadSinksAndRecent(num_sinks, recent))
+        session.fork(reader=watched).question_logits(QUESTION)
+        for pick in watched.picks:
+            assert pick.slots.index[0].tolist() == [expected] * 2
+
+
+@dataclass(frozen=True)
+class Counting(WrappedArchive):
+    """Notes how many tokens are unpacked at a time."""
+
+    unpacked: list[int] = field(default_factory=list)
+
+    def unpack(self, packed: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        keys, values = self.inner.unpack(packed)
+        self.unpacked.append(keys.shape[2])
+        return keys, values
+
+
+@pytest.mark.parametrize(("num_sinks", "recent"), [(2, 5), (0, 7), (7, 0)])
+def test_nothing_else_is_unpacked(frames, num_sinks, recent) -> None:
+    archive = Counting(inner=PlainArchive())
+    reader = ReadSinksAndRecent(num_sinks, recent)
+    session = VideoSession(ReferenceDecoder(), FullMemory(), archive=archive, reader=reader)
+    session.push(frames(*SIZES))
+    session.question_logits(QUESTION)
+    assert archive.unpacked == [7, 7]
+
+
+def test_where_both_ends_meet_it_reads_all(frames, open_session) -> None:
+    session = open_session(StateKVMemory(4))
+    session.push(frames(*SIZES))
+    expected = session.question_logits(QUESTION)
+    for reader in (ReadSinksAndRecent(20, 3), ReadSinksAndRecent(0, 23), ReadSinksAndRecent(99, 9)):
+        assert torch.equal(session.fork(reader=reader).question_logits(QUESTION), expected)
+    fewer = session.fork(reader=ReadSinksAndRecent(19, 3)).question_logits(QUESTION)
+    assert not torch.allclose(fewer, expected)
+    assert torch.equal(session.fork(reader=ReadAll()).question_logits(QUESTION), expected)
+
+
+def test_its_reach_is_known_without_sinks() -> None:
+    # Of every frame at least one token is archived.
+    assert ReadSinksAndRecent(0, 3).reach(None, 7) == 21
+    assert ReadSinksAndRecent(1, 3).reach(None, 7) is None
+
+
+@pytest.mark.parametrize(
+    ("num_sinks", "recent", "message"),
+    [
+        (0, 0, "num_sinks=0 and recent=0 leave nothing to read; raise one"),
+        (-1, 4, "ReadSinksAndRecent: num_sinks must be an integer of at least 0, got -1"),
+        (4, None, "recent must be an integer of at least 0, got None"),
+    ],
+)
+def test_wrong_settings_are_refused(num_sinks, recent, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        ReadSinksAndRecent(num_sinks, recent)

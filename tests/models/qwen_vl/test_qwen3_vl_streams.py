@@ -1,0 +1,122 @@
+"""Qwen3-VL in sessions: pending frames, memories, forks, saving, costs, what is left behind."""
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+
+from crossframe.framework import CrossFrameMemory, FullMemory, VideoSession
+from crossframe.framework.testing.flop_counting import flop_counter
+from crossframe.methods import (
+    RecencyMemory,
+    SlidingWindowMemory,
+    StateKVMemory,
+    TokenDroppingMemory,
+)
+from crossframe.models.qwen_vl.qwen3_vl import Qwen3VL
+from crossframe.models.tiny import tiny_qwen3_vl
+
+from ..streams import QUESTION, asked, patches, session_after, video
+
+BOUNDED: list[CrossFrameMemory] = [
+    StateKVMemory(9),
+    SlidingWindowMemory(2),
+    RecencyMemory(12),
+    TokenDroppingMemory(ratio=0.5, inner=StateKVMemory(9)),
+]
+
+
+@cache
+def model_with(experts: int = 0) -> Qwen3VL:
+    return Qwen3VL(*tiny_qwen3_vl(dtype=torch.float64, experts=experts), planned_frames=4)
+
+
+# Pending frames
+
+
+def test_asking_about_a_waiting_frame_changes_nothing():
+    session = session_after(model_with(), video(5))
+    assert (session.cursor.frames, len(session.state.pending)) == (2, 1)
+    before = session.cursor, session.state_bytes, session.archive.num_tokens, len(session.costs)
+    first = session.ask(QUESTION, max_new_tokens=5)
+    second = session.ask(QUESTION, max_new_tokens=5)
+    assert torch.equal(first.first_logits, second.first_logits)
+    assert torch.equal(first.token_ids, second.token_ids)
+    after = session.cursor, session.state_bytes, session.archive.num_tokens, len(session.costs)
+    assert after == before
+    assert not torch.equal(asked(session), asked(session_after(model_with(), video(4))))
+    session.push(video(6)[5])
+    assert torch.equal(asked(session), asked(session_after(model_with(), video(6))))
+
+
+def test_one_waiting_frame_can_be_asked_about():
+    session = session_after(model_with(), video(1))
+    assert session.cursor.frames == 0
+    assert torch.equal(asked(session), asked(session_after(model_with(), video(1)[0])))
+
+
+def test_a_failed_push_leaves_the_waiting_frame():
+    session = session_after(model_with(), video(3))
+    with pytest.raises(ValueError, match="differ in size"):
+        session.push([video(4)[3, :40], video(4)[3]])
+    session.push(video(4)[3])
+    assert torch.equal(asked(session), asked(session_after(model_with(), video(4))))
+
+
+# Memories
+
+
+@pytest.mark.parametrize("memory", BOUNDED, ids=lambda memory: type(memory).__name__)
+def test_bounded_memories_run_and_keep_their_bound(memory):
+    session = session_after(model_with(), video(9), memory=memory, frames_per_step=1)
+    largest = session.state.largest_frame
+    for layer in range(3):
+        limit = memory.limit(layer, 3, largest)
+        assert limit is not None
+        assert 0 < session.slots(layer).num_slots <= limit
+    answer = session.ask(QUESTION, max_new_tokens=4)
+    assert answer.first_logits.isfinite().all()
+    assert (asked(session) - asked(session_after(model_with(), video(9)))).abs().max() > 1e-6
+
+
+@pytest.mark.parametrize("memory", [FullMemory(), StateKVMemory(9), BOUNDED[-1]], ids=repr)
+def test_forks_and_saved_sessions_go_on_as_if_nothing_had_happened(memory, tmp_path):
+    frames = video(9)
+    expected = asked(session_after(model_with(), frames[:5], frames[5:], memory=memory))
+    session = session_after(model_with(), frames[:5], memory=memory)
+    file = Path(tmp_path) / "stream"
+    session.save(file)
+    fork, read = session.fork(), VideoSession.load(file, model_with())
+    for other in (fork, read):
+        assert len(other.state.pending) == 1
+        other.push(frames[5:])
+        assert torch.equal(asked(other), expected)
+    session.push(video(2, seed=5))
+    assert torch.equal(asked(fork), expected)
+    assert not torch.equal(asked(session), expected)
+
+
+# Costs
+
+
+def rotary_products(model: Qwen3VL, tokens: int) -> int:
+    """FLOPs of the rotary embedding, which multiplies matrices in transformers 5.17."""
+    positions = torch.arange(tokens).expand(3, 1, -1)
+    with flop_counter() as counter:
+        model.decoder.rotary_emb(torch.zeros(1, tokens, 4), positions)
+    return counter.get_total_flops()
+
+
+@pytest.mark.parametrize("memory", [FullMemory(), StateKVMemory(9)], ids=repr)
+@pytest.mark.parametrize("experts", [0, 4])
+def test_the_counted_cost_of_a_push_is_the_closed_form(memory, experts):
+    model = model_with(experts)
+    session = VideoSession(model, memory)
+    for frame in patches(model_with(), 1, 2, 3):
+        with flop_counter() as counter:
+            session.push(frame)
+        tokens = frame.num_tokens
+        router = 2 * tokens * model.spec.num_layers * model.spec.hidden * experts
+        beside = rotary_products(model, tokens) + router
+        assert counter.get_total_flops() - beside == session.costs[-1].flops
