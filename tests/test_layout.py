@@ -64,6 +64,28 @@ def test_namespace_and_tests_have_no_init() -> None:
     assert not strays, f"pytest would register these folders as top-level rooms: {strays}"
 
 
+# The map
+
+
+def mapped(text: str) -> set[str]:
+    """Files and folders that a page names below the rooms."""
+    return set(re.findall(rf"`((?:{'|'.join(ROOMS)})/[\w/.]*)`", text))
+
+
+def test_the_map_is_the_tree_on_disk() -> None:
+    named = mapped((ROOT / "docs" / "architecture.md").read_text("utf-8"))
+    assert not [name for name in named if not (ROOT / name).exists()]
+    folders = {f"{label(path.parent)}/" for path in sources(*ROOMS)}
+    assert folders - named <= {"methods/", "experiments/"}
+
+
+def test_the_map_check_sees_names() -> None:
+    assert mapped("in `framework/nowhere/` and `models/hf.py`, not `tests/`") == {
+        "framework/nowhere/",
+        "models/hf.py",
+    }
+
+
 # Light imports
 
 
