@@ -1,4 +1,5 @@
-"""Memories, readers and archives as plain data: their class by name, and its settings."""
+"""Memories, readers and archives as plain data, their class by name and its settings; and the same
+with another part inside."""
 
 from __future__ import annotations
 
@@ -6,14 +7,15 @@ import importlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
-from .archives.codec import Archive
+from .archives.codec import Archive, WrappedArchive
 from .archives.reader import Reader
-from .memory import CrossFrameMemory
+from .memory import CrossFrameMemory, WrappedMemory
 
 Kind = TypeVar("Kind")
+R = TypeVar("R", CrossFrameMemory, Reader, Archive)
 _KINDS = (CrossFrameMemory, Reader, Archive)
 # Whose public classes a file may name. Nothing else is ever imported because a file says so.
 _ROOMS = ("crossframe.framework", "crossframe.methods")
@@ -26,6 +28,43 @@ def describe(rule: object) -> dict[str, Any]:
         ValueError: for a setting that is no plain data, naming it.
     """
     return {"class": ":".join(public_home(type(rule))), "settings": _settings(rule)}
+
+
+def plain(value: Any) -> Any:
+    """Any settings, of rules too, as plain data: with `class_path` and `init_args` as configuration
+    files have them, so that they can be written, read again and compared."""
+    if isinstance(value, str | int | float | bool | None):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    if not _is_rule(type(value)):
+        return str(value)
+    # Of somebody's class that is no dataclass, its attributes.
+    settings = _fields(value) if is_dataclass(value) else vars(value)
+    return {"class_path": ".".join(public_home(type(value))), "init_args": plain(settings)}
+
+
+def innermost(rule: R) -> R:
+    """What a rule wraps, at the end of all wrappers; itself if it wraps nothing."""
+    while isinstance(rule, WrappedMemory | WrappedArchive):
+        rule = rule.inner
+    return rule
+
+
+def with_part(rule: R, part: R, other: R) -> R:
+    """The rule with `other` in the place of `part`, which is itself or what it wraps: that very
+    object, not an equal one. What is around it is made anew, and checks it.
+
+    Raises:
+        ValueError: if `part` is not there, or something around it does not take `other`.
+    """
+    if rule is part:
+        return other
+    if not isinstance(rule, WrappedMemory | WrappedArchive):
+        raise ValueError(f"{part!r:.100} is not inside, where {rule!r:.100} is the innermost")
+    return replace(rule, inner=with_part(rule.inner, part, other))
 
 
 def public_home(cls: type) -> tuple[str, str]:
@@ -43,10 +82,14 @@ def classes_of(*rules: object) -> list[type]:
     """The classes of rules and of those in their settings: what loading them again has to trust."""
     found: list[type] = []
     for rule in rules:
-        settings = fields(rule) if is_dataclass(rule) else ()
-        values = [getattr(rule, setting.name) for setting in settings]
-        found += [type(rule), *classes_of(*(value for value in values if _is_rule(type(value))))]
+        inside = [value for value in _fields(rule).values() if _is_rule(type(value))]
+        found += [type(rule), *classes_of(*inside)]
     return found
+
+
+def _fields(rule: object) -> dict[str, Any]:
+    """The settings of a dataclass by name; none of another class."""
+    return {f.name: getattr(rule, f.name) for f in fields(rule)} if is_dataclass(rule) else {}
 
 
 def _settings(rule: object) -> dict[str, Any] | None:
@@ -54,11 +97,9 @@ def _settings(rule: object) -> dict[str, Any] | None:
     if not is_dataclass(rule):
         return None if vars(rule) else {}
     settings: dict[str, Any] = {}
-    for setting in fields(rule):
-        value = getattr(rule, setting.name)
-        nested = _is_rule(type(value))
-        settings[setting.name] = describe(value) if nested else value
-        _require_plain(type(rule), setting.name, settings[setting.name])
+    for name, value in _fields(rule).items():
+        settings[name] = describe(value) if _is_rule(type(value)) else value
+        _require_plain(type(rule), name, settings[name])
     return settings
 
 

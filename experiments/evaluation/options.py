@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ...framework import Archive, CrossFrameMemory, Reader
-from ...framework.as_data import public_home
+from ...framework.as_data import plain
 from ...framework.counts import require_count
 from ...framework.stream.verify import check_generation
 from ..benchmarks.question import Benchmark
@@ -102,20 +100,3 @@ class EvaluateOptions(RunOptions):
         """The settings that decide about rows: all but where they go and what runs them."""
         kept = [f.name for f in fields(self) if f.name not in BESIDE_THE_POINT]
         return {name: plain(getattr(self, name)) for name in kept}
-
-
-def plain(value: Any) -> Any:
-    """Settings as plain data, classes by their path, so that they can be written and compared."""
-    if isinstance(value, str | int | float | bool | None):
-        return value
-    if isinstance(value, Mapping):
-        return {str(name): plain(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
-    if is_dataclass(value) and not isinstance(value, type):
-        settings = {f.name: getattr(value, f.name) for f in fields(value)}
-    elif isinstance(value, CrossFrameMemory | Reader | Archive):
-        settings = vars(value)  # of somebody's class that is no dataclass
-    else:
-        return str(value)
-    return {"class_path": ".".join(public_home(type(value))), "init_args": plain(settings)}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...framework import VideoModel, require_count
-from ..evaluation.options import plain
+from ...framework.as_data import plain
 from ..streaming.cells import Cell
 from ..streaming.options import ModelOptions
 from .prose import HALVES

@@ -11,15 +11,14 @@ from typing import final
 from torch import Tensor
 
 from ...framework import (
-    CrossFrameMemory,
     RankingMemory,
     ScoringMemory,
     Slots,
-    WrappedMemory,
     WrappedRankingMemory,
     nested,
     require_count,
 )
+from ...framework.as_data import with_part
 
 RULES = ("paper", "released")
 
@@ -79,16 +78,16 @@ class DepthBudgets(WrappedRankingMemory):
 
     def _in(self, layer: int, num_layers: int) -> RankingMemory:
         """The inner memory as it is in one layer."""
-        capacity = next(m.capacity for m in nested(self) if isinstance(m, ScoringMemory))
-        if capacity is None:
+        base = next(m for m in nested(self) if isinstance(m, ScoringMemory))
+        if base.capacity is None:
             return self.inner
-        own = self.capacities(capacity, num_layers)[layer]
+        own = self.capacities(base.capacity, num_layers)[layer]
         if own == 0:
             raise ValueError(
                 f"{type(self).__name__} leaves no slot for layer {layer} of {num_layers} out of a "
-                f"capacity of {capacity}: raise the capacity or share it out more evenly"
+                f"capacity of {base.capacity}: raise the capacity or share it out more evenly"
             )
-        sized = _with_capacity(self.inner, own)
+        sized = with_part(self.inner, base, replace(base, capacity=own))
         assert isinstance(sized, RankingMemory)  # it was one before
         return sized
 
@@ -225,11 +224,3 @@ def _along(points: Sequence[float], count: int) -> list[float]:
         return points[before] + (place - before) * (points[after] - points[before])
 
     return [at(place) for place in places]
-
-
-def _with_capacity(memory: CrossFrameMemory, capacity: int) -> CrossFrameMemory:
-    """The memory as if the one innermost had been made with another capacity."""
-    if isinstance(memory, WrappedMemory):
-        return replace(memory, inner=_with_capacity(memory.inner, capacity))
-    assert isinstance(memory, ScoringMemory)  # there is one innermost
-    return replace(memory, capacity=capacity)

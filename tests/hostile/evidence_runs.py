@@ -9,13 +9,13 @@ from random import Random
 from typing import Any
 
 from crossframe.experiments.command.config_files import presets_found
-from crossframe.experiments.evaluation.options import plain
 from crossframe.experiments.evidence.page import overall_tables, read_results, summary, tables
 from crossframe.experiments.evidence.results import Results
 from crossframe.experiments.evidence.statistics import BETTER, EQUIVALENT, UNDECIDED, WORSE
 from crossframe.experiments.evidence.table import Table
 from crossframe.experiments.streaming.cells import Cell
 from crossframe.framework import CrossFrameMemory
+from crossframe.framework.as_data import plain
 from crossframe.methods import FullMemory, H2OMemory, RandomMemory, RecencyMemory, StateKVMemory
 
 from .cases import Case, Family

@@ -13,10 +13,11 @@ from typing import Any
 
 import yaml
 
-from crossframe.experiments.evaluation.options import EvaluateOptions, plain
+from crossframe.experiments.evaluation.options import EvaluateOptions
 from crossframe.experiments.evaluation.rows import read_rows
 from crossframe.experiments.evaluation.run import evaluate
 from crossframe.experiments.streaming.sampling import FrameSampling
+from crossframe.framework.as_data import plain
 
 from .conftest import MakeOptions, untimed
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from crossframe.experiments.evaluation.options import plain
 from crossframe.experiments.streaming.cells import Cell
 from crossframe.experiments.streaming.options import ModelOptions
 from crossframe.experiments.streaming.sampling import FrameSampling
-from crossframe.framework import CrossFrameMemory, FullMemory, Slots
-from crossframe.methods import ReadLastFrames, StateKVMemory, TokenDroppingMemory
+from crossframe.framework import FullMemory
 
 from .conftest import MakeOptions
 
@@ -72,39 +70,6 @@ def test_settings_that_decide_about_rows_make_the_run(options: MakeOptions) -> N
         assert replace(chosen, **{name: value}).identity == chosen.identity, name
     assert rows.keys() | beside.keys() == vars(chosen).keys()
     assert json.loads(json.dumps(chosen.identity)) == chosen.identity
-
-
-class Plain(CrossFrameMemory):
-    """Somebody's memory that is no dataclass."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-
-    def update(self, slots: Slots) -> Slots:
-        return slots
-
-    def limit(self, layer: int, num_layers: int, frame_tokens: int) -> int | None:
-        return None
-
-
-@dataclass(frozen=True)
-class Point:
-    place: tuple[int, ...]
-    path: Path
-
-
-def test_settings_become_plain_data_with_their_classes() -> None:
-    module = __name__
-    assert plain(Point((1, 2), Path("a/b"))) == {
-        "class_path": f"{module}.Point",
-        "init_args": {"place": [1, 2], "path": "a/b"},
-    }
-    assert plain(Plain(3)) == {"class_path": f"{module}.Plain", "init_args": {"size": 3}}
-    cell = Cell(TokenDroppingMemory(StateKVMemory(4), ratio=0.5), ReadLastFrames(2))
-    memory = plain(cell)["init_args"]["memory"]["init_args"]
-    assert memory["inner"]["class_path"] == "crossframe.methods.StateKVMemory"
-    assert (memory["inner"]["init_args"]["capacity"], memory["ratio"]) == (4, 0.5)
-    assert json.loads(json.dumps(plain(cell))) == plain(cell)
 
 
 def test_a_reply_is_as_long_as_asked_for_or_as_the_benchmark_allows(options: MakeOptions) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from crossframe.experiments.evaluation.options import plain
 from crossframe.experiments.evidence.results import Results
 from crossframe.experiments.streaming.cells import Cell
 from crossframe.experiments.streaming.options import ModelOptions
 from crossframe.framework import CrossFrameMemory
+from crossframe.framework.as_data import plain
 from crossframe.methods import (
     FullMemory,
     H2OMemory,
