@@ -12,6 +12,7 @@ from .archives.quantised import Int8Archive as Int8Archive
 from .archives.reader import ReadAll as ReadAll
 from .archives.reader import Reader as Reader
 from .archives.storage import LayerArchive as LayerArchive
+from .as_data import with_part as with_part
 from .attention.reductions import REDUCTIONS as REDUCTIONS
 from .attention.reductions import WeightReductions as WeightReductions
 from .attention.reductions import output_change as output_change
@@ -19,11 +20,12 @@ from .counts import require_count as require_count
 from .flops import DecoderSpec as DecoderSpec
 from .frame_tokens import Cursor as Cursor
 from .frame_tokens import FrameTokens as FrameTokens
-from .full import FullMemory as FullMemory
 from .memory import CrossFrameMemory as CrossFrameMemory
+from .memory import FullMemory as FullMemory
 from .memory import WrappedMemory as WrappedMemory
 from .memory import nested as nested
 from .model import VideoModel as VideoModel
+from .overrides import standard as standard
 from .placement import close_gaps as close_gaps
 from .placement import next_position as next_position
 from .placement import placed_after as placed_after

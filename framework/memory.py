@@ -1,16 +1,21 @@
-"""The contract of a cross-frame memory: what later frames may attend to."""
+"""The contract of a cross-frame memory: what later frames may attend to; and full attention, which
+everything is measured against."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import final
 
 from torch import Tensor
 
 from .frame_tokens import FrameTokens
 from .model import VideoModel
+from .overrides import replaces, standard
 from .slots import Slots
+
+FLAGS = ("needs_mass", "reductions", "merges", "graphable")
 
 
 class CrossFrameMemory(ABC):
@@ -34,11 +39,29 @@ class CrossFrameMemory(ABC):
     merges: bool = False
     graphable: bool = False
 
+    def declare(self, **flags: bool | tuple[str, ...]) -> None:
+        """Set attributes from above that follow from the settings; for `__post_init__`.
+
+        Raises:
+            ValueError: for another name.
+        """
+        for name, value in flags.items():
+            if name not in FLAGS:
+                raise ValueError(f"{type(self).__name__} declares {name}: known are {FLAGS}")
+            # A frozen dataclass has no other way.
+            object.__setattr__(self, name, value)
+
     @property
     def looks_at_weights(self) -> bool:
         """Whether attention has to give more than its output."""
         return self.needs_mass or bool(self.reductions)
 
+    @property
+    def admits_whole(self) -> bool:
+        """Whether `admit` lets in every frame as it is, so that no previous one need be held."""
+        return not replaces(self, "admit")
+
+    @standard
     def admit(
         self, frame: FrameTokens, previous: FrameTokens | None, state: dict[str, Tensor]
     ) -> FrameTokens:
@@ -56,6 +79,7 @@ class CrossFrameMemory(ABC):
     def update(self, slots: Slots) -> Slots:
         """What the next frame may attend to, from [carried ; new] of one layer."""
 
+    @standard
     def update_layers(self, layers: Sequence[Slots]) -> Sequence[Slots]:
         """Called once per step, after the last layer; by default updates each layer alone."""
         return [self.update(slots) for slots in layers]
@@ -88,11 +112,30 @@ class CrossFrameMemory(ABC):
         return None
 
 
+@final
+@dataclass(frozen=True)
+class FullMemory(CrossFrameMemory):
+    """Keep all slots: exact causal attention over the whole stream.
+
+    Rule: nothing is evicted. Logits equal the stock model's one-shot forward.
+    Cost per frame grows with the frames before it; bytes held grow with the stream.
+    """
+
+    graphable = True
+
+    def update(self, slots: Slots) -> Slots:
+        return slots
+
+
 @dataclass(frozen=True)
 class WrappedMemory(CrossFrameMemory):
-    """A memory around another one: forwards everything, subclasses override one thing."""
+    """A memory around another one: forwards everything, subclasses override one thing.
+
+    It needs and merges what itself or the inner memory does, and is graphable where both are.
+    """
 
     inner: CrossFrameMemory
+    graphable = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.inner, CrossFrameMemory):
@@ -100,26 +143,32 @@ class WrappedMemory(CrossFrameMemory):
                 f"{type(self).__name__}: inner must be a CrossFrameMemory instance, "
                 f"got {self.inner!r}"
             )
-        # The flags are read from the instance; a frozen dataclass has no other way to set them.
-        object.__setattr__(self, "needs_mass", self.needs_mass or self.inner.needs_mass)
-        both = dict.fromkeys((*self.reductions, *self.inner.reductions))
-        object.__setattr__(self, "reductions", tuple(both))
-        object.__setattr__(self, "merges", self.merges or self.inner.merges)
-        object.__setattr__(self, "graphable", self.inner.graphable)
+        self.declare(
+            needs_mass=self.needs_mass or self.inner.needs_mass,
+            reductions=tuple(dict.fromkeys((*self.reductions, *self.inner.reductions))),
+            merges=self.merges or self.inner.merges,
+            graphable=self.graphable and self.inner.graphable,
+        )
 
+    @property
+    def admits_whole(self) -> bool:
+        return super().admits_whole and self.inner.admits_whole
+
+    @standard
     def admit(
         self, frame: FrameTokens, previous: FrameTokens | None, state: dict[str, Tensor]
     ) -> FrameTokens:
         return self.inner.admit(frame, previous, state)
 
+    @standard
     def update(self, slots: Slots) -> Slots:
         return self.inner.update(slots)
 
+    @standard
     def update_layers(self, layers: Sequence[Slots]) -> Sequence[Slots]:
-        if type(self).update is WrappedMemory.update:
-            return self.inner.update_layers(layers)
-        # A wrapper with an update of its own must see every layer.
-        return [self.update(slots) for slots in layers]
+        if replaces(self, "update"):  # it must see every layer
+            return super().update_layers(layers)
+        return self.inner.update_layers(layers)
 
     def limit(self, layer: int, num_layers: int, frame_tokens: int) -> int | None:
         return self.inner.limit(layer, num_layers, frame_tokens)

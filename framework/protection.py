@@ -5,12 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from .counts import require_count
 from .memory import CrossFrameMemory, WrappedMemory, nested
+from .overrides import replaces
 from .ranking import RankingMemory, WrappedRankingMemory
 from .slots import Slots
 
@@ -46,16 +48,8 @@ class ProtectingMemory(RankingMemory, WrappedMemory):
             raise ValueError(
                 f"{type(self).__name__} protects nothing: give one of {', '.join(asked)}"
             )
-        if self.ranks_alone:
-            tokens = sum(m.tokens for m in nested(self) if isinstance(m, ProtectingMemory))
-            self._require_room(tokens, self.budget(0, 1), "one layer")
-        elif self.inner.merges:
-            raise ValueError(
-                f"{type(self).__name__}: {self.inner!r} merges slots, which cannot be joined with "
-                "slots it evicted; wrap a memory that only selects"
-            )
-        counted = self._protects_alone and self._tokens_only
-        object.__setattr__(self, "graphable", self.inner.graphable and counted)
+        # Made in any case: it checks the inner memory.
+        self.declare(graphable=self._way.graphable and self.graphable)
 
     @abstractmethod
     def chosen(self, slots: Slots) -> Tensor:
@@ -66,8 +60,13 @@ class ProtectingMemory(RankingMemory, WrappedMemory):
         """Most slots per head it can choose, with frames of at most so many tokens."""
 
     @property
+    def tokens_only(self) -> bool:
+        """Whether it chooses equally many slots whatever the frames are."""
+        return self.most(1) == self.most(0)
+
+    @property
     def ranks_alone(self) -> bool:
-        return isinstance(self.inner, RankingMemory) and self.inner.ranks_alone
+        return isinstance(self._way, _InsideRanking)
 
     @property
     def keeps_highest(self) -> bool:
@@ -79,11 +78,56 @@ class ProtectingMemory(RankingMemory, WrappedMemory):
     def budget(self, layer: int, num_layers: int) -> int | None:
         return self._ranking.budget(layer, num_layers)
 
+    def protected(self, slots: Slots) -> Tensor:
+        return self._ranking.protected(slots)
+
     def select(self, slots: Slots, score: Tensor) -> Slots:
         return self._ranking.select(slots, score)
 
+    def update(self, slots: Slots) -> Slots:
+        return super().update(slots) if self.ranks_alone else self._way.update(slots)
+
+    def update_layers(self, layers: Sequence[Slots]) -> Sequence[Slots]:
+        if self.ranks_alone:
+            return super().update_layers(layers)
+        return self._way.update_layers(layers)
+
+    def limit(self, layer: int, num_layers: int, frame_tokens: int) -> int | None:
+        return self._way.limit(layer, num_layers, frame_tokens)
+
+    def reach(self, frame_tokens: int) -> int | None:
+        return self._way.reach(frame_tokens)
+
+    @cached_property
+    def _way(self) -> _InsideRanking | _OnTop:
+        """How the inner memory is kept from evicting what is protected."""
+        if isinstance(self.inner, RankingMemory) and self.inner.ranks_alone:
+            return _InsideRanking(self.inner, self)
+        return _OnTop(self.inner, self)
+
+    @property
+    def _ranking(self) -> _InsideRanking:
+        assert isinstance(self._way, _InsideRanking)  # ranks_alone was asked first
+        return self._way
+
+
+@dataclass(frozen=True)
+class _InsideRanking(WrappedRankingMemory):
+    """Lets the slots that `by` chooses rank above all others of the inner memory."""
+
+    by: ProtectingMemory
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        inside = [memory for memory in nested(self.inner) if isinstance(memory, RankingMemory)]
+        alone = not any(replaces(memory, "protected") for memory in inside)
+        if not (alone and self.by.tokens_only):  # else they are counted
+            self.declare(graphable=False)
+        tokens = sum(m.tokens for m in nested(self.by) if isinstance(m, ProtectingMemory))
+        self._require_room(tokens, self.budget(0, 1), "one layer")
+
     def protected(self, slots: Slots) -> Tensor:
-        chosen, inner = self.chosen(slots), self._ranking.protected(slots)
+        chosen, inner = self.by.chosen(slots), self.inner.protected(slots)
         if inner is not None:
             chosen = chosen | inner
         if slots.valid is not None:
@@ -91,63 +135,58 @@ class ProtectingMemory(RankingMemory, WrappedMemory):
         budget = self.budget(slots.layer, slots.num_layers)
         if budget is not None and slots.num_slots > budget:
             # Counting waits for an accelerator; how many tokens were asked for is known.
-            known = inner is None and self._tokens_only
-            count = self.most(0) if known else int(chosen.sum(-1).max())
+            known = inner is None and self.by.tokens_only
+            count = self.by.most(0) if known else int(chosen.sum(-1).max())
             self._require_room(count, budget, f"layer {slots.layer} of {slots.num_layers}")
         return chosen
 
+    def _require_room(self, count: int, budget: int | None, where: str) -> None:
+        if budget is not None and count > budget:
+            raise ValueError(
+                f"{type(self.by).__name__}: {count} protected slots do not fit into the budget of "
+                f"{budget} in {where}; raise the capacity of {self.inner!r} or protect less"
+            )
+
+
+@dataclass(frozen=True)
+class _OnTop(WrappedMemory):
+    """Adds the slots that `by` chooses to those that the inner memory keeps."""
+
+    by: ProtectingMemory
+    graphable = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.inner.merges:
+            raise ValueError(
+                f"{type(self.by).__name__}: {self.inner!r} merges slots, which cannot be joined "
+                "with slots it evicted; wrap a memory that only selects"
+            )
+
     def update(self, slots: Slots) -> Slots:
-        if self.ranks_alone:
-            return super().update(slots)
-        return self._with_chosen(slots, self.inner.update(slots))
+        return self._joined(slots, self.inner.update(slots))
 
     def update_layers(self, layers: Sequence[Slots]) -> Sequence[Slots]:
-        if self.ranks_alone:
-            return super().update_layers(layers)
         kept = self.inner.update_layers(layers)
-        return [self._with_chosen(*both) for both in zip(layers, kept, strict=True)]
+        return [self._joined(*both) for both in zip(layers, kept, strict=True)]
 
     def limit(self, layer: int, num_layers: int, frame_tokens: int) -> int | None:
         inner = self.inner.limit(layer, num_layers, frame_tokens)
-        return inner if inner is None or self.ranks_alone else inner + self.most(frame_tokens)
+        return None if inner is None else inner + self.by.most(frame_tokens)
 
     def reach(self, frame_tokens: int) -> int | None:
-        # On top of another memory's slots, the protected ones stand where they are.
-        return self.inner.reach(frame_tokens) if self.ranks_alone else None
+        return None  # protected slots stand where they are
 
-    def _with_chosen(self, slots: Slots, kept: Slots) -> Slots:
+    def _joined(self, slots: Slots, kept: Slots) -> Slots:
         """The kept and the protected slots."""
         if kept is slots:
             return slots
         if kept.moved and not slots.moved:
             raise ValueError(
-                f"{type(self).__name__}: {self.inner!r} places slots anew, which cannot be joined "
-                "with slots it evicted; change positions outside of it"
+                f"{type(self.by).__name__}: {self.inner!r} places slots anew, which cannot be "
+                "joined with slots it evicted; change positions outside of it"
             )
         place = torch.searchsorted(slots.index.contiguous(), kept.index.contiguous())
         real = torch.ones_like(kept.visual) if kept.valid is None else kept.valid
         held = torch.zeros_like(slots.index).scatter_add(-1, place, real.long()) > 0
-        return replace(slots.keep(held | self.chosen(slots)), state=kept.state)
-
-    @property
-    def _ranking(self) -> RankingMemory:
-        assert isinstance(self.inner, RankingMemory)  # ranks_alone was asked first
-        return self.inner
-
-    @property
-    def _tokens_only(self) -> bool:
-        return self.most(1) == self.most(0)
-
-    @property
-    def _protects_alone(self) -> bool:
-        """Whether no memory inside protects slots too."""
-        forwards = (RankingMemory.protected, WrappedRankingMemory.protected)
-        inside = [memory for memory in nested(self.inner) if isinstance(memory, RankingMemory)]
-        return self.ranks_alone and all(type(memory).protected in forwards for memory in inside)
-
-    def _require_room(self, count: int, budget: int | None, where: str) -> None:
-        if budget is not None and count > budget:
-            raise ValueError(
-                f"{type(self).__name__}: {count} protected slots do not fit into the budget of "
-                f"{budget} in {where}; raise the capacity of {self.inner!r} or protect less"
-            )
+        return replace(slots.keep(held | self.by.chosen(slots)), state=kept.state)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from .counts import require_count
 from .memory import CrossFrameMemory, WrappedMemory
+from .overrides import replaces, standard
 from .slots import Slots
 
 
@@ -30,6 +32,7 @@ class RankingMemory(CrossFrameMemory):
     def budget(self, layer: int, num_layers: int) -> int | None:
         """Slots per KV head in one layer; None is unbounded."""
 
+    @standard
     def protected(self, slots: Slots) -> Tensor | None:
         """[B, K, S] bool: slots that rank above all others whatever their score; None: none do."""
         del slots
@@ -40,6 +43,7 @@ class RankingMemory(CrossFrameMemory):
         score, protected = self.score(slots), self.protected(slots)
         return score if protected is None else ranked_first(score, protected)
 
+    @standard
     def select(self, slots: Slots, score: Tensor) -> Slots:
         """The slots to carry on, given their `ranking` [B, K, S]."""
         budget = self.budget(slots.layer, slots.num_layers)
@@ -49,8 +53,14 @@ class RankingMemory(CrossFrameMemory):
             score = ranked_last(score, ~slots.valid)
         return slots.keep(top_slots(score, budget))
 
+    @standard
     def update(self, slots: Slots) -> Slots:
         return self.select(slots, self.ranking(slots))
+
+    @standard
+    def update_layers(self, layers: Sequence[Slots]) -> Sequence[Slots]:
+        # Each ranked alone, by wrappers too.
+        return [self.update(slots) for slots in layers]
 
     def limit(self, layer: int, num_layers: int, frame_tokens: int) -> int | None:
         del frame_tokens
@@ -59,14 +69,12 @@ class RankingMemory(CrossFrameMemory):
     @property
     def ranks_alone(self) -> bool:
         """Whether the parts above decide alone, so that a wrapper may change one of them."""
-        own = type(self)
-        each_layer = (CrossFrameMemory.update_layers, WrappedMemory.update_layers)
-        return own.update is RankingMemory.update and own.update_layers in each_layer
+        return not replaces(self, "update") and not replaces(self, "update_layers")
 
     @property
     def keeps_highest(self) -> bool:
         """Whether `select` keeps the highest of every head within `budget`, and does no more."""
-        return type(self).select is RankingMemory.select
+        return not replaces(self, "select")
 
 
 @dataclass(frozen=True)
@@ -116,9 +124,11 @@ class WrappedRankingMemory(RankingMemory, WrappedMemory):
     def budget(self, layer: int, num_layers: int) -> int | None:
         return self.inner.budget(layer, num_layers)
 
+    @standard
     def protected(self, slots: Slots) -> Tensor | None:
         return self.inner.protected(slots)
 
+    @standard
     def select(self, slots: Slots, score: Tensor) -> Slots:
         return self.inner.select(slots, score)
 
@@ -127,8 +137,7 @@ class WrappedRankingMemory(RankingMemory, WrappedMemory):
 
     @property
     def keeps_highest(self) -> bool:
-        forwards = type(self).select is WrappedRankingMemory.select
-        return forwards and self.inner.keeps_highest
+        return super().keeps_highest and self.inner.keeps_highest
 
 
 def top_slots(score: Tensor, count: int) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..frame_tokens import FrameTokens, advance, is_prompt, join_frames
-from ..memory import CrossFrameMemory, WrappedMemory
+from ..memory import CrossFrameMemory
 from .state import StreamState
 
 
@@ -45,13 +45,6 @@ def admit_frames(
     return state, EnteringTokens(join_frames(kept), torch.cat(numbers), torch.cat(indices, -1))
 
 
-def admits_whole(memory: CrossFrameMemory) -> bool:
-    """Whether the memory leaves `admit` as it is, so that no previous frame need be held."""
-    if isinstance(memory, WrappedMemory) and type(memory).admit is WrappedMemory.admit:
-        return admits_whole(memory.inner)
-    return type(memory).admit is CrossFrameMemory.admit
-
-
 def _admit_one(
     frame: FrameTokens, memory: CrossFrameMemory, state: StreamState
 ) -> tuple[StreamState, FrameTokens, int, Tensor]:
@@ -66,7 +59,7 @@ def _admit_one(
                 f"{type(memory).__name__} admitted no token of frame {cursor.frames}; at least one "
                 "must enter"
             )
-        previous = None if admits_whole(memory) else frame
+        previous = None if memory.admits_whole else frame
         state = replace(state, admission=admission, previous=previous)
     state = replace(
         state,

@@ -14,10 +14,8 @@ from ..archives.reader import Reader
 from ..as_data import rebuild, require_trusted
 from ..files.tensor_file import TensorFile, read_tensors, write_tensors
 from ..files.whole_file import whole_file
-from ..full import FullMemory
-from ..memory import CrossFrameMemory
+from ..memory import CrossFrameMemory, FullMemory
 from ..model import VideoModel
-from .admission import admits_whole
 from .checks import DeferredChecks
 from .saved_checks import (
     check_archive,
@@ -153,7 +151,7 @@ def _check_promises(session: VideoSession, state: StreamState, as_saved: bool) -
         whole = state.previous is None
         frames = state.cursor.frames
         require(
-            whole == (admits_whole(memory) or frames == 0),
+            whole == (memory.admits_whole or frames == 0),
             f"it was saved {'without' if whole else 'with'} a last frame, which does not go with "
             f"{type(memory).__name__} after {frames} frames",
         )

@@ -16,8 +16,7 @@ from torch import Tensor
 
 from ..archives.codec import Archive, PlainArchive, WrappedArchive
 from ..archives.storage import LayerArchive
-from ..full import FullMemory
-from ..memory import CrossFrameMemory
+from ..memory import CrossFrameMemory, FullMemory
 from ..ranking import ScoringMemory
 from ..slots import Slots
 from ..stream.session import VideoSession

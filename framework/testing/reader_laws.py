@@ -21,8 +21,7 @@ from ..archives.reader import Reader
 from ..archives.storage import LayerArchive
 from ..as_data import classes_of
 from ..frame_tokens import FrameTokens
-from ..full import FullMemory
-from ..memory import CrossFrameMemory
+from ..memory import CrossFrameMemory, FullMemory
 from ..placement import close_gaps, next_position, span
 from ..slots import Slots
 from ..stream.session import VideoSession

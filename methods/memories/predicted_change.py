@@ -71,8 +71,7 @@ class PredictedChangeMemory(ScoringMemory):
         if not 0 < self.forget <= 1:
             raise ValueError(f"{owner}: forget must lie in (0, 1], got {self.forget!r}")
         mass = self.statistic == "mass"
-        object.__setattr__(self, "needs_mass", mass)
-        object.__setattr__(self, "reductions", () if mass else (self.statistic,))
+        self.declare(needs_mass=mass, reductions=() if mass else (self.statistic,))
 
     def score(self, slots: Slots) -> Tensor:
         change = self._change(slots)

@@ -58,8 +58,7 @@ class WeightStatisticMemory(ScoringMemory):
                 )
         if self.heads != "group_max":
             summed = self.statistic == "sum"
-            object.__setattr__(self, "reductions", () if summed else (self.statistic,))
-            object.__setattr__(self, "needs_mass", summed)
+            self.declare(needs_mass=summed, reductions=() if summed else (self.statistic,))
 
     def score(self, slots: Slots) -> Tensor:
         score = self._per_group(slots)

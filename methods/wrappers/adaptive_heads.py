@@ -73,6 +73,7 @@ class AdaptiveHeadBudgets(WrappedRankingMemory):
 
     floor: float = 0.2
     rule: str = "ada-kv"
+    graphable = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -88,7 +89,6 @@ class AdaptiveHeadBudgets(WrappedRankingMemory):
                 "of its own: wrap a memory that keeps the highest scores, and change positions "
                 "outside"
             )
-        object.__setattr__(self, "graphable", False)
 
     def select(self, slots: Slots, score: Tensor) -> Slots:
         budget = self.budget(slots.layer, slots.num_layers)
@@ -107,10 +107,6 @@ class AdaptiveHeadBudgets(WrappedRankingMemory):
         within = (ranks(score) < own[..., None]) & real
         score = ranked_last(score, ~within)
         return slots.keep((_flat_ranks(score, slots.index) < room) & within)
-
-    @property
-    def keeps_highest(self) -> bool:
-        return False
 
 
 def _flat_ranks(score: Tensor, index: Tensor) -> Tensor:

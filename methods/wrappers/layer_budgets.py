@@ -17,8 +17,9 @@ from ...framework import (
     WrappedRankingMemory,
     nested,
     require_count,
+    standard,
+    with_part,
 )
-from ...framework.as_data import with_part
 
 RULES = ("paper", "released")
 
@@ -56,9 +57,11 @@ class DepthBudgets(WrappedRankingMemory):
     def score(self, slots: Slots) -> Tensor:
         return self._in(slots.layer, slots.num_layers).score(slots)
 
+    @standard
     def protected(self, slots: Slots) -> Tensor | None:
         return self._in(slots.layer, slots.num_layers).protected(slots)
 
+    @standard
     def select(self, slots: Slots, score: Tensor) -> Slots:
         return self._in(slots.layer, slots.num_layers).select(slots, score)
 
@@ -71,10 +74,6 @@ class DepthBudgets(WrappedRankingMemory):
     def reach(self, frame_tokens: int) -> int | None:
         # It would be the largest layer's, and how many layers there are is not known here.
         return None
-
-    @property
-    def keeps_highest(self) -> bool:
-        return self.inner.keeps_highest
 
     def _in(self, layer: int, num_layers: int) -> RankingMemory:
         """The inner memory as it is in one layer."""

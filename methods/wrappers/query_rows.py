@@ -59,9 +59,9 @@ class QueryRows(WrappedRankingMemory):
         else:
             require_count("QueryRows", "rows", self.rows, least=1, unbounded=False)
         if self.rows != "all":  # then attention need not give more than its output
-            object.__setattr__(self, "needs_mass", False)
-            object.__setattr__(self, "reductions", ())
-        object.__setattr__(self, "graphable", self.inner.graphable and self.rows != "text")
+            self.declare(needs_mass=False, reductions=())
+        if self.rows == "text":  # read on the host
+            self.declare(graphable=False)
 
     def score(self, slots: Slots) -> Tensor:
         if self.rows == "all":

@@ -67,10 +67,6 @@ class _FewerInFirstHead(WrappedRankingMemory):
         keep[:, 0] = kept.index[:, 0] % 2 == 0
         return kept.keep(keep)
 
-    @property
-    def keeps_highest(self) -> bool:
-        return False
-
 
 @pytest.mark.parametrize("law", ["2 mass", "3 selection", "7 boundedness", "10 forks"])
 @pytest.mark.parametrize("memory", [*ALONE, *BY_HEAD], ids=repr)

@@ -133,6 +133,7 @@ GRAPHABLE = [
     ProtectedSinks(StateKVMemory(9), tokens=2),
     ProtectedRecent(StateKVMemory(9), tokens=2),
     LayerBudgets(StateKVMemory(9), (1,)),
+    ProtectedSinks(LayerBudgets(StateKVMemory(9), (1,)), tokens=2),
     PyramidBudgets(StateKVMemory(9), beta=1),
     SmoothedScore(StateKVMemory(9), "sum"),
     SmoothedScore(RecencyMemory(9), "ema"),
