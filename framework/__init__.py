@@ -1,11 +1,10 @@
 """The contract of cross-frame memories and everything around it that needs only torch."""
 
-from .answer import Answer as Answer
 from .archives.codec import Archive as Archive
+from .archives.codec import CPUArchive as CPUArchive
 from .archives.codec import NoArchive as NoArchive
 from .archives.codec import PlainArchive as PlainArchive
 from .archives.codec import WrappedArchive as WrappedArchive
-from .archives.cpu import CPUArchive as CPUArchive
 from .archives.disk import DiskArchive as DiskArchive
 from .archives.quantised import Int4Archive as Int4Archive
 from .archives.quantised import Int8Archive as Int8Archive
@@ -24,6 +23,7 @@ from .memory import CrossFrameMemory as CrossFrameMemory
 from .memory import FullMemory as FullMemory
 from .memory import WrappedMemory as WrappedMemory
 from .memory import nested as nested
+from .model import Answer as Answer
 from .model import VideoModel as VideoModel
 from .overrides import standard as standard
 from .placement import close_gaps as close_gaps

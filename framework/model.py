@@ -5,16 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from .flops import DecoderSpec
 from .frame_tokens import Cursor, FrameTokens
-
-if TYPE_CHECKING:
-    from .text import TextFrames
+from .text import TextFrames
 
 
 class LayerAttention(Protocol):
@@ -48,6 +46,24 @@ class Generated:
 
     token_ids: Tensor
     first_logits: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """The answer to one question.
+
+    Attributes:
+        text: decoded new tokens; empty where the model has no tokenizer.
+        token_ids: [new] int64.
+        first_logits: [vocab], of the first new token.
+        finite: False where the model computed NaN or Inf, in the stream, the question or the
+            answer: then nothing of it means anything. `VideoSession.check` says what may help.
+    """
+
+    text: str
+    token_ids: Tensor
+    first_logits: Tensor
+    finite: bool = True
 
 
 class VideoModel(ABC):

@@ -6,15 +6,13 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..as_data import describe, require_description
 from ..model import VideoModel
 from .saved_state import PLAIN, state_facts
+from .session_view import SessionView
 from .state import StreamState
-
-if TYPE_CHECKING:
-    from .session import VideoSession
 
 FORMAT = 2  # 1 had no checksum, and named classes by the modules that held them
 SETTINGS = ("in_frame", "frames_per_step", "max_tokens", "attention")
@@ -22,7 +20,7 @@ _RULES = ("memory", "archive", "reader")
 _MOST = 2**62
 
 
-def facts_of(session: VideoSession) -> dict[str, Any]:
+def facts_of(session: SessionView) -> dict[str, Any]:
     """The header of a session.
 
     Raises:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from ..archives.codec import Archive
 from ..archives.reader import Reader
@@ -34,14 +34,14 @@ from .saved_state import (
     state_of,
     state_tensors,
 )
+from .session_view import SessionView
 from .state import StreamState
 from .verify import check_layers, check_stream
 
-if TYPE_CHECKING:
-    from .session import VideoSession
+Session = TypeVar("Session", bound=SessionView)
 
 
-def save_session(session: VideoSession, path: str | Path) -> None:
+def save_session(session: SessionView, path: str | Path) -> None:
     """Write the session: slots, archive, pending frames, settings; replaces `path` at the end.
 
     The archive is read where it lies, once, and never held a second time.
@@ -59,14 +59,15 @@ def save_session(session: VideoSession, path: str | Path) -> None:
 
 
 def load_session(
+    open_session: Callable[..., Session],
     path: str | Path,
     model: VideoModel,
     memory: CrossFrameMemory | None,
     reader: Reader | None,
     archive: Archive | None,
     trusted: Sequence[type] = (),
-) -> VideoSession:
-    """The saved session on `model`.
+) -> Session:
+    """The saved session on `model`, opened by its class.
 
     Before anything of the file is used, its checksum is compared, and all that a session must
     satisfy is looked at: the checksum finds damage, the rest also what somebody changed who made
@@ -76,13 +77,11 @@ def load_session(
         ValueError: if the file is no session or a damaged one, was made with another model, or
             names a class that is neither public in crossframe nor trusted.
     """
-    from .session import VideoSession
-
     require_trusted(trusted)
     file = read_tensors(path)
     facts = _facts(file, model)
     with _named_by(path):
-        session = VideoSession(
+        session = open_session(
             model,
             memory if memory is not None else _rebuilt(facts, "memory", CrossFrameMemory, trusted),
             archive=archive
@@ -136,7 +135,7 @@ def _rebuilt(facts: Mapping[str, Any], name: str, kind: type, trusted: Sequence[
         raise ValueError(f"the saved {name} nests too deep: pass it yourself") from error
 
 
-def _check_promises(session: VideoSession, state: StreamState, as_saved: bool) -> None:
+def _check_promises(session: SessionView, state: StreamState, as_saved: bool) -> None:
     """Refuse slots that break the contract, and by the memory that made them its own promises."""
     if not state.layers:
         return

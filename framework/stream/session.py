@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from ..answer import Answer
 from ..archives.codec import Archive, PlainArchive
 from ..archives.reader import ReadAll, Reader
 from ..archives.storage import ArchiveStorage
@@ -20,7 +18,7 @@ from ..copies import CopiedByFork
 from ..counts import require_count
 from ..frame_tokens import FrameTokens
 from ..memory import CrossFrameMemory
-from ..model import VideoModel
+from ..model import Answer, VideoModel
 from ..token_ids import as_token_ids, question_ids
 from . import verify
 from .admission import admit_frames
@@ -205,11 +203,7 @@ class VideoSession(SessionView, CopiedByFork):
             memory, reader, archive: instead of the saved ones.
             trusted: your own classes that the file may name; of others only crossframe's load.
         """
-        return load_session(path, model, memory, reader, archive, trusted)
-
-    def resume(self, state: StreamState, archive: ArchiveStorage) -> None:
-        """Continue from another point, as `load` does."""
-        self._now = replace(self._now, state=state, archive=archive.fork())
+        return load_session(VideoSession, path, model, memory, reader, archive, trusted)
 
     def _pass_pending(self, now: Progress, least: int) -> Progress:
         """Let waiting images pass while at least `least` of them are left."""

@@ -1,9 +1,13 @@
-"""What can be read of a session at any time, also while a call is going on."""
+"""What a session was opened with and where it stands: all that is saved of it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from ..archives.reader import Reader
 from ..archives.storage import ArchiveStorage
 from ..frame_tokens import Cursor
+from ..memory import CrossFrameMemory
 from ..model import VideoModel
 from ..ragged import unpack
 from ..slots import Slots
@@ -13,13 +17,16 @@ from .state import StreamState, empty_slots
 
 
 class SessionView:
-    """The readable side of a `VideoSession`.
-
-    Attributes:
-        model: the adapter that frames pass.
-    """
+    """What can be read of a `VideoSession` at any time, also while a call is going on; attributes
+    as its arguments."""
 
     model: VideoModel
+    memory: CrossFrameMemory
+    reader: Reader
+    in_frame: str
+    frames_per_step: int
+    max_tokens: int
+    attention: str
     # All that changes, replaced as a whole: every call reads it once.
     _now: Progress
 
@@ -54,6 +61,10 @@ class SessionView:
     def state(self) -> StreamState:
         """Everything that changes, apart from the archive; read it, do not write into it."""
         return self._now.state
+
+    def resume(self, state: StreamState, archive: ArchiveStorage) -> None:
+        """Continue from another point, as `load` does."""
+        self._now = replace(self._now, state=state, archive=archive.fork())
 
     def check(self) -> None:
         """Raise what accelerators could not say without waiting, and NaN or Inf in the model."""
