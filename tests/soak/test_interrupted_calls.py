@@ -17,7 +17,7 @@ PROGRAM = """
 import os, random, signal, sys, threading, time
 import torch
 from crossframe.framework import VideoSession
-from crossframe.framework.session_laws import require_same
+from crossframe.framework.testing.session_laws import require_same
 from crossframe.methods import StateKVMemory
 from crossframe.models import DecoderModel
 from crossframe.models.tiny import tiny_qwen2

@@ -36,14 +36,14 @@ def refuse(*arguments, **options):
     raise OSError("no network here")
 socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
 socket.create_connection = refuse
-from crossframe.experiments.cli import main
+from crossframe.experiments.command.cli import main
 code = main(["evaluate", "--config", sys.argv[1]])
 print("tried", len(tried))
 sys.exit(code)
 """
 LOADED_BY_HELP = """
 import sys
-from crossframe.experiments.cli import main
+from crossframe.experiments.command.cli import main
 for command in (["--help"], ["evaluate", "--help"]):
     try:
         main(command)

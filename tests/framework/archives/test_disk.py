@@ -90,7 +90,7 @@ PROGRAM = """
 import json, os, resource, sys, torch
 from pathlib import Path
 from crossframe.framework import *
-from crossframe.framework.archive_laws import Newest
+from crossframe.framework.testing.archive_laws import Newest
 from crossframe.framework.reference import ReferenceDecoder
 
 def memory():
