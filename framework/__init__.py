@@ -16,6 +16,7 @@ from .attention.reductions import REDUCTIONS as REDUCTIONS
 from .attention.reductions import WeightReductions as WeightReductions
 from .attention.reductions import output_change as output_change
 from .counts import require_count as require_count
+from .counts import require_one_of as require_one_of
 from .flops import DecoderSpec as DecoderSpec
 from .frame_tokens import Cursor as Cursor
 from .frame_tokens import FrameTokens as FrameTokens

@@ -8,15 +8,15 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from .archives.codec import Archive, WrappedArchive
 from .archives.reader import Reader
 from .memory import CrossFrameMemory, WrappedMemory
 
 Kind = TypeVar("Kind")
+Rule = CrossFrameMemory | Reader | Archive
 R = TypeVar("R", CrossFrameMemory, Reader, Archive)
-_KINDS = (CrossFrameMemory, Reader, Archive)
 # Whose public classes a file may name. Nothing else is ever imported because a file says so.
 _ROOMS = ("crossframe.framework", "crossframe.methods")
 
@@ -105,7 +105,7 @@ def _settings(rule: object) -> dict[str, Any] | None:
 
 def _is_rule(cls: type) -> bool:
     """Whether a setting of this class is described by its own settings."""
-    return is_dataclass(cls) or issubclass(cls, _KINDS)
+    return is_dataclass(cls) or issubclass(cls, Rule)
 
 
 def _require_plain(cls: type, name: str, value: object) -> None:
@@ -164,7 +164,7 @@ def _setting(value: Any, trusted: Sequence[type]) -> Any:
         return value
     require_description(value)
     cls = _named(value["class"], trusted)
-    kind = next((kind for kind in _KINDS if cls and issubclass(cls, kind)), None)
+    kind = next((kind for kind in get_args(Rule) if cls and issubclass(cls, kind)), None)
     if kind is None and cls in trusted:
         kind = cls  # a dataclass of settings that the caller answers for
     return rebuild(value, kind or CrossFrameMemory, trusted)
@@ -208,4 +208,4 @@ def _named(name: str, trusted: Sequence[type]) -> type | None:
     room = next((room for room in _ROOMS if f"{module}.".startswith(f"{room}.")), None)
     found = None if room is None else vars(importlib.import_module(room)).get(own)
     # Checked before anything of the class runs.
-    return found if isinstance(found, type) and issubclass(found, _KINDS) else None
+    return found if isinstance(found, type) and issubclass(found, Rule) else None

@@ -1,6 +1,8 @@
-"""Settings that count something, refused where they are no count."""
+"""Settings that count something or choose among names, refused where they do not."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 def require_count(
@@ -21,3 +23,13 @@ def require_count(
         raise ValueError(
             f"{owner}: {name} must be an integer of at least {least}{choice}, got {value!r}"
         )
+
+
+def require_one_of(owner: str, name: str, value: object, known: Sequence[str]) -> None:
+    """Refuse a setting that is none of the known ones.
+
+    Raises:
+        ValueError: naming owner, setting and value.
+    """
+    if value not in known:
+        raise ValueError(f"{owner}: {name} must be one of {known}, got {value!r}")

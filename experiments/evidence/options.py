@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ...framework import VideoModel, require_count
+from ...framework import VideoModel, require_count, require_one_of
 from ...framework.as_data import plain
 from ..streaming.cells import Cell
 from ..streaming.options import ModelOptions
@@ -56,8 +56,7 @@ class EvidenceOptions:
                 f"evidence: reference {self.reference!r} is no cell; cells are "
                 f"{', '.join(self.cells)}"
             )
-        if self.half not in HALVES:
-            raise ValueError(f"evidence: half must be one of {HALVES}, got {self.half!r}")
+        require_one_of("evidence", "half", self.half, HALVES)
         unknown = [name for name in self.suites if name not in SUITES]
         if unknown:
             raise ValueError(f"evidence: no suites {unknown}; there are {', '.join(SUITES)}")

@@ -9,12 +9,13 @@ import ast
 import importlib
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from ... import framework, methods
 from ...framework import Archive, CrossFrameMemory, Reader
+from ...framework.as_data import R, Rule
 
 SYNTAX = (
     "write a name, name(setting=value), a class path such as my_package.MyMemory(capacity=64), or "
@@ -38,10 +39,6 @@ class MemoryDefaults:
     capacity: int | None = None
     window: int = 16
     ratio: float = 0.5
-
-
-Rule = CrossFrameMemory | Reader | Archive
-R = TypeVar("R", CrossFrameMemory, Reader, Archive)
 
 
 def known_memories() -> dict[str, type[CrossFrameMemory]]:
@@ -237,10 +234,10 @@ def _defaults_for(
     return {name: value for name, value in found.items() if name not in given}
 
 
-def _known(kind: type[Rule]) -> dict[str, type[Rule]]:
+def _known(kind: type[Rule]) -> Mapping[str, type[Rule]]:
     if kind is CrossFrameMemory:
-        return {**known_memories()}
-    return {**known_readers()} if kind is Reader else {**known_archives()}
+        return known_memories()
+    return known_readers() if kind is Reader else known_archives()
 
 
 def _class(path: str) -> type[Rule]:
@@ -263,7 +260,7 @@ def _class(path: str) -> type[Rule]:
             "that holds it or install it"
         ) from error
     found = vars(module).get(name)
-    if not (isinstance(found, type) and issubclass(found, CrossFrameMemory | Reader | Archive)):
+    if not (isinstance(found, type) and issubclass(found, Rule)):
         what = "missing" if found is None else f"{found!r}, not a CrossFrameMemory"
         raise ValueError(
             f"{name} in {module.__file__} is {what}; give a class that subclasses "

@@ -7,7 +7,7 @@ from typing import final
 
 from torch import Tensor
 
-from ...framework import ScoringMemory, Slots, require_count
+from ...framework import ScoringMemory, Slots, require_count, require_one_of
 from ..selection import newest, queries_that_see, require_fits
 
 NORMALISATIONS = ("none", "age")
@@ -56,10 +56,7 @@ class H2OMemory(ScoringMemory):
         super().__post_init__()
         require_count("H2OMemory", "recent", self.recent)
         require_fits("H2OMemory", "recent", self.recent or 0, self.capacity)
-        if self.normalise not in NORMALISATIONS:
-            raise ValueError(
-                f"H2OMemory: normalise must be one of {NORMALISATIONS}, got {self.normalise!r}"
-            )
+        require_one_of("H2OMemory", "normalise", self.normalise, NORMALISATIONS)
 
     def score(self, slots: Slots) -> Tensor:
         assert slots.mass is not None  # needs_mass asks for it

@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from ...framework import REDUCTIONS, ScoringMemory, Slots, require_count
+from ...framework import REDUCTIONS, ScoringMemory, Slots, require_count, require_one_of
 from ..selection import require_fits
 
 STATISTICS = ("mass", *REDUCTIONS)
@@ -60,10 +60,7 @@ class PredictedChangeMemory(ScoringMemory):
     def __post_init__(self) -> None:
         super().__post_init__()
         owner = type(self).__name__
-        if self.statistic not in STATISTICS:
-            raise ValueError(
-                f"{owner}: statistic must be one of {STATISTICS}, got {self.statistic!r}"
-            )
+        require_one_of(owner, "statistic", self.statistic, STATISTICS)
         require_count(owner, "num_sinks", self.num_sinks, unbounded=False)
         require_fits(owner, "num_sinks", self.num_sinks, self.capacity)
         if not 0 <= self.decay < 1:

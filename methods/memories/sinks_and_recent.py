@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from ...framework import ScoringMemory, Slots, placed_after, require_count
+from ...framework import ScoringMemory, Slots, placed_after, require_count, require_one_of
 from ..selection import require_fits
 
 POSITIONS = ("kept", "contiguous")
@@ -53,11 +53,7 @@ class SinksAndRecentMemory(ScoringMemory):
         super().__post_init__()
         require_count("SinksAndRecentMemory", "num_sinks", self.num_sinks, unbounded=False)
         require_fits("SinksAndRecentMemory", "num_sinks", self.num_sinks, self.capacity)
-        if self.positions not in POSITIONS:
-            raise ValueError(
-                f"SinksAndRecentMemory: positions must be one of {POSITIONS}, got "
-                f"{self.positions!r}"
-            )
+        require_one_of("SinksAndRecentMemory", "positions", self.positions, POSITIONS)
 
     def score(self, slots: Slots) -> Tensor:
         highest = torch.iinfo(torch.int64).max

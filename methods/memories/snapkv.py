@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from ...framework import ScoringMemory, Slots, require_count
+from ...framework import ScoringMemory, Slots, require_count, require_one_of
 from ..selection import newest, over_group, pooled_max, pooled_mean, real_slots
 
 POOLINGS = ("avg", "max")
@@ -66,10 +66,7 @@ class SnapKVMemory(ScoringMemory):
                 f"SnapKVMemory: kernel must be odd, so that a slot is in the middle, got "
                 f"{self.kernel}"
             )
-        if self.pooling not in POOLINGS:
-            raise ValueError(
-                f"SnapKVMemory: pooling must be one of {POOLINGS}, got {self.pooling!r}"
-            )
+        require_one_of("SnapKVMemory", "pooling", self.pooling, POOLINGS)
         if self.capacity is not None and self.observation_window >= self.capacity:
             raise ValueError(
                 f"SnapKVMemory: observation_window={self.observation_window} leaves no slot of "

@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from ...framework import ScoringMemory, Slots
+from ...framework import ScoringMemory, Slots, require_one_of
 
 UNITS = ("frame", "token")
 
@@ -48,8 +48,7 @@ class UniformMemory(ScoringMemory):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.unit not in UNITS:
-            raise ValueError(f"UniformMemory: unit must be one of {UNITS}, got {self.unit!r}")
+        require_one_of("UniformMemory", "unit", self.unit, UNITS)
 
     def score(self, slots: Slots) -> Tensor:
         number = slots.index if self.unit == "token" else slots.frame

@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from ...framework import REDUCTIONS, ScoringMemory, Slots, output_change
+from ...framework import REDUCTIONS, ScoringMemory, Slots, output_change, require_one_of
 from ..selection import widened
 
 STATISTICS = ("sum", *REDUCTIONS)
@@ -51,11 +51,7 @@ class WeightStatisticMemory(ScoringMemory):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, known in (("statistic", STATISTICS), ("heads", HEADS)):
-            if getattr(self, name) not in known:
-                raise ValueError(
-                    f"WeightStatisticMemory: {name} must be one of {known}, got "
-                    f"{getattr(self, name)!r}"
-                )
+            require_one_of("WeightStatisticMemory", name, getattr(self, name), known)
         if self.heads != "group_max":
             summed = self.statistic == "sum"
             self.declare(needs_mass=summed, reductions=() if summed else (self.statistic,))

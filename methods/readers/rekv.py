@@ -8,7 +8,15 @@ from typing import final
 import torch
 from torch import Tensor
 
-from ...framework import LayerArchive, Reader, Slots, close_gaps, require_count, top_slots
+from ...framework import (
+    LayerArchive,
+    Reader,
+    Slots,
+    close_gaps,
+    require_count,
+    require_one_of,
+    top_slots,
+)
 
 POSITIONS = ("contiguous", "kept")
 
@@ -61,10 +69,7 @@ class ReKVReader(Reader):
         for name in ("blocks", "block_frames"):
             value = getattr(self, name)
             require_count(type(self).__name__, name, value, least=1, unbounded=False)
-        if self.positions not in POSITIONS:
-            raise ValueError(
-                f"ReKVReader: positions must be one of {POSITIONS}, got {self.positions!r}"
-            )
+        require_one_of("ReKVReader", "positions", self.positions, POSITIONS)
 
     def read(self, queries: Tensor, archive: LayerArchive, carried: Slots) -> Slots:
         del carried

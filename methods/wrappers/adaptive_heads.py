@@ -14,6 +14,7 @@ from ...framework import (
     is_ranked_first,
     ranked_first,
     ranked_last,
+    require_one_of,
 )
 from ..selection import ranks, real_slots
 
@@ -81,8 +82,7 @@ class AdaptiveHeadBudgets(WrappedRankingMemory):
             raise ValueError(
                 f"AdaptiveHeadBudgets: floor is a share and must lie in [0, 1], got {self.floor!r}"
             )
-        if self.rule not in RULES:
-            raise ValueError(f"AdaptiveHeadBudgets: rule must be one of {RULES}, got {self.rule!r}")
+        require_one_of("AdaptiveHeadBudgets", "rule", self.rule, RULES)
         if not self.inner.keeps_highest:
             raise ValueError(
                 f"AdaptiveHeadBudgets chooses slots itself, but {self.inner!r} does so by a rule "

@@ -17,6 +17,7 @@ from ...framework import (
     WrappedRankingMemory,
     nested,
     require_count,
+    require_one_of,
     standard,
     with_part,
 )
@@ -178,8 +179,7 @@ class PyramidBudgets(DepthBudgets):
         super().__post_init__()
         require_count("PyramidBudgets", "beta", self.beta, least=1, unbounded=False)
         require_count("PyramidBudgets", "reserved", self.reserved, unbounded=False)
-        if self.rule not in RULES:
-            raise ValueError(f"PyramidBudgets: rule must be one of {RULES}, got {self.rule!r}")
+        require_one_of("PyramidBudgets", "rule", self.rule, RULES)
 
     def capacities(self, capacity: int, num_layers: int) -> Sequence[int]:
         rest = capacity - self.reserved

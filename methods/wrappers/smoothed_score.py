@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from ...framework import Slots, WrappedRankingMemory, nested
+from ...framework import Slots, WrappedRankingMemory, nested, require_one_of
 from ..selection import widened
 
 RULES = ("sum", "mean", "ema", "peak")
@@ -51,8 +51,7 @@ class SmoothedScore(WrappedRankingMemory):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.rule not in RULES:
-            raise ValueError(f"SmoothedScore: rule must be one of {RULES}, got {self.rule!r}")
+        require_one_of("SmoothedScore", "rule", self.rule, RULES)
         if not 0 <= self.decay < 1:
             raise ValueError(f"SmoothedScore: decay must lie in [0, 1), got {self.decay!r}")
         if any(isinstance(memory, SmoothedScore) for memory in nested(self.inner)):

@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from ...framework import CrossFrameMemory, FrameTokens, FullMemory, WrappedMemory
+from ...framework import CrossFrameMemory, FrameTokens, FullMemory, WrappedMemory, require_one_of
 from ..random_priority import hashed_priority
 from ..selection import frame_cosine
 
@@ -58,8 +58,7 @@ class TokenDroppingMemory(WrappedMemory):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.rule not in RULES:
-            raise ValueError(f"TokenDroppingMemory: rule must be one of {RULES}, got {self.rule!r}")
+        require_one_of("TokenDroppingMemory", "rule", self.rule, RULES)
         if (self.ratio is None) == (self.threshold is None):
             raise ValueError(
                 "TokenDroppingMemory: give either ratio or threshold, got "

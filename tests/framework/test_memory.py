@@ -18,6 +18,7 @@ from crossframe.framework import (
     Slots,
     WrappedMemory,
     require_count,
+    require_one_of,
     top_slots,
 )
 
@@ -109,6 +110,12 @@ def test_a_count_may_have_to_be_positive_and_given() -> None:
     for wrong in (0, None):
         with pytest.raises(ValueError, match=r"Window: frames must be .* at least 1, got"):
             require_count("Window", "frames", wrong, least=1, unbounded=False)
+
+
+def test_a_choice_has_to_be_a_known_one() -> None:
+    require_one_of("Window", "unit", "frame", ("frame", "token"))
+    with pytest.raises(ValueError, match=r"Window: unit must be one of \('frame', .*, got 'slot'"):
+        require_one_of("Window", "unit", "slot", ("frame", "token"))
 
 
 def test_a_memory_may_be_written_with_update_alone() -> None:
