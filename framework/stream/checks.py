@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import torch
 from torch import Tensor
+
+
+def stacked(values: Iterable[Tensor]) -> Iterator[tuple[list[int], Tensor]]:
+    """Tensors of one shape on one device as one [n, ...], so that they are looked at together: the
+    numbers they came in, and it."""
+    alike: dict[tuple[torch.device, torch.Size], list[tuple[int, Tensor]]] = {}
+    for number, value in enumerate(values):
+        alike.setdefault((value.device, value.shape), []).append((number, value))
+    for same in alike.values():
+        yield [number for number, _ in same], torch.stack([value for _, value in same])
 
 
 class DeferredChecks:
@@ -23,16 +35,19 @@ class DeferredChecks:
     def __len__(self) -> int:
         return len(self._pending)
 
-    def require(self, holds: Tensor, message: str) -> None:
-        """Ask for a bool scalar to be true.
+    def require(self, holds: Tensor, *messages: str) -> None:
+        """Ask for a bool scalar to be true, or for all of [n] bools with a message for each.
 
         Raises:
-            ValueError: at once, if the scalar lies on the CPU and is false.
+            ValueError: at once, if they lie on the CPU and one is false.
         """
+        flags = holds.reshape(-1)
         if holds.device.type not in ("cpu", "meta") or self.deferred:
-            self._pending.append((holds, message))
-        elif holds.device.type == "cpu" and not bool(holds):
-            raise ValueError(message)
+            self._pending += zip(flags.unbind(), messages, strict=True)
+        elif holds.device.type == "cpu":
+            for held, message in zip(flags.tolist(), messages, strict=True):
+                if not held:
+                    raise ValueError(message)
 
     def raise_many(self) -> None:
         """Read the pending conditions once they are `MOST`, so that they do not grow for ever."""

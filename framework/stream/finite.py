@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .checks import stacked
+
 NOT_FINITE = (
     "the model computed NaN or Inf, so that nothing it says means anything from there on: float16 "
     "overflows where other dtypes do not (load the model with dtype='bfloat16' or 'float32'), or "
@@ -20,11 +22,8 @@ def still_finite(before: Tensor | None, *values: Tensor) -> Tensor | None:
     Args:
         before: what this returned last; None at the beginning.
     """
-    alike: dict[tuple[torch.device, torch.Size], list[Tensor]] = {}
-    for value in values:
-        alike.setdefault((value.device, value.shape), []).append(value)
-    for together in alike.values():
-        now = torch.stack(together).isfinite().all()
+    for _, together in stacked(values):
+        now = together.isfinite().all()
         before = now if before is None else before.to(now.device) & now
     return before
 

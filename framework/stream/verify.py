@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from torch import Tensor
 
 from ..archives.codec import Archive
 from ..archives.reader import ReadAll, Reader
@@ -12,7 +14,7 @@ from ..memory import CrossFrameMemory
 from ..model import VideoModel
 from ..placement import span
 from ..slots import Slots
-from .checks import DeferredChecks
+from .checks import DeferredChecks, stacked
 from .origin import FARTHEST, require_near
 from .state import StreamState
 
@@ -100,32 +102,44 @@ def check_layers(
     if len(layers) != num_layers:
         raise ValueError(f"{name} returned {len(layers)} layers of {num_layers}")
     for layer, slots in enumerate(layers):
-        where = f"{name} returned for layer {layer}"
         limit = memory.limit(layer, len(layers), state.largest_frame)
         held: float = slots.num_slots
         if slots.valid is not None:
             held = float(slots.valid.sum()) / (slots.valid.shape[0] * slots.valid.shape[1])
         if limit is not None and held > limit:
-            raise ValueError(f"{where} {held:g} slots per KV head, but promised at most {limit}")
-        checks.require(
-            (slots.index.diff(dim=-1) > 0).all(),
-            f"{where} slots whose index is unsorted or repeated; keep them in stream order",
-        )
-        inside = (slots.index >= 0) & (slots.index < state.cursor.tokens)
-        checks.require(
-            (inside if slots.valid is None else inside | ~slots.valid).all(),
-            f"{where} slots outside the stream of {state.cursor.tokens} tokens",
-        )
-        if state.cursor.tokens > planned or state.origin.moved:
-            # Only a promised reach lets a stream come this far.
-            room = planned if state.cursor.tokens > planned else FARTHEST
-            back = span(slots, slots.index.new_full((len(slots.index),), state.cursor.position))
-            checks.require(
-                (back + state.largest_frame <= room).all(),
-                f"{where} a slot so far behind the next token that with a frame of "
-                f"{state.largest_frame} tokens the planned {room} positions are exceeded: it "
-                "promised a shorter reach; open the session with more max_tokens",
+            raise ValueError(
+                f"{name} returned for layer {layer} {held:g} slots per KV head, but promised at "
+                f"most {limit}"
             )
+
+    def require(values: Iterable[Tensor], holds: Callable[[Tensor], Tensor], what: str) -> None:
+        for numbers, together in stacked(values):
+            kept = holds(together).flatten(1).all(-1)
+            checks.require(kept, *(f"{name} returned for layer {n} {what}" for n in numbers))
+
+    seen, largest = state.cursor.tokens, state.largest_frame
+    require(
+        (slots.index for slots in layers),
+        lambda index: index[..., 1:] > index[..., :-1],
+        "slots whose index is unsorted or repeated; keep them in stream order: indices that go to "
+        "`keep` must be strictly ascending, so sort them first",
+    )
+    require(
+        (s.index if s.valid is None else s.index.where(s.valid, 0) for s in layers),
+        lambda index: (index >= 0) & (index < seen),
+        f"slots outside the stream of {seen} tokens",
+    )
+    if seen > planned or state.origin.moved:
+        # Only a promised reach lets a stream come this far.
+        room = planned if seen > planned else FARTHEST
+        end = state.cursor.position
+        require(
+            (span(slots, slots.index.new_full((len(slots.index),), end)) for slots in layers),
+            lambda back: back + largest <= room,
+            f"a slot so far behind the next token that with a frame of {largest} tokens the "
+            f"planned {room} positions are exceeded: it promised a shorter reach; open the session "
+            "with more max_tokens",
+        )
 
 
 def check_stream(memory: CrossFrameMemory, state: StreamState, planned: int) -> None:

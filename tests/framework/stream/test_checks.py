@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from crossframe.framework.stream.checks import DeferredChecks
+from crossframe.framework.stream.checks import DeferredChecks, stacked
 
 TRUE, FALSE = torch.tensor(True), torch.tensor(False)
 
@@ -77,3 +77,17 @@ def test_a_fork_has_the_same_conditions_and_then_its_own() -> None:
 
 def test_shapes_without_numbers_are_not_checked() -> None:
     DeferredChecks().require(torch.zeros((), dtype=torch.bool, device="meta"), "unknown")
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_of_several_conditions_the_one_that_failed_is_named(later: bool) -> None:
+    checks = DeferredChecks(deferred=later)
+    with pytest.raises(ValueError, match="layer 1 is broken"):
+        checks.require(torch.tensor([True, False]), "layer 0 is broken", "layer 1 is broken")
+        checks.raise_failed()
+
+
+def test_tensors_of_one_shape_are_looked_at_together() -> None:
+    given = [torch.zeros(2), torch.zeros(3), torch.ones(2)]
+    found = [(numbers, together.tolist()) for numbers, together in stacked(given)]
+    assert found == [([0, 2], [[0, 0], [1, 1]]), ([1], [[0, 0, 0]])]
