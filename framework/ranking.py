@@ -146,10 +146,9 @@ def top_slots(score: Tensor, count: int) -> Tensor:
     Args:
         score: [..., S]. NaN ranks highest, as in `torch.sort`.
     """
-    last = score.shape[-1] - 1
-    # Reversed, a stable sort meets the newer of two equal slots first.
-    ranked = score.flip(-1).argsort(dim=-1, descending=True, stable=True)[..., :count]
-    return (last - ranked).sort(dim=-1).values
+    # A stable sort leaves the newer of two equal slots behind the older.
+    ranked = score.argsort(dim=-1, stable=True)
+    return ranked[..., max(score.shape[-1] - count, 0) :].sort(dim=-1).values
 
 
 def ranked_first(score: Tensor, chosen: Tensor) -> Tensor:
