@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import torch
 from torch import Tensor
+
+from .columns import changed, completed, tensors_of
 
 
 @dataclass(frozen=True)
@@ -118,15 +120,26 @@ class FrameTokens:
             chosen = chosen.view(*chosen.shape, *[1] * (value.dim() - 2))
             return value.gather(1, chosen.expand(*rows.shape, *value.shape[2:]))
 
-        return replace(
-            self,
-            embeds=pick(self.embeds),
-            positions=torch.stack([pick(axis) for axis in self.positions]),
-            visual=None if self.visual is None else pick(self.visual),
-            extras={name: pick(value) for name, value in self.extras.items()},
-            stats={name: pick(value) for name, value in self.stats.items()},
-            offsets=pick(self.token_offsets()),
-        )
+        return replace(self, offsets=self.token_offsets()).map(pick)
+
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Every tensor it holds by name, "embeds" or "stats.saliency"."""
+        return tensors_of(self)
+
+    def map(self, change: Callable[..., Tensor], *others: FrameTokens) -> FrameTokens:
+        """A copy with every tensor changed.
+
+        Args:
+            change: takes each as [batch, tokens, ...].
+            others: it takes their tensors beside these; they have the same ones.
+        """
+
+        def column(name: str, *values: Tensor) -> Tensor:
+            if name != "positions":
+                return change(*values)
+            return change(*(value.movedim(0, -1) for value in values)).movedim(-1, 0).contiguous()
+
+        return replace(self, **changed(column, (self, *others)))
 
 
 def join_frames(frames: Sequence[FrameTokens]) -> FrameTokens:
@@ -136,29 +149,21 @@ def join_frames(frames: Sequence[FrameTokens]) -> FrameTokens:
     """
     if len(frames) == 1:
         return frames[0]
-    return FrameTokens(
-        embeds=torch.cat([frame.embeds for frame in frames], 1),
-        positions=torch.cat([frame.positions for frame in frames], 2),
-        visual=torch.cat([frame.visual_mask() for frame in frames], 1),
-        extras=_join_named([(frame, frame.extras) for frame in frames]),
-        stats=_join_named([(frame, frame.stats) for frame in frames]),
-        timestamp=frames[0].timestamp,
-        offsets=torch.cat([frame.token_offsets() for frame in frames], 1),
-    )
-
-
-def _join_named(named: Sequence[tuple[FrameTokens, Mapping[str, Tensor]]]) -> dict[str, Tensor]:
-    examples = {name: value for _, tensors in named for name, value in tensors.items()}
-    return {
-        name: torch.cat(
-            [
-                tensors.get(name, example.new_zeros(*frame.embeds.shape[:2], *example.shape[2:]))
-                for frame, tensors in named
-            ],
-            1,
+    shapes = [frame.embeds.shape[:2] for frame in frames]
+    extras = completed([frame.extras for frame in frames], shapes)
+    stats = completed([frame.stats for frame in frames], shapes)
+    first, *rest = (
+        replace(
+            frame,
+            visual=frame.visual_mask(),
+            offsets=frame.token_offsets(),
+            extras=extras[number],
+            stats=stats[number],
+            next_position=None,
         )
-        for name, example in examples.items()
-    }
+        for number, frame in enumerate(frames)
+    )
+    return first.map(lambda *parts: torch.cat(parts, 1), *rest)
 
 
 def as_frame_tokens(

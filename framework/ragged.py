@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -27,19 +27,23 @@ class PackedSlots:
     def unpack(self) -> Slots:
         """The padded `Slots` again; padding holds zeros and negative indices."""
 
-        def spread(value: Tensor) -> Tensor:
-            out = value.new_zeros(*self.valid.shape)
-            out[self.valid] = value[0, 0]
-            return out
+        rows = self.valid.flatten().nonzero()[:, 0]
 
-        def spread_rows(value: Tensor) -> Tensor:
-            out = value.new_zeros(*self.valid.shape, value.shape[-1])
-            out[self.valid] = value[0, 0]
-            return out
+        def spread(value: Tensor, dim: int) -> Tensor:
+            flat = value.flatten(dim - 2, dim)
+            shape = list(flat.shape)
+            shape[dim] = self.valid.numel()
+            wide = flat.new_zeros(shape).index_copy_(dim, rows, flat)
+            return wide.unflatten(dim, self.valid.shape)
 
-        slots = _map(self.packed, spread, spread_rows)
+        slots = self.packed.map(spread)
         padding = torch.arange(slots.num_slots, device=slots.index.device) - slots.num_slots
         return replace(slots, valid=self.valid, index=torch.where(self.valid, slots.index, padding))
+
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Every tensor it holds by name, see `Slots.tensors`."""
+        yield "valid", self.valid
+        yield from self.packed.tensors()
 
 
 def pack(slots: Slots) -> Slots | PackedSlots:
@@ -48,33 +52,15 @@ def pack(slots: Slots) -> Slots | PackedSlots:
     if valid is None:
         return slots
 
-    def squeeze(value: Tensor) -> Tensor:
-        return value[valid][None, None]
+    rows = valid.flatten().nonzero()[:, 0]
 
-    packed = _map(replace(slots, valid=None), squeeze, squeeze)
-    return PackedSlots(packed, valid)
+    def squeeze(value: Tensor, dim: int) -> Tensor:
+        flat = value.flatten(dim - 2, dim).index_select(dim, rows)
+        return flat.unflatten(dim, (1, 1, len(rows)))
+
+    return PackedSlots(replace(slots, valid=None).map(squeeze), valid)
 
 
 def unpack(stored: Slots | PackedSlots) -> Slots:
     """The slots as a step sees them."""
     return stored.unpack() if isinstance(stored, PackedSlots) else stored
-
-
-def _map(slots: Slots, flat: Callable[[Tensor], Tensor], rows: Callable[[Tensor], Tensor]) -> Slots:
-    """A copy of the slots with `flat` over [B, K, S] tensors and `rows` over keys and values."""
-    assert slots.rotated is not None
-    positions = torch.stack([flat(axis) for axis in slots.positions])
-    rotated = positions
-    if slots.moved:
-        rotated = torch.stack([flat(axis) for axis in slots.rotated])
-    return replace(
-        slots,
-        keys=rows(slots.keys),
-        values=rows(slots.values),
-        index=flat(slots.index),
-        frame=flat(slots.frame),
-        visual=flat(slots.visual),
-        positions=positions,
-        rotated=rotated,
-        stats={name: flat(value) for name, value in slots.stats.items()},
-    )

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from .columns import changed, completed, tensors_of
+
+# What is known of a slot's token, the same in every KV head that holds it.
+TOKEN_COLUMNS = ("index", "frame", "visual", "positions")
+STAT = "stat:"  # in front of the names of those that users add
+_TOGETHER = ("index", "frame", "rotated")
+_ALONE = ("state", "positions")
+_PACKS = (*_ALONE, *_TOGETHER)
 
 
 @dataclass(eq=False)
@@ -56,6 +66,9 @@ class Slots:
     weigh: Callable[[Tensor], Tensor] | None = None
     turn: Callable[[Tensor, Tensor], Tensor] | None = None
     reduced: dict[str, Tensor] = field(default_factory=dict)
+    # [2 + axes, B, K, S] and its parts, as long as they are index, frame and rotated: whatever is
+    # done to all three is one operation on it.
+    _packed: tuple[Tensor, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if self.rotated is None:
@@ -81,13 +94,19 @@ class Slots:
 
         Raises:
             ValueError: if indices are not strictly ascending or outside 0..S-1 (checked here on
-                the CPU; on an accelerator the session checks later, without waiting).
+                the CPU; their order inside a step, and both on an accelerator, later by the
+                session, for all layers at once).
         """
         if which.dtype == torch.bool:
             return self._keep_mask(which)
         rows = which.expand(*self.keys.shape[:2], which.shape[-1])
-        _require_ascending(rows, self.num_slots)
-        return self._gather(rows)
+        if self.turn is None:
+            _require_ascending(rows, self.num_slots)
+        try:
+            return self._gather(rows)
+        except (RuntimeError, IndexError):
+            _require_ascending(rows, self.num_slots)
+            raise
 
     def mass_of(self, rows: Tensor) -> Tensor:
         """[B, H, S] attention mass handed out by chosen query rows of the step.
@@ -121,10 +140,36 @@ class Slots:
         chosen = torch.arange(self.num_new, device=self.keys.device)[rows.to(self.keys.device)]
         return self.weigh(chosen)
 
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Every tensor it holds by name, "keys" or "stats.age"; `rotated` only where `moved`."""
+        return ((n, v) for n, v in tensors_of(self) if n != "rotated" or self.moved)
+
+    def map(self, change: Callable[..., Tensor], *others: Slots) -> Slots:
+        """A copy with every tensor changed that has a slot axis; all but those of `state`.
+
+        Args:
+            change: takes each, and the axis its slots are on: -2 for keys and values, else -1.
+            others: it takes their tensors beside these; what one lacks goes from all.
+        """
+        every = (self, *others)
+
+        def column(name: str, *values: Tensor) -> Tensor:
+            return change(*values, -2 if name in ("keys", "values") else -1)
+
+        whole = [packed for slots in every if (packed := slots._numbers()) is not None]
+        packs = len(whole) == len(every)
+        made = changed(column, every, but=_PACKS if packs else _ALONE)
+        made |= _parts(change(*whole, -1)) if packs else {"_packed": ()}
+        moved = any(slots.moved for slots in every)
+        placed = change(*(s.positions for s in every), -1) if moved else made["rotated"]
+        return replace(self, **made, positions=placed)
+
     def settled(self) -> Slots:
         """The slots without what exists only while a step passes."""
+        # Together again, so that what a memory replaced is not held.
+        slots = self if self._whole() is not None else self.map(lambda value, _: value)
         return replace(
-            self, mass=None, reduced={}, probe_mass=None, weigh=None, turn=None, num_new=0
+            slots, mass=None, reduced={}, probe_mass=None, weigh=None, turn=None, num_new=0
         )
 
     def keys_at(self, positions: Tensor) -> Tensor:
@@ -149,31 +194,53 @@ class Slots:
         return _mark_padding(kept)
 
     def _gather(self, rows: Tensor) -> Slots:
-        def pick(value: Tensor) -> Tensor:
-            return value.gather(-1, rows.expand(*value.shape[:-1], -1))
+        wide = rows[..., None]
 
-        def pick_rows(value: Tensor) -> Tensor:
-            return value.gather(2, rows[..., None].expand(-1, -1, -1, value.shape[-1]))
+        def pick(value: Tensor, dim: int) -> Tensor:
+            if dim == -1:
+                return value.gather(-1, rows.expand(*value.shape[:-1], -1))
+            return value.gather(-2, wide.expand(-1, -1, -1, value.shape[-1]))
 
-        positions = pick(self.positions)
-        assert self.rotated is not None  # filled by __post_init__
-        return replace(
-            self,
-            keys=pick_rows(self.keys),
-            values=pick_rows(self.values),
-            index=pick(self.index),
-            frame=pick(self.frame),
-            visual=pick(self.visual),
-            positions=positions,
-            rotated=pick(self.rotated) if self.moved else positions,
-            mass=None if self.mass is None else pick(self.mass),
-            reduced={name: pick(value) for name, value in self.reduced.items()},
-            stats={name: pick(value) for name, value in self.stats.items()},
-            valid=None if self.valid is None else pick(self.valid),
-            num_new=0,
-            probe_mass=None if self.probe_mass is None else pick(self.probe_mass),
-            weigh=None,
-        )
+        kept = self.map(pick)
+        kept.num_new, kept.weigh = 0, None
+        return kept
+
+    def _whole(self) -> Tensor | None:
+        """[2 + axes, B, K, S] index, frame and rotated, if these are its parts."""
+        if not self._packed:
+            return None
+        whole, index, frame, rotated = self._packed
+        same = self.index is index and self.frame is frame and self.rotated is rotated
+        return whole if same else None
+
+    def _numbers(self) -> Tensor | None:
+        """[2 + axes, B, K, S] index, frame and rotated in one; None where their dtypes differ."""
+        whole, rotated = self._whole(), self.rotated
+        assert rotated is not None  # filled by __post_init__
+        if whole is None and self.index.dtype == self.frame.dtype == rotated.dtype:
+            whole = torch.cat([self.index[None], self.frame[None], rotated])
+        return whole
+
+
+def _parts(whole: Tensor) -> dict[str, Any]:
+    parts = (whole[0], whole[1], whole[2:])
+    return {**dict(zip(_TOGETHER, parts, strict=True)), "_packed": (whole, *parts)}
+
+
+def token_slots(keys: Tensor, values: Tensor, columns: Mapping[str, Tensor]) -> Slots:
+    """Slots of tokens that every KV head holds, without a copy of what is known of them.
+
+    Args:
+        columns: [B, S] by name, stats behind `STAT`; positions [axes, B, S].
+    """
+
+    def spread(column: Tensor) -> Tensor:
+        column = column.to(keys.device).unsqueeze(-2)
+        return column.expand(*column.shape[:-2], keys.shape[1], -1)
+
+    known: dict[str, Any] = {name: spread(columns[name]) for name in TOKEN_COLUMNS}
+    stats = {n.removeprefix(STAT): spread(c) for n, c in columns.items() if n.startswith(STAT)}
+    return Slots(keys, values, **known, stats=stats)
 
 
 def join_slots(carried: Slots, new: Slots) -> Slots:
@@ -182,68 +249,23 @@ def join_slots(carried: Slots, new: Slots) -> Slots:
     On the device of `new`, which is the layer's own: a model may be spread over several.
     """
     carried = on_device(carried, new.keys.device)
-
-    def cat(a: Tensor, b: Tensor, dim: int = -1) -> Tensor:
-        return torch.cat([a, b], dim)
-
-    positions = cat(carried.positions, new.positions)
-    rotated = positions
-    if carried.moved:
-        assert carried.rotated is not None
-        rotated = cat(carried.rotated, new.positions)
-    return replace(
-        new,
-        keys=cat(carried.keys, new.keys, 2),
-        values=cat(carried.values, new.values, 2),
-        index=cat(carried.index, new.index),
-        frame=cat(carried.frame, new.frame),
-        visual=cat(carried.visual, new.visual),
-        positions=positions,
-        rotated=rotated,
-        stats=_join_stats(carried, new),
-        state=dict(carried.state),
-        valid=_join_valid(carried, new),
-    )
+    if carried.stats or new.stats:
+        shapes = carried.index.shape, new.index.shape
+        before, after = completed([carried.stats, new.stats], shapes)
+        carried, new = replace(carried, stats=before), replace(new, stats=after)
+    if carried.valid is not None:
+        new = replace(new, valid=torch.ones_like(new.visual))
+    joined = new.map(lambda own, held, dim: torch.cat([held, own], dim), carried)
+    joined.state = dict(carried.state)
+    return joined
 
 
 def on_device(slots: Slots, device: torch.device) -> Slots:
     """The slots on a device; themselves where they are there already."""
     if slots.keys.device == device:
         return slots
-    positions = slots.positions.to(device)
-    return replace(
-        slots,
-        keys=slots.keys.to(device),
-        values=slots.values.to(device),
-        index=slots.index.to(device),
-        frame=slots.frame.to(device),
-        visual=slots.visual.to(device),
-        positions=positions,
-        rotated=slots.rotated.to(device)
-        if slots.moved and slots.rotated is not None
-        else positions,
-        stats={name: value.to(device) for name, value in slots.stats.items()},
-        state={name: value.to(device) for name, value in slots.state.items()},
-        valid=None if slots.valid is None else slots.valid.to(device),
-    )
-
-
-def _join_stats(carried: Slots, new: Slots) -> dict[str, Tensor]:
-    def of(slots: Slots, name: str, like: Tensor) -> Tensor:
-        found = slots.stats.get(name)
-        return like.new_zeros(slots.index.shape) if found is None else found
-
-    examples = {**carried.stats, **new.stats}
-    return {
-        name: torch.cat([of(carried, name, like), of(new, name, like)], -1)
-        for name, like in examples.items()
-    }
-
-
-def _join_valid(carried: Slots, new: Slots) -> Tensor | None:
-    if carried.valid is None:
-        return None
-    return torch.cat([carried.valid, torch.ones_like(new.index, dtype=torch.bool)], -1)
+    state = {name: value.to(device) for name, value in slots.state.items()}
+    return replace(slots.map(lambda value, _: value.to(device)), state=state)
 
 
 def _mark_padding(slots: Slots) -> Slots:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast, final
 
@@ -96,7 +96,7 @@ class SimpleStream:
     @property
     def state_bytes(self) -> int:
         """Bytes held for later questions."""
-        tensors = (tensor for frame in self._held() for tensor in _tensors(frame))
+        tensors = [tensor for frame in self._held() for _, tensor in frame.tensors()]
         return self._images.bytes_held + held_bytes(tensors)
 
     def push(self, frames: object, timestamps: Sequence[float] | float | None = None) -> None:
@@ -207,8 +207,3 @@ def _moved(frame: FrameTokens, by: int) -> FrameTokens:
         positions=frame.positions + by,
         next_position=None if behind is None else behind + by,
     )
-
-
-def _tensors(frame: FrameTokens) -> Iterator[Tensor | None]:
-    yield from (frame.embeds, frame.positions, frame.visual, frame.offsets)
-    yield from (*frame.extras.values(), *frame.stats.values())

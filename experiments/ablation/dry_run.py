@@ -11,7 +11,6 @@ from torch import Tensor
 
 from ...framework import CrossFrameMemory, FrameTokens, Slots, VideoModel, VideoSession
 from ...framework.stream.costs import held_bytes
-from ...framework.stream.state import slot_tensors
 from ..streaming.cells import Cell
 from ..streaming.sharing import encode_frames
 
@@ -124,7 +123,7 @@ def shown_again(model: VideoModel, frames: Sequence[tuple[Tensor, float]]) -> It
 def held_by(session: VideoSession, frames: int) -> Held:
     """What a session holds now, and what each of the `frames` of its last step cost."""
     layers = session.state.layers
-    stored = [held_bytes(slot_tensors(layer)) for layer in layers]
+    stored = [held_bytes(dict(layer.tensors()).values()) for layer in layers]
     slots = [_slots_per_head(session.slots(layer)) for layer in range(len(layers))]
     flops = session.costs[-1].flops / frames
     return Held(sum(slots) / len(layers), sum(stored) / len(layers), flops)

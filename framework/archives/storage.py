@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from ..slots import Slots
+from ..slots import Slots, token_slots
 from .codec import Archive
 from .growing import GrowingTensor
 
-_STAT = "stat:"
 # How far the stream's origin had moved when the token's key was rotated; absent while it is 0.
 ORIGIN = "origin"
 
@@ -43,12 +43,12 @@ class ArchiveStorage:
                 stored[name] = GrowingTensor(packed, 2, self.codec.room)
             stored[name].append(packed)
 
-    def append_columns(self, columns: Mapping[str, Tensor], stats: Mapping[str, Tensor]) -> None:
+    def append_columns(self, columns: Mapping[str, Tensor]) -> None:
         """Append one step's columns; a stat not seen before is 0 for earlier tokens."""
         if not self.codec.keeps:
             return
         before = self.num_tokens
-        new = {**columns, **{_STAT + name: value for name, value in stats.items()}}
+        new = dict(columns)
         like = columns["index"]
         for name in self.columns.keys() - new.keys():
             new[name] = self.columns[name].view().new_zeros(like.shape)
@@ -187,21 +187,10 @@ class LayerArchive:
 
     def _assemble(self, packed: dict[str, Tensor], columns: dict[str, Tensor]) -> Slots:
         keys, values = self._storage.codec.unpack(packed)
-
-        def spread(name: str) -> Tensor:
-            column = columns[name].to(keys.device)
-            return column.unsqueeze(-2).expand(*column.shape[:-1], keys.shape[1], -1)
-
-        positions = spread("positions")
-        return Slots(
-            keys=keys,
-            values=values,
-            index=spread("index"),
-            frame=spread("frame"),
-            visual=spread("visual"),
-            positions=positions,
-            rotated=positions + (self.moved - spread(ORIGIN)) if ORIGIN in columns else None,
-            stats={n.removeprefix(_STAT): spread(n) for n in columns if n.startswith(_STAT)},
-            layer=self.layer,
-            num_layers=len(self._storage.layers),
-        )
+        columns = dict(columns)
+        origin = columns.pop(ORIGIN, None)
+        slots = token_slots(keys, values, columns)
+        if origin is not None:
+            turned = (self.moved - origin).to(keys.device)[:, None]
+            slots = replace(slots, rotated=slots.positions + turned)
+        return replace(slots, layer=self.layer, num_layers=len(self._storage.layers))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..frame_tokens import FrameTokens, advance, is_prompt, join_frames
 from ..memory import CrossFrameMemory
+from ..slots import STAT
 from .state import StreamState
 
 
@@ -26,6 +27,18 @@ class EnteringTokens:
     tokens: FrameTokens
     frame: Tensor
     index: Tensor
+
+    def columns(self, device: torch.device) -> dict[str, Tensor]:
+        """What is known of each token, as the archive keeps it: [batch, tokens], and positions
+        [axes, batch, tokens]."""
+        known = {
+            "index": self.index,
+            "frame": self.frame.expand(self.tokens.batch, -1),
+            "visual": self.tokens.visual_mask(),
+            "positions": self.tokens.positions,
+        }
+        known |= {STAT + name: value for name, value in self.tokens.stats.items()}
+        return {name: value.to(device) for name, value in known.items()}
 
 
 def admit_frames(

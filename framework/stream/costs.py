@@ -154,11 +154,10 @@ class StepCosts(Sequence[StepCost]):
         return self._chunks[number // self.CHUNK][number % self.CHUNK]
 
 
-def held_bytes(tensors: Iterable[Tensor | None]) -> int:
+def held_bytes(tensors: Iterable[Tensor]) -> int:
     """Bytes of the storages behind the tensors; each storage counts once, and whole."""
     storages = {}
     for tensor in tensors:
-        if tensor is not None:
-            storage = tensor.untyped_storage()
-            storages[storage.data_ptr() or id(storage)] = storage.nbytes()
+        storage = tensor.untyped_storage()
+        storages[storage.data_ptr() or id(storage)] = storage.nbytes()
     return sum(storages.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,14 +13,15 @@ from ..archives.codec import Archive
 from ..archives.storage import ORIGIN
 from ..model import VideoModel
 from ..ragged import PackedSlots, unpack
-from ..slots import Slots
+from ..slots import STAT, TOKEN_COLUMNS, Slots
 from .saved_facts import require
-from .saved_state import COLUMNS, LAYERS, SLOT_TENSORS, below
+from .saved_state import COLUMNS, LAYERS, below
 from .state import StreamState
 
 _FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 _NUMBERS = (*_INTEGERS, *_FLOATS)
+_COLUMN_TYPES = {"visual": (torch.bool,), "positions": _NUMBERS}
 _PIECE = 1 << 20  # numbers looked at together: they stay in the processor's cache
 Shape = tuple[int | None, ...]
 
@@ -47,6 +48,11 @@ class _Forms:
             f"{' or '.join(map(str, dtypes[:1])) or 'any dtype'} {wanted}",
         )
         return value
+
+    def take_columns(self, prefix: str, lead: Shape, names: Sequence[str] = TOKEN_COLUMNS) -> None:
+        for name in names:
+            shape = (self.axes, *lead) if name == "positions" else lead
+            self.take(prefix + name, shape, _COLUMN_TYPES.get(name, _INTEGERS))
 
     def names(self, prefix: str) -> list[str]:
         return [name for name in self.left if name.startswith(prefix)]
@@ -186,13 +192,9 @@ def _take_layer(forms: _Forms, number: int, model: VideoModel) -> None:
     keys = forms.take(f"{prefix}keys", (*lead, size), (model.dtype,))
     lead = tuple(keys.shape[:3])
     forms.take(f"{prefix}values", (*lead, size), (model.dtype,))
-    for name in SLOT_TENSORS[2:]:
-        if name == "positions":
-            placed = forms.take(f"{prefix}{name}", (forms.axes, *lead), _NUMBERS)
-            if f"{prefix}rotated" in forms.left:
-                forms.take(f"{prefix}rotated", tuple(placed.shape), _NUMBERS)
-        else:
-            forms.take(f"{prefix}{name}", lead, (torch.bool,) if name == "visual" else _INTEGERS)
+    forms.take_columns(prefix, lead)
+    if f"{prefix}rotated" in forms.left:
+        forms.take(f"{prefix}rotated", (forms.axes, *lead), _NUMBERS)
     for name in forms.names(f"{prefix}stats."):
         forms.take(name, lead)
     for name in forms.names(f"{prefix}state."):
@@ -222,12 +224,10 @@ def _take_columns(forms: _Forms, needed: bool) -> int:
     index = forms.take(f"{COLUMNS}index", (forms.batch, None), _INTEGERS)
     lead = tuple(index.shape)
     require(lead[1] > 0, f"{COLUMNS}index has no tokens")
-    forms.take(f"{COLUMNS}frame", lead, _INTEGERS)
-    forms.take(f"{COLUMNS}visual", lead, (torch.bool,))
-    forms.take(f"{COLUMNS}positions", (forms.axes, *lead), _NUMBERS)
+    forms.take_columns(COLUMNS, lead, TOKEN_COLUMNS[1:])
     if f"{COLUMNS}{ORIGIN}" in forms.left:
         forms.take(f"{COLUMNS}{ORIGIN}", lead, _INTEGERS)
-    for name in forms.names(f"{COLUMNS}stat:"):
+    for name in forms.names(COLUMNS + STAT):
         forms.take(name, lead)
     return lead[1]
 

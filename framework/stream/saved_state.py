@@ -18,8 +18,6 @@ from .origin import Origin
 from .state import PendingFrame, StreamState
 
 LAYERS, COLUMNS = "archive.", "column."
-SLOT_TENSORS = ("keys", "values", "index", "frame", "visual", "positions")
-FRAME_TENSORS = ("embeds", "positions", "visual", "offsets")
 # Fields of `StreamState` that hold tensors, each saved in its own way (`finite` not at all: only
 # what is finite is saved); the others are plain.
 _WITH_TENSORS = ("layers", "admission", "previous", "pending", "finite")
@@ -45,18 +43,6 @@ def state_facts(state: StreamState) -> dict[str, Any]:
             "next_position": state.previous.next_position,
         },
     }
-
-
-def state_tensors(state: StreamState) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor of a state by name."""
-    for number, stored in enumerate(state.layers):
-        yield from _layer_tensors(f"layer.{number}", stored)
-    for name, value in state.admission.items():
-        yield f"admission.{name}", value
-    for number, pending in enumerate(state.pending):
-        yield f"pending.{number}", pending.image
-    if state.previous is not None:
-        yield from _frame_tensors("previous", state.previous)
 
 
 def archive_tensors(archive: ArchiveStorage) -> Iterator[tuple[str, Tensor]]:
@@ -114,45 +100,17 @@ def _slots_of(stored: Slots | PackedSlots) -> Slots:
     return stored.packed if isinstance(stored, PackedSlots) else stored
 
 
-def _layer_tensors(prefix: str, stored: Slots | PackedSlots) -> Iterator[tuple[str, Tensor]]:
-    slots = _slots_of(stored)
-    if isinstance(stored, PackedSlots):
-        yield f"{prefix}.valid", stored.valid
-    for name in SLOT_TENSORS:
-        yield f"{prefix}.{name}", getattr(slots, name)
-    if slots.moved and slots.rotated is not None:
-        yield f"{prefix}.rotated", slots.rotated
-    for kind, named in (("stats", slots.stats), ("state", slots.state)):
-        for name, value in named.items():
-            yield f"{prefix}.{kind}.{name}", value
-
-
-def _frame_tensors(prefix: str, frame: FrameTokens) -> Iterator[tuple[str, Tensor]]:
-    for name in FRAME_TENSORS:
-        value = getattr(frame, name)
-        if value is not None:
-            yield f"{prefix}.{name}", value
-    for kind, named in (("extras", frame.extras), ("stats", frame.stats)):
-        for name, value in named.items():
-            yield f"{prefix}.{kind}.{name}", value
-
-
 def _layer(tensors: dict[str, Tensor], info: Mapping[str, Any]) -> Slots | PackedSlots:
-    slots = Slots(
-        **{name: tensors[name] for name in SLOT_TENSORS},
-        rotated=tensors.get("rotated"),
-        stats=below("stats.", tensors),
-        state=below("state.", tensors),
-        **info,
-    )
-    return PackedSlots(slots, tensors["valid"]) if "valid" in tensors else slots
+    valid = tensors.pop("valid", None)
+    slots = Slots(**_fields(tensors, "stats", "state"), **info)
+    return slots if valid is None else PackedSlots(slots, valid)
 
 
 def _frame(tensors: dict[str, Tensor], info: Mapping[str, Any]) -> FrameTokens:
-    plain: dict[str, Any] = {name: tensors[name] for name in FRAME_TENSORS if name in tensors}
-    return FrameTokens(
-        **plain,
-        extras=below("extras.", tensors),
-        stats=below("stats.", tensors),
-        **info,
-    )
+    return FrameTokens(**_fields(tensors, "extras", "stats"), **info)
+
+
+def _fields(tensors: dict[str, Tensor], *named: str) -> dict[str, Any]:
+    """What `tensors_of` took apart."""
+    alone = {name: value for name, value in tensors.items() if "." not in name}
+    return {**alone, **{name: below(f"{name}.", tensors) for name in named}}

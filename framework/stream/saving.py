@@ -32,7 +32,6 @@ from .saved_state import (
     below,
     fill_archive,
     state_of,
-    state_tensors,
 )
 from .session_view import SessionView
 from .state import StreamState
@@ -53,7 +52,7 @@ def save_session(session: SessionView, path: str | Path) -> None:
     """
     session.check()
     facts = json.dumps(facts_of(session))
-    tensors = dict(state_tensors(session.state)) | dict(archive_tensors(session.archive))
+    tensors = dict(session.state.tensors()) | dict(archive_tensors(session.archive))
     with whole_file(path) as file:
         write_tensors(file, facts, tensors)
 

@@ -32,7 +32,7 @@ from .rebase import settle_origin
 from .saving import load_session, save_session
 from .session_view import SessionView
 from .state import StreamState
-from .step import AskStep, PushStep, StepColumns
+from .step import AskStep, PushStep
 from .turns import Turns, in_turn
 
 
@@ -232,14 +232,14 @@ class VideoSession(SessionView, CopiedByFork):
         step = PushStep(
             self.model,
             state,
-            StepColumns.of(joined, entering.index, entering.frame, self.model.device),
+            entering,
             now.archive,
             memory=self.memory,
             bidirectional=self.in_frame == "bidirectional",
             implementation=self.attention,
             max_tokens=self.max_tokens,
         )
-        hidden = step.run(joined)
+        hidden = step.run()
         passed = step.joined
         probed = run_probe(self.memory, self.model, passed, state, self.max_tokens)
         layers = self.memory.update_layers(passed)

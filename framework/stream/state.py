@@ -94,27 +94,22 @@ class StreamState:
     @property
     def bytes_held(self) -> int:
         """Bytes held for later frames: slots, statistics, the last frame, pending frames."""
-        return held_bytes(self.tensors())
+        return held_bytes(dict(self.tensors()).values())
 
-    def tensors(self) -> Iterator[Tensor | None]:
-        for stored in self.layers:
-            yield from slot_tensors(stored)
-        yield from self.admission.values()
-        yield from (pending.image for pending in self.pending)
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Every tensor by name."""
+        held: dict[str, Slots | PackedSlots | FrameTokens] = {
+            f"layer.{number}": stored for number, stored in enumerate(self.layers)
+        }
         if self.previous is not None:
-            yield from (self.previous.embeds, self.previous.positions)
-            yield from (self.previous.visual, self.previous.offsets)
-            yield from (*self.previous.extras.values(), *self.previous.stats.values())
-
-
-def slot_tensors(stored: Slots | PackedSlots) -> Iterator[Tensor | None]:
-    """Every tensor that one layer's carried slots hold."""
-    if isinstance(stored, PackedSlots):
-        yield stored.valid
-        stored = stored.packed
-    yield from (stored.keys, stored.values, stored.index, stored.frame, stored.visual)
-    yield from (stored.positions, stored.rotated, stored.mass, stored.valid)
-    yield from (*stored.stats.values(), *stored.state.values())
+            held["previous"] = self.previous
+        for prefix, owner in held.items():
+            for name, value in owner.tensors():
+                yield f"{prefix}.{name}", value
+        for name, value in self.admission.items():
+            yield f"admission.{name}", value
+        for number, pending in enumerate(self.pending):
+            yield f"pending.{number}", pending.image
 
 
 def _rotated_further(stored: Slots | PackedSlots, by: int) -> Slots | PackedSlots:

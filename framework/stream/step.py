@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -13,59 +13,13 @@ from ..archives.reader import Reader
 from ..archives.storage import ORIGIN, ArchiveStorage, LayerArchive
 from ..attention.attend import Visibility, attend, weights_of
 from ..flops import step_flops
-from ..frame_tokens import FrameTokens
 from ..memory import CrossFrameMemory
 from ..model import VideoModel
-from ..slots import Slots, join_slots, on_device
+from ..slots import Slots, join_slots, on_device, token_slots
+from .admission import EnteringTokens
 from .context import Context
 from .finite import extents, is_finite, still_finite
 from .state import StreamState
-
-
-@dataclass(frozen=True, eq=False)
-class StepColumns:
-    """What is known of a step's tokens: [B, T] each, positions [axes, B, T]."""
-
-    index: Tensor
-    frame: Tensor
-    visual: Tensor
-    positions: Tensor
-    stats: dict[str, Tensor]
-
-    @classmethod
-    def of(
-        cls, frame: FrameTokens, index: Tensor, numbers: Tensor, device: torch.device
-    ) -> StepColumns:
-        def put(value: Tensor) -> Tensor:
-            return value.to(device)
-
-        return cls(
-            index=put(index),
-            frame=put(numbers).expand(frame.batch, -1),
-            visual=put(frame.visual_mask()),
-            positions=put(frame.positions),
-            stats={name: put(value) for name, value in frame.stats.items()},
-        )
-
-    def slots(self, keys: Tensor, values: Tensor, layer: int, num_layers: int) -> Slots:
-        """The step's own slots in one layer."""
-
-        def spread(column: Tensor) -> Tensor:
-            column = column.to(keys.device).unsqueeze(-2)
-            return column.expand(*column.shape[:-2], keys.shape[1], -1)
-
-        return Slots(
-            keys=keys,
-            values=values,
-            index=spread(self.index),
-            frame=spread(self.frame),
-            visual=spread(self.visual),
-            positions=spread(self.positions),
-            stats={name: spread(value) for name, value in self.stats.items()},
-            num_new=keys.shape[2],
-            layer=layer,
-            num_layers=num_layers,
-        )
 
 
 def readable_keys(slots: Slots, rotate: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
@@ -87,7 +41,7 @@ class PushStep:
         self,
         model: VideoModel,
         state: StreamState,
-        columns: StepColumns,
+        entering: EnteringTokens,
         archive: ArchiveStorage,
         *,
         memory: CrossFrameMemory,
@@ -96,9 +50,10 @@ class PushStep:
         max_tokens: int,
     ) -> None:
         self.model = model
-        self.carried = state.carried(model, len(columns.index))
+        self.carried = state.carried(model, entering.tokens.batch)
         self.origin, self.finite = state.origin, state.finite
-        self.columns = columns
+        self.tokens = entering.tokens
+        self.columns = entering.columns(model.device)
         self.archive = archive
         self.memory = memory
         self.implementation = implementation
@@ -106,7 +61,8 @@ class PushStep:
         # Bound to the model, not to the step: slots that point back would make a cycle, which holds
         # all keys of the step until the garbage collector comes by.
         self.rotate = partial(_rotated, model, max_tokens)
-        self.block = _blocks(columns.frame[0]) if bidirectional else None
+        self.block = _blocks(self.columns["frame"][0]) if bidirectional else None
+        self._own = self._slots()
         self.joined: list[Slots] = []
         self._extents: list[Tensor] = []
 
@@ -115,7 +71,8 @@ class PushStep:
     ) -> Tensor:
         self.archive.append_layer(layer, key, value)
         self._extents += extents(query, key)
-        new = self.columns.slots(key, value, layer, len(self.carried))
+        own = on_device(self._own, key.device)
+        new = replace(own, keys=key, values=value, num_new=key.shape[2], layer=layer)
         slots = join_slots(self.carried[layer], new)
         keys = readable_keys(slots, self.rotate)
         visibility = Visibility(self.block, slots.valid)
@@ -134,31 +91,32 @@ class PushStep:
         self.joined.append(slots)
         return output
 
-    def run(self, tokens: FrameTokens) -> Tensor:
+    def run(self) -> Tensor:
         """[B, T, hidden] of the last layer, after the frame's KV has joined the archive; `joined`
         then holds [carried ; frame] of every layer."""
-        hidden = self.model.step(self.origin.tokens(tokens), self, self.max_tokens)
+        hidden = self.model.step(self.origin.tokens(self.tokens), self, self.max_tokens)
         self.finite = still_finite(self.finite, hidden, *self._extents)
         columns = self.columns
-        shared = {
-            "index": columns.index,
-            "frame": columns.frame,
-            "visual": columns.visual,
-            "positions": columns.positions,
-        }
         if self.origin.moved:
-            shared[ORIGIN] = torch.full_like(columns.index, self.origin.moved)
-        self.archive.append_columns(shared, columns.stats)
+            columns = {**columns, ORIGIN: torch.full_like(columns["index"], self.origin.moved)}
+        self.archive.append_columns(columns)
         return hidden
+
+    def _slots(self) -> Slots:
+        """The step's own slots, for each layer to put its keys and values into."""
+        heads = self.model.spec.num_kv_heads
+        none = torch.empty(self.tokens.batch, heads, self.tokens.num_tokens, 0)
+        none = none.to(self.model.device)
+        own = token_slots(none, none, self.columns)
+        return replace(own, num_layers=len(self.carried)).settled()
 
     @property
     def flops(self) -> int:
         """FLOPs of the step by closed form."""
-        batch, new_tokens = self.columns.index.shape
         return step_flops(
             self.model.spec,
-            batch=batch,
-            new_tokens=new_tokens,
+            batch=self.tokens.batch,
+            new_tokens=self.tokens.num_tokens,
             context_tokens=[slots.num_slots for slots in self.carried],
             mass_pass=self.implementation == "sdpa" and self.memory.looks_at_weights,
             reductions=self.memory.reductions,

@@ -16,7 +16,6 @@ from ..ranking import RankingMemory
 from ..slots import Slots
 from ..stream.costs import held_bytes
 from ..stream.session import VideoSession
-from ..stream.state import slot_tensors
 from .oracles import LoopAttention, one_shot_logits
 
 
@@ -272,7 +271,7 @@ def bounded(memory: CrossFrameMemory, stream: Stream) -> None:
                 held_slots = slots.valid.sum().item() / slots.valid[..., 0].numel()
             promise = f"law 7: layer {layer} holds {held_slots:g} slots, promised {limit}"
             require(limit is None or held_slots <= limit, promise)
-            tensors = {id(t): t for t in slot_tensors(stored) if t is not None}.values()
+            tensors = {id(tensor): tensor for _, tensor in stored.tensors()}.values()
             needed = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
             held = held_bytes(tensors)
             require(

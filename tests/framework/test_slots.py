@@ -14,7 +14,7 @@ from crossframe.framework import CrossFrameMemory, FrameTokens, Slots, VideoSess
 from crossframe.framework.model import VideoModel
 from crossframe.framework.reference import ReferenceDecoder
 from crossframe.framework.slots import join_slots, on_device
-from crossframe.framework.stream.state import slot_tensors
+from crossframe.framework.stream.costs import held_bytes
 
 TRAVELLERS = ("keys", "values", "index", "frame", "visual", "positions", "rotated", "mass")
 
@@ -170,6 +170,40 @@ def test_joining_puts_the_step_behind_what_is_carried() -> None:
     assert carried.state["runs"].tolist() == [1, 1], "a step must not write into the carried state"
 
 
+def test_all_tensors_have_names_and_all_with_slots_are_mapped() -> None:
+    slots = make(4, valid=numbers(slots=4) >= 0, reduced={"max": numbers(slots=4) * 1.0})
+    slots = replace(slots, probe_mass=numbers(slots=4) * 1.0, state={"runs": torch.ones(2)})
+    columns = {*TRAVELLERS, "probe_mass", "valid", "reduced.max", "stats.age"} - {"rotated"}
+    assert dict(slots.tensors()).keys() == columns | {"state.runs"}
+    last = slots.map(lambda value, dim: value.narrow(dim, 3, 1))
+    for name, value in last.tensors():
+        whole = dict(slots.tensors())[name]
+        dim = -2 if name in ("keys", "values") else -1
+        assert torch.equal(value, whole if name == "state.runs" else whole.narrow(dim, 3, 1)), name
+    moved = replace(slots, positions=slots.positions + 1)
+    assert dict(moved.tensors()).keys() == columns | {"rotated", "state.runs"}
+
+
+def test_whole_numbers_are_joined_as_one_and_nothing_replaced_is_held() -> None:
+    joined = join_slots(make(3, mass=None), make(2, start=3, mass=None))
+    assert joined.rotated is not None
+    numbers_held = [joined.index, joined.frame, joined.rotated]
+    own = sum(tensor.numel() for tensor in numbers_held) * 8
+    assert held_bytes(numbers_held) == held_bytes([joined.index]) == own
+    settled = replace(joined, frame=joined.frame + 1).settled()
+    assert torch.equal(settled.frame, joined.frame + 1) and not settled.moved
+    assert torch.equal(settled.index, joined.index)
+    assert held_bytes([settled.index, settled.frame, settled.positions]) == own
+
+
+def test_positions_need_not_be_whole_numbers() -> None:
+    halves = make(3, positions=numbers(1, slots=3) + 0.5, mass=None)
+    joined = join_slots(halves, make(2, start=3, positions=numbers(1, slots=2) + 0.25, mass=None))
+    kept = joined.keep(torch.tensor([1, 4])).settled()
+    assert kept.index.dtype == torch.int64 and kept.index[0, 0].tolist() == [1, 4]
+    assert kept.positions[0, 0, 0].tolist() == [1.5, 1.25] and not kept.moved
+
+
 def test_joining_marks_new_slots_as_real_beside_ragged_ones() -> None:
     mask = torch.ones(3, 2, 3, dtype=torch.bool)
     mask[0, 0, :2] = False
@@ -185,8 +219,8 @@ def test_what_is_carried_joins_a_step_on_the_layers_own_device() -> None:
         for carried in (moved, make(0), make(3, valid=numbers(slots=3) > 0)):
             new = make(2, start=3, num_new=2, mass=None)
             joined = join_slots(carried, on_device(new, torch.device("cuda:0")))
-            held = [*slot_tensors(joined), *joined.stats.values(), *joined.state.values()]
-            assert {str(tensor.device) for tensor in held if tensor is not None} == {"cuda:0"}
+            held = dict(joined.tensors())
+            assert {str(tensor.device) for tensor in held.values()} == {"cuda:0"}
             assert joined.num_slots == carried.num_slots + 2
             assert joined.moved == carried.moved and joined.state.keys() == carried.state.keys()
 

@@ -71,10 +71,7 @@ def real(dry_run: DryRun, memory: CrossFrameMemory) -> Held:
         )
         slots.append(float(real_slots))
         stored: Any = session.state.layers[layer]
-        parts = stored if held.valid is None else stored.packed
-        tensors = [parts.keys, parts.values, parts.index, parts.frame, parts.visual]
-        tensors += [parts.positions, parts.rotated, held.valid, *parts.stats.values()]
-        bytes_held.append(held_bytes([*tensors, *parts.state.values()]))
+        bytes_held.append(held_bytes(dict(stored.tensors()).values()))
     recent = [cost.flops for cost in session.costs[-20:]]
     flops = sum(recent) / 20 if session.slots(0).valid is not None else recent[-1]
     return Held(sum(slots) / len(slots), sum(bytes_held) / len(bytes_held), flops)

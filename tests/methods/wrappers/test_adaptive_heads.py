@@ -10,7 +10,6 @@ from torch import Tensor
 
 from crossframe.framework import ScoringMemory, Slots
 from crossframe.framework.stream.costs import held_bytes
-from crossframe.framework.stream.state import slot_tensors
 from crossframe.methods import (
     AdaptiveHeadBudgets,
     KnormMemory,
@@ -210,9 +209,9 @@ def test_memory_is_really_freed(frames, open_session) -> None:
         slots = session.slots(layer)
         assert (slots.index >= 0).sum(-1).tolist() == [[28, 4]] * 2
         # Keys and values of 8 float64, index, frame and position, visual; a bool for every place.
-        held, places = held_bytes(slot_tensors(stored)), 2 * 2 * 28
+        held, places = held_bytes(dict(stored.tensors()).values()), 2 * 2 * 28
         assert held == 2 * 32 * (2 * 8 * 8 + 3 * 8 + 1) + places
-        assert held < 0.6 * held_bytes(slot_tensors(slots))
+        assert held < 0.6 * held_bytes(dict(slots.tensors()).values())
 
 
 @pytest.mark.parametrize(("rule", "expected"), [("ada-kv", [61, 37]), ("kvpress", [72, 28])])
