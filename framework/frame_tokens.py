@@ -73,18 +73,13 @@ class FrameTokens:
                 f"positions must be [axes, batch, tokens] = [axes, {shape[0]}, {shape[1]}], "
                 f"got shape {tuple(self.positions.shape)}"
             )
-        for name, value in self.extras.items():
-            if tuple(value.shape[:2]) != shape:
+        for name, value in self.tensors():
+            further = name.startswith("extras.")
+            found = value.shape[:2] if further else value.shape
+            if name not in ("embeds", "positions") and found != shape:
                 raise ValueError(
-                    f"{name} must start with [batch, tokens] = {list(shape)}, "
-                    f"got shape {tuple(value.shape)}"
-                )
-        flat = [("visual", self.visual), ("offsets", self.offsets), *self.stats.items()]
-        for name, value in flat:
-            if value is not None and tuple(value.shape) != shape:
-                raise ValueError(
-                    f"{name} must be [batch, tokens] = {list(shape)}, "
-                    f"got shape {tuple(value.shape)}"
+                    f"{name} must {'start with' if further else 'be'} [batch, tokens] = "
+                    f"{list(shape)}, got shape {tuple(value.shape)}"
                 )
 
     @property

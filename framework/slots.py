@@ -227,20 +227,21 @@ def _parts(whole: Tensor) -> dict[str, Any]:
     return {**dict(zip(_TOGETHER, parts, strict=True)), "_packed": (whole, *parts)}
 
 
-def token_slots(keys: Tensor, values: Tensor, columns: Mapping[str, Tensor]) -> Slots:
+def token_slots(
+    keys: Tensor, values: Tensor, columns: Mapping[str, Tensor], layer: int, num_layers: int
+) -> Slots:
     """Slots of tokens that every KV head holds, without a copy of what is known of them.
 
     Args:
         columns: [B, S] by name, stats behind `STAT`; positions [axes, B, S].
     """
-
-    def spread(column: Tensor) -> Tensor:
-        column = column.to(keys.device).unsqueeze(-2)
-        return column.expand(*column.shape[:-2], keys.shape[1], -1)
-
-    known: dict[str, Any] = {name: spread(columns[name]) for name in TOKEN_COLUMNS}
-    stats = {n.removeprefix(STAT): spread(c) for n, c in columns.items() if n.startswith(STAT)}
-    return Slots(keys, values, **known, stats=stats)
+    known = {
+        name: column.to(keys.device).unsqueeze(-2).expand(*column.shape[:-1], keys.shape[1], -1)
+        for name, column in columns.items()
+    }
+    own: dict[str, Any] = {name: known[name] for name in TOKEN_COLUMNS}
+    stats = {name.removeprefix(STAT): known[name] for name in known if name.startswith(STAT)}
+    return Slots(keys, values, **own, stats=stats, layer=layer, num_layers=num_layers)
 
 
 def join_slots(carried: Slots, new: Slots) -> Slots:

@@ -187,10 +187,8 @@ class LayerArchive:
 
     def _assemble(self, packed: dict[str, Tensor], columns: dict[str, Tensor]) -> Slots:
         keys, values = self._storage.codec.unpack(packed)
-        columns = dict(columns)
-        origin = columns.pop(ORIGIN, None)
-        slots = token_slots(keys, values, columns)
-        if origin is not None:
-            turned = (self.moved - origin).to(keys.device)[:, None]
-            slots = replace(slots, rotated=slots.positions + turned)
-        return replace(slots, layer=self.layer, num_layers=len(self._storage.layers))
+        slots = token_slots(keys, values, columns, self.layer, len(self._storage.layers))
+        if ORIGIN in columns:
+            further = (self.moved - columns[ORIGIN]).to(keys.device)[:, None]
+            slots = replace(slots, rotated=slots.positions + further)
+        return slots

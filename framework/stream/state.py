@@ -11,7 +11,7 @@ from torch import Tensor
 from ..frame_tokens import Cursor, FrameTokens
 from ..model import VideoModel
 from ..ragged import PackedSlots, pack, unpack
-from ..slots import Slots
+from ..slots import Slots, token_slots
 from .costs import held_bytes
 from .finite import require_finite
 from .origin import Origin
@@ -125,19 +125,9 @@ def _rotated_further(stored: Slots | PackedSlots, by: int) -> Slots | PackedSlot
 def empty_slots(model: VideoModel, batch: int, layer: int) -> Slots:
     """No slots, in the shapes of the model."""
     spec = model.spec
-    shape = (batch, spec.num_kv_heads, 0)
-
-    def numbers(*lead: int) -> Tensor:
-        return torch.zeros(*lead, *shape, dtype=torch.int64, device=model.device)
-
-    rows = torch.zeros(*shape, spec.head_dim, dtype=model.dtype, device=model.device)
-    return Slots(
-        keys=rows,
-        values=rows,
-        index=numbers(),
-        frame=numbers(),
-        visual=numbers().bool(),
-        positions=numbers(model.position_axes),
-        layer=layer,
-        num_layers=spec.num_layers,
-    )
+    like = {"dtype": model.dtype, "device": model.device}
+    rows = torch.zeros(batch, spec.num_kv_heads, 0, spec.head_dim, **like)
+    none = torch.zeros(batch, 0, dtype=torch.int64)
+    columns = {"index": none, "frame": none, "visual": none.bool()}
+    columns["positions"] = none.expand(model.position_axes, -1, -1)
+    return token_slots(rows, rows, columns, layer, spec.num_layers)

@@ -62,7 +62,7 @@ class PushStep:
         # all keys of the step until the garbage collector comes by.
         self.rotate = partial(_rotated, model, max_tokens)
         self.block = _blocks(self.columns["frame"][0]) if bidirectional else None
-        self._own = self._slots()
+        self._own: Slots | None = None
         self.joined: list[Slots] = []
         self._extents: list[Tensor] = []
 
@@ -71,6 +71,9 @@ class PushStep:
     ) -> Tensor:
         self.archive.append_layer(layer, key, value)
         self._extents += extents(query, key)
+        if self._own is None:  # keys and values come with each layer
+            none, count = key[..., :0], len(self.carried)
+            self._own = token_slots(none, none, self.columns, layer, count).settled()
         own = on_device(self._own, key.device)
         new = replace(own, keys=key, values=value, num_new=key.shape[2], layer=layer)
         slots = join_slots(self.carried[layer], new)
@@ -101,14 +104,6 @@ class PushStep:
             columns = {**columns, ORIGIN: torch.full_like(columns["index"], self.origin.moved)}
         self.archive.append_columns(columns)
         return hidden
-
-    def _slots(self) -> Slots:
-        """The step's own slots, for each layer to put its keys and values into."""
-        heads = self.model.spec.num_kv_heads
-        none = torch.empty(self.tokens.batch, heads, self.tokens.num_tokens, 0)
-        none = none.to(self.model.device)
-        own = token_slots(none, none, self.columns)
-        return replace(own, num_layers=len(self.carried)).settled()
 
     @property
     def flops(self) -> int:
