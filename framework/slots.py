@@ -15,8 +15,6 @@ from .columns import changed, completed, tensors_of
 TOKEN_COLUMNS = ("index", "frame", "visual", "positions")
 STAT = "stat:"  # in front of the names of those that users add
 _TOGETHER = ("index", "frame", "rotated")
-_ALONE = ("state", "positions")
-_PACKS = (*_ALONE, *_TOGETHER)
 
 
 @dataclass(eq=False)
@@ -104,7 +102,7 @@ class Slots:
             _require_ascending(rows, self.num_slots)
         try:
             return self._gather(rows)
-        except (RuntimeError, IndexError):
+        except RuntimeError:  # outside, on the CPU
             _require_ascending(rows, self.num_slots)
             raise
 
@@ -158,7 +156,8 @@ class Slots:
 
         whole = [packed for slots in every if (packed := slots._numbers()) is not None]
         packs = len(whole) == len(every)
-        made = changed(column, every, but=_PACKS if packs else _ALONE)
+        alone = _TOGETHER if packs else ()
+        made = changed(column, every, but=("state", "positions", *alone))
         made |= _parts(change(*whole, -1)) if packs else {"_packed": ()}
         moved = any(slots.moved for slots in every)
         placed = change(*(s.positions for s in every), -1) if moved else made["rotated"]
