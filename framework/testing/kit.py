@@ -1,17 +1,4 @@
-"""The public test kit: any memory, archive or reader against all laws, in one line.
-
-    from crossframe.framework.testing import check_archive, check_memory, check_reader
-    check_memory(MyMemory(capacity=8), unbounded=MyMemory(capacity=None))
-    check_archive(MyArchive())
-    check_reader(MyReader())
-
-Needs the extra `testing` (hypothesis). Over the kit's own models every law looks first at one fixed
-stream in which much happens, `eventful_stream`; then at random ones: batch 1 to 3, grouped queries,
-frames of unequal token counts, a prompt or none, several frames per push and per step, RoPE and
-M-RoPE. These are the same at every run. For fresh ones write `settings.register_profile("soak")` of
-hypothesis into your conftest.py and run `pytest --hypothesis-profile=soak`, with
-`--hypothesis-seed=7` to repeat.
-"""
+"""Checks of a memory, an archive or a reader against all laws, on streams that hypothesis draws."""
 
 from __future__ import annotations
 
