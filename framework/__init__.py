@@ -11,6 +11,7 @@ from .archives.quantised import Int8Archive as Int8Archive
 from .archives.reader import ReadAll as ReadAll
 from .archives.reader import Reader as Reader
 from .archives.storage import LayerArchive as LayerArchive
+from .as_data import innermost as innermost
 from .as_data import with_part as with_part
 from .attention.reductions import REDUCTIONS as REDUCTIONS
 from .attention.reductions import WeightReductions as WeightReductions
