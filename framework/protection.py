@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .counts import require_count
 from .memory import CrossFrameMemory, WrappedMemory, nested
-from .overrides import replaces
+from .overrides import replaces, standard
 from .ranking import RankingMemory, WrappedRankingMemory
 from .slots import Slots
 
@@ -66,11 +66,11 @@ class ProtectingMemory(RankingMemory, WrappedMemory):
 
     @property
     def ranks_alone(self) -> bool:
-        return isinstance(self._way, _InsideRanking)
+        return isinstance(self._way, _InsideRanking) and super().ranks_alone
 
     @property
     def keeps_highest(self) -> bool:
-        return self.ranks_alone and self._ranking.keeps_highest
+        return self.ranks_alone and super().keeps_highest and self._ranking.keeps_highest
 
     def score(self, slots: Slots) -> Tensor:
         return self._ranking.score(slots)
@@ -81,16 +81,19 @@ class ProtectingMemory(RankingMemory, WrappedMemory):
     def protected(self, slots: Slots) -> Tensor:
         return self._ranking.protected(slots)
 
+    @standard
     def select(self, slots: Slots, score: Tensor) -> Slots:
         return self._ranking.select(slots, score)
 
+    @standard
     def update(self, slots: Slots) -> Slots:
-        return super().update(slots) if self.ranks_alone else self._way.update(slots)
+        return self._way.update(slots) if isinstance(self._way, _OnTop) else super().update(slots)
 
+    @standard
     def update_layers(self, layers: Sequence[Slots]) -> Sequence[Slots]:
-        if self.ranks_alone:
-            return super().update_layers(layers)
-        return self._way.update_layers(layers)
+        if isinstance(self._way, _OnTop) and not replaces(self, "update"):
+            return self._way.update_layers(layers)
+        return super().update_layers(layers)
 
     def limit(self, layer: int, num_layers: int, frame_tokens: int) -> int | None:
         return self._way.limit(layer, num_layers, frame_tokens)
@@ -107,7 +110,7 @@ class ProtectingMemory(RankingMemory, WrappedMemory):
 
     @property
     def _ranking(self) -> _InsideRanking:
-        assert isinstance(self._way, _InsideRanking)  # ranks_alone was asked first
+        assert isinstance(self._way, _InsideRanking)  # nobody else asks for its parts
         return self._way
 
 

@@ -167,6 +167,33 @@ def test_a_protecting_memory_may_be_changed_as_a_ranking_one() -> None:
     assert not First(memory, tokens=1).graphable
 
 
+@dataclass(frozen=True)
+class FirstButLast(First):
+    """Protects, and then drops the last slot."""
+
+    def update(self, slots: Slots) -> Slots:
+        kept = super().update(slots)
+        return kept.keep(torch.arange(kept.num_slots - 1))
+
+
+def test_a_protecting_memory_with_an_update_of_its_own_is_asked_for_it() -> None:
+    inside, on_top = FirstButLast(Newest(4), tokens=1), FirstButLast(Unranked(4), tokens=3)
+    assert held(inside) == [0, 6, 7]
+    assert held(on_top) == held(WrappedMemory(on_top)) == [0]
+    with pytest.raises(ValueError, match=r"does not decide by a ranking alone"):
+        WrappedRankingMemory(inside)
+    assert held(First(inside, tokens=2)) == [0, 1, 6, 7]
+
+
+def test_a_protecting_memory_with_a_selection_of_its_own_says_so() -> None:
+    class Fewer(First):
+        def select(self, slots: Slots, score: Tensor) -> Slots:
+            return super().select(slots, score).keep(torch.arange(2))
+
+    assert First(Newest(4), tokens=1).keeps_highest
+    assert not Fewer(Newest(4), tokens=1).keeps_highest
+
+
 def test_flags_that_are_no_flags_are_refused() -> None:
     @dataclass(frozen=True)
     class Misspelt(Newest):
