@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ...framework import CrossFrameMemory, FrameTokens, Slots, VideoModel, VideoSession
 from ...framework.stream.costs import held_bytes
+from ...framework.stream.encoding import encode_frames
 from ..streaming.cells import Cell
-from ..streaming.sharing import encode_frames
 
 RAGGED_STEPS = 24  # averaged over where heads trade slots and no step is like another
 MOST_STEPS = 4096  # more than any state needs to fill; a memory that never settles ends here

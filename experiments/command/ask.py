@@ -12,9 +12,10 @@ from rich.filesize import decimal
 from transformers import TextStreamer
 
 from ...framework import CrossFrameMemory, VideoModel, VideoSession
+from ...framework.stream.encoding import groups
 from ...framework.stream.finite import NOT_FINITE
 from ..reports.text import printable
-from ..streaming.frames import VideoFrames, groups, progress_bar
+from ..streaming.frames import VideoFrames, progress_bar
 from ..streaming.media import TextFile, TextFileFrames, seen_by
 from ..streaming.options import StreamOptions
 

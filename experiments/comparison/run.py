@@ -6,7 +6,7 @@ the KV of all frames is kept (the archive) a third; every combination is compare
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from math import nan
@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from torch import Tensor
 
 from ...framework import (
     Answer,
@@ -25,6 +24,7 @@ from ...framework import (
     PlainArchive,
     ReadAll,
     Reader,
+    StepCosts,
     VideoModel,
     VideoSession,
 )
@@ -36,9 +36,10 @@ from ..streaming.cells import require_readable
 from ..streaming.frames import VideoFrames, progress_bar
 from ..streaming.media import TextFile, seen_by
 from ..streaming.options import StreamOptions
-from ..streaming.sharing import Step, push_all
+from ..streaming.shared_stream import SharedStream
 
 Row = dict[str, Any]
+FULL = ("", "")  # where no session that is compared is full attention
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,6 @@ class Comparison:
     """
 
     question: str
-    steps: Sequence[Step]
     runs: Sequence[Run]
     reference: Run
     baseline: Baseline | None = None
@@ -117,9 +117,8 @@ class Comparison:
         return [row for run in first.values() for row in self._steps_of(run)]
 
     def _row(self, run: Run) -> Row:
-        costs, last = run.session.costs, self.steps[-1]
-        pairs = [pair for pair in zip(costs, self.steps, strict=True) if pair[1].images]
-        full = self.reference
+        costs, full = run.session.costs, self.reference
+        seen = [cost for cost in costs if cost.images]
         return {
             "memory": run.memory,
             "reader": run.reader,
@@ -127,16 +126,21 @@ class Comparison:
             "settings": repr(run.session.memory),
             **self._closeness(run.answer),
             "archive_error": archive_error(run.session, full.session),
-            "frames": sum(step.images for step in self.steps),
-            "flagged_frames": self.flagged,
-            "tokens": sum(cost.tokens for cost in costs),
-            "decoder_flops": sum(cost.flops for cost in costs),
-            "decoder_flops_last_frame": costs[-1].flops / max(last.images, 1),
-            "decoder_ms_per_frame": median(c.milliseconds / s.images for c, s in pairs),
-            "vision_ms_per_frame": median(s.encode_milliseconds / s.images for _, s in pairs),
+            **self._spent(costs),
+            "decoder_flops_last_frame": costs[-1].flops / max(costs[-1].images, 1),
+            "decoder_ms_per_frame": median(c.milliseconds / c.images for c in seen),
+            "vision_ms_per_frame": median(c.encode_milliseconds / c.images for c in seen),
             "ask_ms": run.ask_milliseconds,
             "state_bytes": costs[-1].state_bytes,
             "archive_bytes": costs[-1].archive_bytes,
+        }
+
+    def _spent(self, costs: StepCosts) -> Row:
+        return {
+            "frames": sum(cost.images for cost in self.reference.session.costs),
+            "flagged_frames": self.flagged,
+            "tokens": costs.totals.tokens,
+            "decoder_flops": costs.totals.flops,
         }
 
     def _closeness(self, answer: Answer) -> Row:
@@ -150,7 +154,6 @@ class Comparison:
 
     def _baseline_row(self, baseline: Baseline) -> Row:
         """Its decoder sees the frames when asked, so that FLOPs are those of the one question."""
-        costs = baseline.stream.costs
         return {
             "memory": repr(baseline.stream),
             "reader": "prefills anew",
@@ -158,10 +161,7 @@ class Comparison:
             "settings": "no memory",
             **self._closeness(baseline.answer),
             "archive_error": nan,
-            "frames": sum(step.images for step in self.steps),
-            "flagged_frames": self.flagged,
-            "tokens": sum(cost.tokens for cost in costs),
-            "decoder_flops": sum(cost.flops for cost in costs),
+            **self._spent(baseline.stream.costs),
             "decoder_flops_last_frame": 0,
             "decoder_ms_per_frame": 0.0,
             "vision_ms_per_frame": 0.0,
@@ -172,20 +172,20 @@ class Comparison:
 
     def _steps_of(self, run: Run) -> Iterator[Row]:
         frame = 0
-        for step, cost in zip(self.steps, run.session.costs, strict=True):
+        for cost in run.session.costs:
             yield {
                 "memory": run.memory,
-                "frame": frame if step.images else -1,
-                "frames": step.images,
-                "timestamp": step.timestamp,
+                "frame": frame if cost.images else -1,
+                "frames": cost.images,
+                "timestamp": cost.timestamp,
                 "tokens": cost.tokens,
                 "flops": cost.flops,
                 "milliseconds": cost.milliseconds,
-                "vision_milliseconds": step.encode_milliseconds,
+                "vision_milliseconds": cost.encode_milliseconds,
                 "state_bytes": cost.state_bytes,
                 "archive_bytes": cost.archive_bytes,
             }
-            frame += step.images
+            frame += cost.images
 
 
 def compare(
@@ -206,29 +206,30 @@ def compare(
     model = model.for_stream(frames.expected, fps=frames.fps)
     for memory, reader in product(choices.memories.values(), choices.readers.values()):
         require_readable(model, memory, reader)
-    written = {
+    written = list(product(choices.memories, choices.archives))
+    opened = {
         (memory, archive): stream.session(
             model, choices.memories[memory], choices.archives[archive]
         )
-        for memory, archive in product(choices.memories, choices.archives)
+        for memory, archive in written
     }
-    exact = _exact_among(written, choices) or stream.session(model, FullMemory())
-    alone = choices.baseline(model)
-    pushed = {id(session): session for session in (exact, *written.values())}
+    exact = next((pair for pair in written if _is_exact(opened[pair])), FULL)
+    if exact is FULL:
+        opened[FULL] = stream.session(model, FullMemory())
+    alone, shared = choices.baseline(model), SharedStream(model, opened)
     with progress_bar(console) as bar:
-        steps = push_all(
-            model,
-            list(pushed.values()),
-            _seen_by(alone, bar.track(frames, total=frames.expected, description="frames")),
-            stream.frames_per_step,
-        )
+        for image, seconds in bar.track(frames, total=frames.expected, description="frames"):
+            if alone is not None:
+                alone.push(image, seconds)
+            shared.push(image, seconds)
         frames.warn(console)
-        reference = _asked(("full", "all", "plain"), exact, ReadAll(), question, stream)
+        seen = dict(shared.sessions())
+        reference = _asked(("full", "all", "plain"), seen[exact], ReadAll(), question, stream)
         combined = [(*pair, reader) for pair in written for reader in choices.readers]
         runs = [
             _asked(
                 (memory, reader, archive),
-                written[memory, archive],
+                seen[memory, archive],
                 choices.readers[reader],
                 question,
                 stream,
@@ -236,17 +237,7 @@ def compare(
             for memory, archive, reader in bar.track(combined, description="answers")
         ]
     baseline = None if alone is None else _asked_alone(alone, question, stream)
-    return Comparison(question, steps, runs, reference, baseline, frames.flagged)
-
-
-def _seen_by(
-    stream: SimpleStream | None, frames: Iterable[tuple[Tensor, float]]
-) -> Iterator[tuple[Tensor, float]]:
-    """The frames, each pushed to the stream as it passes."""
-    for image, seconds in frames:
-        if stream is not None:
-            stream.push(image, seconds)
-        yield image, seconds
+    return Comparison(question, runs, reference, baseline, frames.flagged)
 
 
 def _asked_alone(alone: SimpleStream, question: str, stream: StreamOptions) -> Baseline:
@@ -255,15 +246,10 @@ def _asked_alone(alone: SimpleStream, question: str, stream: StreamOptions) -> B
     return Baseline(alone, answer, timer.stop().milliseconds)
 
 
-def _exact_among(
-    written: Mapping[tuple[str, str], VideoSession], choices: Choices
-) -> VideoSession | None:
-    """A session that is full attention with a plain archive, if there is one."""
-    for (memory, archive), session in written.items():
-        plain = isinstance(choices.archives[archive], PlainArchive)
-        if plain and isinstance(choices.memories[memory], FullMemory):
-            return session
-    return None
+def _is_exact(session: VideoSession) -> bool:
+    """Whether a session is full attention with a plain archive."""
+    plain = isinstance(session.archive.codec, PlainArchive)
+    return plain and isinstance(session.memory, FullMemory)
 
 
 def _asked(

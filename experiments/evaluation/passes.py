@@ -111,14 +111,12 @@ class PassRunner:
         reference: Answers,
         flagged: int,
     ) -> Iterator[Row]:
-        for name, session, vision_ms in stream.sessions():
+        for name, session in stream.sessions():
             for question in questions:
                 answer, row = self._ask(session, question)
                 if name == self.options.reference:
                     reference[question.id] = answer
-                seen = {
-                    "frames": stream.frames, "flagged_frames": flagged, "vision_ms": vision_ms
-                }  # fmt: skip
+                seen = {"frames": stream.frames, "flagged_frames": flagged}
                 close = _closeness(answer, reference.get(question.id))
                 yield {"cell": name, **row, **seen, **close}
 
@@ -144,6 +142,7 @@ class PassRunner:
             "tokens": spent.tokens,
             "decoder_flops": spent.flops,
             "decoder_ms": spent.milliseconds,
+            "vision_ms": spent.encode_milliseconds,
             "ask_ms": ask_ms,
             "reply_tokens": len(answer.token_ids),
             "state_bytes": costs[-1].state_bytes,

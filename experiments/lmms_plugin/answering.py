@@ -94,7 +94,7 @@ class Answerer:
                 stream.push(image, seconds)
             if frames.flagged:
                 logger.warning("%s: %s", video.path, told_flags(frames.flagged))
-        ((_, seen, _),) = stream.sessions()
+        ((_, seen),) = stream.sessions()
         return seen
 
     def _without_reply(self, question: Question, why: str) -> None:

@@ -8,15 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...framework import (
-    CrossFrameMemory,
-    FrameTokens,
-    NoArchive,
-    VideoModel,
-    VideoSession,
-    WrappedMemory,
-)
-from ...methods import ReadCarried
+from ...framework import FrameTokens, Slots, WrappedMemory
+from ...framework.flops import DecoderSpec
 from .pictures import Picture
 
 NEVER_ENTERED = -2  # left out by the memory's `admit`
@@ -55,82 +48,73 @@ class FramePatches:
         return (self.last[0, 0] != NEVER_ENTERED).view(self.rows, self.columns)
 
 
-@dataclass(frozen=True)
-class WatchedAdmission(WrappedMemory):
-    """A memory that tells somebody which tokens of a frame it lets into the decoder.
-
-    Args:
-        tell: called with the frame as it enters.
-    """
-
-    tell: Callable[[FrameTokens], None]
-
-    def admit(
-        self, frame: FrameTokens, previous: FrameTokens | None, state: dict[str, Tensor]
-    ) -> FrameTokens:
-        entering = self.inner.admit(frame, previous, state)
-        self.tell(entering)
-        return entering
-
-
 class HeldTokens:
-    """Follows a memory through a video; nothing is archived.
-
-    Args:
-        max_tokens: planned length of the stream.
+    """What a memory holds, step by step, of the tokens of every frame.
 
     Attributes:
-        session: read it, but push through `push` alone.
         steps: video steps so far; step 0 is the one of the first frame.
     """
 
-    def __init__(
-        self, model: VideoModel, memory: CrossFrameMemory, max_tokens: int | None = None
-    ) -> None:
-        # A list, not a method of this object: a cycle would hold the session until it is collected.
-        self._entered: list[Tensor] = []
-        entered = self._entered
-        watched = WatchedAdmission(memory, lambda f: entered.append(f.token_offsets()[0].cpu()))
-        self.session = VideoSession(
-            model,
-            watched,
-            archive=NoArchive(),
-            reader=ReadCarried(),
-            max_tokens=max_tokens,
-        )
+    def __init__(self, spec: DecoderSpec) -> None:
         self.steps = 0
-        spec = model.spec
         self._last = torch.empty(spec.num_layers, spec.num_kv_heads, 0, dtype=torch.int16)
         self._visual: list[Tensor] = []
 
-    def push(self, frame: FrameTokens) -> None:
-        """One temporal patch, or the prompt before the video, as a step of its own."""
-        start, visual = self.session.cursor.tokens, frame.visual_mask()[0].cpu()
-        self.session.push(frame)
-        room = torch.full((*self._last.shape[:2], len(visual)), NEVER_ENTERED, dtype=torch.int16)
-        entered = self._entered.pop() if self._entered else slice(None)  # all of the prompt
-        room[..., entered] = NEVER_HELD
-        self._last = torch.cat([self._last, room], -1)
-        if bool(visual.any()):
-            self._visual.append(start + visual.nonzero()[:, 0])
-            self._note()
-            self.steps += 1
+    def enter(self, frame: FrameTokens, entering: FrameTokens) -> None:
+        """A temporal patch came, and this of it enters the decoder."""
+        start = self._last.shape[-1]
+        self._visual.append(start + frame.visual_mask()[0].cpu().nonzero()[:, 0])
+        self._grow(frame.num_tokens, NEVER_ENTERED)
+        self._last[..., start + entering.token_offsets()[0].cpu()] = NEVER_HELD
 
-    def frames(self, pictures: Sequence[Picture]) -> list[FramePatches]:
+    def note(self, layers: Sequence[Slots], entered: int) -> None:
+        """These slots are held after a step of so many tokens."""
+        if not self._visual:  # the prompt before the video, which enters unasked
+            self._grow(entered, NEVER_HELD)
+            return
+        for last, slots in zip(self._last, layers, strict=True):
+            for head, index in enumerate(slots.index[0]):
+                held = index if slots.valid is None else index[slots.valid[0, head]]
+                last[head, held.cpu()] = self.steps
+        self.steps += 1
+
+    def frames(
+        self, pictures: Sequence[Picture], grid: Callable[[int, int], tuple[int, int]]
+    ) -> list[FramePatches]:
         """What became of every frame's tokens.
 
         Args:
             pictures: one per temporal patch.
+            grid: rows and columns of the visual tokens of a frame, by its height and width.
         """
-        grid = self.session.model.patch_grid
         return [
             FramePatches(picture, *(picture.grid or grid(*picture.size)), self._last[..., tokens])
             for picture, tokens in zip(pictures, self._visual, strict=True)
         ]
 
-    def _note(self) -> None:
-        for layer, last in enumerate(self._last):
-            slots = self.session.slots(layer)
-            for head, index in enumerate(slots.index[0]):
-                held = index if slots.valid is None else index[slots.valid[0, head]]
-                last[head, held.cpu()] = self.steps
+    def _grow(self, tokens: int, value: int) -> None:
+        room = torch.full((*self._last.shape[:2], tokens), value, dtype=torch.int16)
+        self._last = torch.cat([self._last, room], -1)
+
+
+@dataclass(frozen=True)
+class FollowedMemory(WrappedMemory):
+    """A memory of which is noted what enters the decoder and what is held after every step.
+
+    Args:
+        held: where that is noted.
+    """
+
+    held: HeldTokens
+
+    def admit(
+        self, frame: FrameTokens, previous: FrameTokens | None, state: dict[str, Tensor]
+    ) -> FrameTokens:
+        entering = self.inner.admit(frame, previous, state)
+        self.held.enter(frame, entering)
+        return entering
+
+    def update_layers(self, layers: Sequence[Slots]) -> Sequence[Slots]:
+        kept = self.inner.update_layers(layers)
+        self.held.note(kept, layers[0].num_new)
+        return kept

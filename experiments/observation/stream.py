@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 from rich.console import Console
 
 from ...framework import CrossFrameMemory, NoArchive, Slots, VideoModel, VideoSession
 from ...methods import ReadCarried
 from ..streaming.frames import VideoFrames, progress_bar
+from ..streaming.lengths import Opening
 from ..streaming.media import TextFile, TextFileFrames, seen_by
-from ..streaming.sharing import Encoded, encode_frames
+from ..streaming.shared_stream import SharedStream
 from .by_frame import MassByFrame
 from .evidence import Evidence, WatchedMemory
-from .held import FramePatches, HeldTokens
+from .held import FollowedMemory, FramePatches, HeldTokens
 from .options import ObserveOptions
 from .pictures import PictureTaker
 from .tables import Table, table_of
@@ -72,38 +73,36 @@ def observe_video(
         evidence(slots)
         by_frame(slots)
 
+    held = HeldTokens(model.spec)
+    memories = {"full": WatchedMemory(show), "pictured": FollowedMemory(memory, held)}
     camera = PictureTaker(model.frames_per_patch, model.text)
     with progress_bar(console) as bar:
         tracked = bar.track(frames, total=frames.expected, description=frames.path.stem)
-        encoded = encode_frames(model, camera.watch(tracked))
-        opening = _opening(encoded)
-        patches = -(-frames.expected // model.frames_per_patch)
-        _require_room(options, opening, patches)
-        planned = options.max_tokens or _planned_tokens(model, opening, patches)
-        full = VideoSession(
-            model,
-            WatchedMemory(show),
-            archive=NoArchive(),
-            reader=ReadCarried(),
-            max_tokens=planned,
-        )
-        held = HeldTokens(model, memory, planned)
-        for part in chain(opening, encoded):
-            full.push(part.tokens)
-            held.push(part.tokens)
+        passing = camera.watch(tracked)
+        opening = Opening(model, passing)
+        planned = _planned_tokens(model, options, opening, frames.expected)
+        unread: dict[str, Any] = {"archive": NoArchive(), "reader": ReadCarried()}
+        sessions = {
+            name: VideoSession(model, one, max_tokens=planned, **unread)
+            for name, one in memories.items()
+        }
+        stream = SharedStream(model, sessions)
+        for image, seconds in chain(opening.frames, passing):
+            stream.push(image, seconds)
+        cursor = dict(stream.sessions())["full"].cursor
     frames.warn(console)
     require_past(frames, frames.taken, model)
     return Observed(
         name=frames.path.stem,
         frames=frames.taken,
         flagged_frames=frames.flagged,
-        steps=full.cursor.frames,
-        tokens=full.cursor.tokens,
+        steps=cursor.frames,
+        tokens=cursor.tokens,
         rows=table_of(evidence.rows),
         recency=table_of(evidence.recency),
         parts=table_of(by_frame.parts()),
         distances=table_of(by_frame.distances()),
-        held=held.frames(camera.pictures),
+        held=held.frames(camera.pictures, model.patch_grid),
     )
 
 
@@ -121,21 +120,18 @@ def require_past(frames: VideoFrames | TextFileFrames, count: int, model: VideoM
         )
 
 
-def _opening(encoded: Iterator[Encoded]) -> list[Encoded]:
-    """The prompt before the video, if there is one, and the first temporal patch."""
-    opening: list[Encoded] = []
-    for part in encoded:
-        opening.append(part)
-        if part.images:
-            break
-    return opening
+def _planned_tokens(
+    model: VideoModel, options: ObserveOptions, opening: Opening, frames: int
+) -> int:
+    """The length to plan RoPE scaling for: it has to be fixed before the first frame.
 
-
-def _require_room(options: ObserveOptions, opening: list[Encoded], patches: int) -> None:
-    """Refuse, before any of the video has passed, what is sure to be wrong in the end."""
-    *prompt, first = (part.tokens.num_tokens for part in opening)
-    least = sum(prompt) + (patches - 1) * first + 1  # a text's last frame may be shorter
-    most = sum(prompt) + patches * (first + LONGER_TEXT)
+    Raises:
+        ValueError: before any of the video has passed, for what is sure to be wrong in the end.
+    """
+    patches = -(-frames // model.frames_per_patch)
+    # A text's last frame may be shorter.
+    least = opening.prompt_tokens + (patches - 1) * opening.patch_tokens + 1
+    most = opening.prompt_tokens + patches * (opening.patch_tokens + LONGER_TEXT)
     if min(options.capacities) >= most:
         raise ValueError(all_held(options))
     if options.max_tokens is not None and options.max_tokens < least:
@@ -143,6 +139,7 @@ def _require_room(options: ObserveOptions, opening: list[Encoded], patches: int)
             f"the video takes at least {least} tokens, more than max_tokens={options.max_tokens}: "
             "leave --max-tokens out, or take fewer --frames"
         )
+    return options.max_tokens or max(model.trained_tokens, most)
 
 
 def all_held(options: ObserveOptions) -> str:
@@ -151,9 +148,3 @@ def all_held(options: ObserveOptions) -> str:
         f"every capacity of {list(options.capacities)} holds the whole video, so nothing would be "
         "evicted: give smaller --capacities or take more --frames"
     )
-
-
-def _planned_tokens(model: VideoModel, opening: list[Encoded], patches: int) -> int:
-    """The length to plan RoPE scaling for: it has to be fixed before the first frame."""
-    *prompt, first = (part.tokens.num_tokens for part in opening)
-    return max(model.trained_tokens, sum(prompt) + patches * (first + LONGER_TEXT))

@@ -28,7 +28,7 @@ class Cell:
     attention: str = "auto"
 
     def session(self, model: VideoModel, max_tokens: int | None = None) -> VideoSession:
-        """A new session of this cell.
+        """A new session of this cell, which keeps the costs of every step.
 
         Raises:
             ValueError: for settings that cannot work together.
@@ -44,6 +44,7 @@ class Cell:
             frames_per_step=self.frames_per_step,
             max_tokens=max_tokens,
             attention=self.attention,
+            cost_history=None,
         )
 
 

@@ -1,12 +1,10 @@
-"""Frames of a video file on their way to a session: counted, in groups, with a progress bar."""
+"""Frames of a video file on their way to a session: counted, with a progress bar."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -14,8 +12,6 @@ from torch import Tensor
 
 from ...framework.video import VideoError, probe_video, stream_video
 from .options import StreamOptions
-
-T = TypeVar("T")
 
 
 class VideoFrames:
@@ -78,13 +74,6 @@ def told_flags(count: int) -> str:
         f"FFmpeg flags {count} of the decoded frames as damaged; what is shown of them, and of "
         "frames that lean on them, may be wrong (strict refuses them)"
     )
-
-
-def groups(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of `size` items; the last may be shorter."""
-    source = iter(items)
-    while group := list(islice(source, size)):
-        yield group
 
 
 def progress_bar(console: Console) -> Progress:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import groupby, islice
 
 import torch
@@ -11,10 +12,11 @@ from torch import Tensor
 
 from ...framework import Cursor, VideoModel
 from ...framework.frame_tokens import advance
+from ...framework.stream.encoding import Frame
 from ..benchmarks.question import Question
 from .media import media_at
 from .plan import Pass, Stop
-from .sharing import Frames, encode_patch
+from .shared_stream import encode_file_frames
 
 # Room beyond what is counted, as in StateKV's release.
 SLACK_TOKENS = 128
@@ -53,14 +55,16 @@ def stretches(
     """
     if max_tokens is not None:
         return [Stretch(video.stops, max_tokens)]
-    counter = _Counter(model, video)
-    room = reply_tokens + SLACK_TOKENS
-    longest = counter.tokens(video.stops[-1].frames) + _asked(model, video.stops) + room
-    most = counter.patch_tokens(video.stops[-1].frames)
+    opening = Opening(model, media_at(model, video.path, video.times))
+    room, times = reply_tokens + SLACK_TOKENS, video.times[: video.stops[-1].frames]
+    longest = opening.tokens(times) + _asked(model, video.stops) + room
+    most = opening.last_tokens(times)
     if longest <= model.trained_tokens or not model.scaled_by_length:
         return [Stretch(video.stops, max(longest, model.trained_tokens), most)]
     needed = {
-        frames: max(counter.tokens(frames) + _asked(model, stops) + room, model.trained_tokens)
+        frames: max(
+            opening.tokens(times[:frames]) + _asked(model, stops) + room, model.trained_tokens
+        )
         for frames, stops in groupby(video.stops, key=lambda stop: stop.frames)
     }
     return [
@@ -83,35 +87,46 @@ def _asked(model: VideoModel, stops: Iterable[Stop]) -> int:
     return max(question_ids(model, question).shape[1] for question in questions)
 
 
-class _Counter:
-    """Counts the tokens of a stream from its first frames alone.
+class Opening:
+    """The prompt and the first temporal patch of a stream: what is known of its length beforehand.
 
-    Text such as "Frame 100" or "<99.5 seconds>" grows along the stream, so that the last patch has
-    the most tokens; it is encoded with the first patch's pictures.
+    Args:
+        frames: of the stream; no more are taken than make a patch.
+
+    Attributes:
+        frames: those that were taken.
+        prompt_tokens, patch_tokens: of both.
+
+    Raises:
+        VideoError: for frames that the model cannot take.
     """
 
-    def __init__(self, model: VideoModel, video: Pass) -> None:
-        self.model, self.times = model, video.times
-        source = media_at(model, video.path, video.times)
-        self.frames: Frames = list(islice(source, model.frames_per_patch))
-        prompt = model.prologue(Cursor())
-        self.start = Cursor() if prompt is None else advance(Cursor(), prompt)
-        self.first = encode_patch(model, self.frames, self.start)
+    def __init__(self, model: VideoModel, frames: Iterable[Frame]) -> None:
+        self.model, self.frames = model, list(islice(frames, model.frames_per_patch))
+        *prompt, first = encode_file_frames(model, self.frames)
+        self.prompt_tokens = sum(part.tokens.num_tokens for part in prompt)
+        self.patch_tokens = first.tokens.num_tokens
+        self._behind = reduce(advance, (part.tokens for part in (*prompt, first)), Cursor())
 
-    def tokens(self, frames: int) -> int:
-        """Of the prompt and so many raw frames, at most."""
-        return self.start.tokens + self._patches(frames) * self.patch_tokens(frames)
+    def tokens(self, times: Sequence[float]) -> int:
+        """Of the prompt and raw frames at these times, at most."""
+        return self.prompt_tokens + self._patches(times) * self.last_tokens(times)
 
-    def patch_tokens(self, frames: int) -> int:
-        """Of the last temporal patch of so many raw frames."""
-        number = self._patches(frames) - 1
+    def last_tokens(self, times: Sequence[float]) -> int:
+        """Of the last temporal patch of raw frames at these times.
+
+        Text such as "Frame 100" or "<99.5 seconds>" grows along the stream, so that no patch has
+        more; it is encoded with the first patch's pictures.
+        """
+        number = self._patches(times) - 1
         if number == 0:
-            return self.first.num_tokens
-        behind = advance(self.start, self.first)
-        before = self.start.tokens + number * self.first.num_tokens
-        times = self.times[number * self.model.frames_per_patch : frames]
-        last = [(image, time) for (image, _), time in zip(self.frames, times, strict=False)]
-        return encode_patch(self.model, last, Cursor(before, number, behind.position)).num_tokens
+            return self.patch_tokens
+        before = self.prompt_tokens + number * self.patch_tokens
+        cursor = Cursor(before, number, self._behind.position)
+        late = times[number * self.model.frames_per_patch :]
+        last = [(image, time) for (image, _), time in zip(self.frames, late, strict=False)]
+        (part,) = encode_file_frames(self.model, last, cursor)
+        return part.tokens.num_tokens
 
-    def _patches(self, frames: int) -> int:
-        return -(-frames // self.model.frames_per_patch)
+    def _patches(self, times: Sequence[float]) -> int:
+        return -(-len(times) // self.model.frames_per_patch)

@@ -5,15 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ...framework import (
-    Archive,
-    CrossFrameMemory,
-    Reader,
-    VideoModel,
-    VideoSession,
-    require_count,
-)
+from ...framework import Archive, CrossFrameMemory, VideoModel, VideoSession, require_count
 from ...models import load_model
+from .cells import Cell
 
 
 @dataclass(frozen=True)
@@ -78,20 +72,13 @@ class StreamOptions:
     max_new_tokens: int = 256
 
     def session(
-        self,
-        model: VideoModel,
-        memory: CrossFrameMemory,
-        archive: Archive | None = None,
-        reader: Reader | None = None,
+        self, model: VideoModel, memory: CrossFrameMemory, archive: Archive | None = None
     ) -> VideoSession:
-        """A new session with these options, which keeps the costs of every step."""
-        return VideoSession(
-            model,
+        """A new session with these options."""
+        cell = Cell(
             memory,
             archive=archive,
-            reader=reader,
             frames_per_step=self.frames_per_step,
-            max_tokens=self.max_tokens,
             attention=self.attention,
-            cost_history=None,
         )
+        return cell.session(model, self.max_tokens)

@@ -1,17 +1,19 @@
-"""One pass over a video for several cells at once: frames are decoded and encoded once."""
+"""One pass over a video for several sessions at once: frames are decoded and encoded once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from torch import Tensor
 
-from ...framework import Cursor, FrameTokens, VideoModel, VideoSession
+from ...framework import Cursor, VideoModel, VideoSession
 from ...framework.frame_tokens import advance
-from ...framework.stream.costs import Timer
+from ...framework.stream.encoding import Encoded, Frame, encode_frames
 from ...framework.video import VideoError
-from .sharing import encode_patch
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(eq=False)
@@ -24,54 +26,51 @@ class CellStream:
     """
 
     session: VideoSession
-    waiting: list[FrameTokens] = field(default_factory=list)
+    waiting: list[Encoded] = field(default_factory=list)
 
-    def push(self, patch: FrameTokens) -> None:
-        self.waiting.append(patch)
-        if len(self.waiting) == self.session.frames_per_step:
+    def push(self, part: Encoded) -> None:
+        """The prompt, a step of its own, or a temporal patch."""
+        self.waiting.append(part)
+        if part.images == 0 or len(self.waiting) == self.session.frames_per_step:
             self.session.push(self.waiting)
             self.waiting = []
 
-    def here(self, begun: FrameTokens | None) -> VideoSession:
+    def here(self, begun: Sequence[Encoded]) -> VideoSession:
         """A session that has seen everything so far; a patch that is only begun comes last and
         alone, as `ask` itself would let it pass."""
-        if not self.waiting and begun is None:
+        if not self.waiting and not begun:
             return self.session
         session = self.session.fork()
         if self.waiting:
             session.push(self.waiting)
-        if begun is not None:
-            session.push(begun)
+        for part in begun:
+            session.push(part)
         return session
 
 
-class SharedStream:
-    """Raw frames in, encoded patches out to every cell.
+class SharedStream(Generic[Name]):
+    """Raw frames in, encoded patches out to every session.
 
     Args:
-        sessions: new ones, by the name of their cell.
+        sessions: new ones, by name.
         patch_tokens: most tokens of a temporal patch; None for any number.
+
+    Attributes:
+        frames: raw ones so far.
     """
 
     def __init__(
         self,
         model: VideoModel,
-        sessions: Mapping[str, VideoSession],
+        sessions: Mapping[Name, VideoSession],
         patch_tokens: int | None = None,
     ) -> None:
-        self.model, self.patch_tokens = model, patch_tokens
+        self.model, self.patch_tokens, self.frames = model, patch_tokens, 0
         self.cells = {name: CellStream(session) for name, session in sessions.items()}
-        self.frames = 0
         self._cursor = Cursor()
-        self._begun: list[tuple[Tensor, float]] = []
-        self._encoding: list[Timer] = []
-        prompt = model.prologue(self._cursor)
-        if prompt is not None:  # a step of its own
-            for cell in self.cells.values():
-                cell.session.push(prompt)
-            self._cursor = advance(self._cursor, prompt)
+        self._begun: list[Frame] = []
 
-    def push(self, image: Tensor, seconds: float) -> None:
+    def push(self, image: Tensor, seconds: float | None) -> None:
         """One raw frame uint8 [height, width, 3] and its time.
 
         Raises:
@@ -81,31 +80,42 @@ class SharedStream:
         self._begun.append((image, seconds))
         if len(self._begun) < self.model.frames_per_patch:
             return
-        patch, timer = self._encode()
-        self._encoding.append(timer)
+        for part in self._encoded():
+            self._cursor = advance(self._cursor, part.tokens)
+            for cell in self.cells.values():
+                cell.push(part)
         self._begun = []
-        self._cursor = advance(self._cursor, patch)
-        for cell in self.cells.values():
-            cell.push(patch)
 
-    def sessions(self) -> Iterator[tuple[str, VideoSession, float]]:
-        """A session of every cell that has seen exactly the frames so far, one after another, and
-        the milliseconds that vision encoder and projector took for them."""
-        begun, timers = None, self._encoding
-        if self._begun:
-            begun, timer = self._encode()
-            timers = [*timers, timer]
-        milliseconds = sum(timer.milliseconds for timer in timers)
+    def sessions(self) -> Iterator[tuple[Name, VideoSession]]:
+        """A session of every cell that has seen exactly the frames so far, one after another; its
+        costs are those of a session that saw them alone, the time of encoding them included."""
+        begun = self._encoded() if self._begun else []
         for name, cell in self.cells.items():
-            yield name, cell.here(begun), milliseconds
+            yield name, cell.here(begun)
 
-    def _encode(self) -> tuple[FrameTokens, Timer]:
-        timer = Timer(self.model.device)
-        patch = encode_patch(self.model, self._begun, self._cursor)
-        if self.patch_tokens is not None and patch.num_tokens > self.patch_tokens:
+    def _encoded(self) -> list[Encoded]:
+        found = encode_file_frames(self.model, self._begun, self._cursor)
+        tokens = found[-1].tokens.num_tokens
+        if self.patch_tokens is not None and tokens > self.patch_tokens:
             raise VideoError(
-                f"its frames grow from {self.patch_tokens} to {patch.num_tokens} tokens at "
+                f"its frames grow from {self.patch_tokens} to {tokens} tokens at "
                 f"{self._begun[0][1]:g} s: re-encode the video to one size, or plan for more with "
                 "max_tokens"
             )
-        return patch, timer.stop()
+        return found
+
+
+def encode_file_frames(
+    model: VideoModel, frames: Sequence[Frame], cursor: Cursor | None = None
+) -> list[Encoded]:
+    """The frames of one temporal patch, behind the prompt where the stream begins with them.
+
+    Raises:
+        VideoError: for frames that the model cannot take.
+    """
+    try:
+        return list(encode_frames(model, frames, cursor))
+    except ValueError as error:
+        raise VideoError(
+            f"the model cannot take the frame at {frames[0][1]:g} s: {error}"
+        ) from error

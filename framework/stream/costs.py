@@ -52,7 +52,10 @@ class StepCost:
         state_bytes: held for later frames after the step.
         archive_bytes: held for answering after the step, room to grow included.
         decode: times the decoder step and the memory's update.
-        encode: times vision encoder, projector and prompt; None for pushed `FrameTokens`.
+        encode: time vision encoder and projector, one temporal patch each; none for the prompt
+            before the video and for pushed `FrameTokens`.
+        images: raw frames that passed; 0 where `encode` has none.
+        timestamp: of the first of them, in seconds.
     """
 
     tokens: int
@@ -60,7 +63,9 @@ class StepCost:
     state_bytes: int
     archive_bytes: int
     decode: Timer
-    encode: Timer | None = None
+    encode: Sequence[Timer] = ()
+    images: int = 0
+    timestamp: float | None = None
 
     @property
     def milliseconds(self) -> float:
@@ -69,8 +74,8 @@ class StepCost:
 
     @property
     def encode_milliseconds(self) -> float:
-        """Time of the vision encoder, the projector and the prompt's embedding."""
-        return 0.0 if self.encode is None else self.encode.milliseconds
+        """Time of the vision encoder and the projector."""
+        return sum((timer.milliseconds for timer in self.encode), 0.0)
 
 
 @dataclass(frozen=True)

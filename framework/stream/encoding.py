@@ -1,32 +1,106 @@
-"""Raw frames on their way into the decoder: they wait until a temporal patch is full."""
+"""Raw frames on their way into the decoder, one temporal patch after the other.
+
+Positions follow the stream whatever a memory drops. So patches that were encoded once can be pushed
+to many sessions, and each takes exactly what it would have encoded for itself.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, islice
+from typing import TypeVar
 
 import torch
+from torch import Tensor
 
 from ..frame_tokens import Cursor, FrameTokens, advance, as_frame_tokens
 from ..model import VideoModel
 from ..text import as_text_frames, is_text_frame
+from .costs import Timer
 from .images import as_images
 from .state import PendingFrame, StreamState
 from .timestamps import as_seconds, as_timestamps, in_order
 
+T = TypeVar("T")
+# A raw frame, uint8 [height, width, 3] or ids of a text [tokens], with its time in seconds.
+Frame = tuple[Tensor, float | None]
 
-def take_in(
-    state: StreamState, frames: object, timestamps: Sequence[float] | float | None
-) -> tuple[StreamState, list[FrameTokens] | None]:
-    """What was pushed: `FrameTokens`, or None where raw frames wait in the state that comes back.
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """What may be pushed to any number of sessions, each of which counts the time it took.
+
+    Attributes:
+        tokens: of one temporal patch, or of the prompt before the video.
+        images: raw frames in it; 0 for the prompt, and for tokens that somebody else encoded.
+        timer: of vision encoder and projector; None without images.
+    """
+
+    tokens: FrameTokens
+    images: int = 0
+    timer: Timer | None = None
+
+
+@torch.no_grad()
+def encode_frames(
+    model: VideoModel, frames: Iterable[Frame], cursor: Cursor | None = None
+) -> Iterator[Encoded]:
+    """The prompt where the stream begins, then every temporal patch; the last may be begun only.
+
+    Args:
+        cursor: where the stream stands before the frames; None for its beginning.
 
     Raises:
-        ValueError: for anything else, timestamps that are none or run backwards.
+        ValueError: for frames that the model cannot take, naming the remedy.
     """
-    tokens = as_frame_tokens(frames, timestamps, len(state.pending))
-    if tokens is None:
-        return queue_images(state, frames, timestamps), None
-    return follow(state, tokens), tokens
+    cursor = cursor or Cursor()
+    prompt = model.prologue(cursor) if cursor.tokens == 0 else None
+    if prompt is not None:
+        yield Encoded(prompt)
+        cursor = advance(cursor, prompt)
+    for patch in groups(frames, model.frames_per_patch):
+        timer = Timer(model.device)
+        tokens = _encode_patch(model, patch, cursor)
+        yield Encoded(tokens, len(patch), timer.stop())
+        cursor = advance(cursor, tokens)
+
+
+def in_steps(encoded: Iterable[Encoded], size: int) -> Iterator[list[Encoded]]:
+    """Parts that pass the decoder together: the prompt alone, `size` temporal patches each time."""
+    for _, parts in groupby(encoded, key=lambda part: part.images > 0):
+        yield from groups(parts, size)
+
+
+def groups(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of `size` items; the last may be shorter."""
+    source = iter(items)
+    while group := list(islice(source, size)):
+        yield group
+
+
+def take_in(
+    model: VideoModel,
+    state: StreamState,
+    frames: object,
+    timestamps: Sequence[float] | float | None,
+) -> tuple[StreamState, Iterator[Encoded]]:
+    """The state with what was pushed, raw frames waiting in it, and what is to pass the decoder.
+
+    Raises:
+        ValueError: for anything but images, frames of a text, `FrameTokens` and what
+            `encode_frames` gave; for timestamps that are none or run backwards.
+    """
+    parts = frames if isinstance(frames, list | tuple) else [frames]
+    given = [part.tokens if isinstance(part, Encoded) else part for part in parts]
+    tokens = as_frame_tokens(given, timestamps, len(state.pending))
+    if tokens is not None:
+        pairs = zip(parts, tokens, strict=True)
+        encoded = (part if isinstance(part, Encoded) else Encoded(one) for part, one in pairs)
+        return follow(state, tokens), encoded
+    state = queue_images(state, frames, timestamps)
+    full = len(state.pending) - len(state.pending) % model.frames_per_patch
+    return state, encode_frames(model, state.pending[:full], state.cursor)
 
 
 def follow(state: StreamState, tokens: Sequence[FrameTokens]) -> StreamState:
@@ -66,53 +140,35 @@ def check_waiting(model: VideoModel, state: StreamState) -> None:
     check_images(model, state.pending, state.cursor)
 
 
-def check_images(model: VideoModel, frames: Sequence[PendingFrame], cursor: Cursor) -> None:
+def check_images(model: VideoModel, frames: Sequence[Frame], cursor: Cursor) -> None:
     """Refuse frames of a kind or size that the model cannot encode.
 
     Raises:
         ValueError: naming kind or size and the remedy.
     """
     _require_kind(model, frames)
-    images = [frame.image for frame in frames if not is_text_frame(frame.image)]
+    images = [image for image, _ in frames if not is_text_frame(image)]
     for height, width in {tuple(image.shape[:2]) for image in images}:
         model.check_image(height, width, cursor)
 
 
-def encode_pending(
-    model: VideoModel, state: StreamState, *, least: int, most: int
-) -> tuple[StreamState, list[FrameTokens]]:
-    """Encode waiting frames, one temporal patch after the other.
-
-    Args:
-        least: frames a patch must have; fewer stay waiting.
-        most: temporal patches to encode at most.
-    """
-    size, cursor = model.frames_per_patch, state.cursor
-    frames: list[FrameTokens] = []
-    while len(state.pending) >= least and len(frames) < most:
-        frames.append(_encode(model, state.pending[:size], cursor))
-        cursor = advance(cursor, frames[-1])
-        state = replace(state, pending=state.pending[size:])
-    return state, frames
-
-
-def _encode(model: VideoModel, patch: Sequence[PendingFrame], cursor: Cursor) -> FrameTokens:
+def _encode_patch(model: VideoModel, patch: Sequence[Frame], cursor: Cursor) -> FrameTokens:
     _require_kind(model, patch)
     _require_one_size(patch, len(patch))
-    images = torch.stack([frame.image for frame in patch])
-    return model.encode(images, [frame.timestamp for frame in patch], cursor)
+    images = torch.stack([image for image, _ in patch])
+    return model.encode(images, [time for _, time in patch], cursor)
 
 
-def _require_kind(model: VideoModel, frames: Sequence[PendingFrame]) -> None:
-    if not model.reads_text and any(is_text_frame(frame.image) for frame in frames):
+def _require_kind(model: VideoModel, frames: Sequence[Frame]) -> None:
+    if not model.reads_text and any(is_text_frame(image) for image, _ in frames):
         raise ValueError(
             f"{type(model).__name__} sees images, not frames of a text: push images, or load a "
             "text decoder"
         )
 
 
-def _require_one_size(patch: Sequence[PendingFrame], length: int) -> None:
-    sizes = {tuple(frame.image.shape) for frame in patch}
+def _require_one_size(patch: Sequence[Frame], length: int) -> None:
+    sizes = {tuple(image.shape) for image, _ in patch}
     if len(sizes) > 1:
         raise ValueError(
             f"frames of one temporal patch differ in size: {sorted(sizes)}; resize the video to "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,7 +25,7 @@ from . import verify
 from .admission import admit_frames
 from .checks import DeferredChecks
 from .costs import StepCost, StepCosts, Timer
-from .encoding import check_waiting, encode_pending, take_in
+from .encoding import Encoded, check_waiting, encode_frames, in_steps, take_in
 from .origin import planned_length
 from .probe import run_probe
 from .progress import Progress
@@ -96,6 +97,7 @@ class VideoSession(SessionView, CopiedByFork):
             frames: `FrameTokens` or a sequence of them; or images: uint8 [frames, height, width,
                 3], PIL images, or a sequence of those. Images that do not fill a temporal patch
                 wait for the next push. Or, to a text decoder, `TextFrames` or some of its frames.
+                Or what `encode_frames` gave, whose time counts as if it were encoded here.
             timestamps: seconds, one per image, never smaller than one before.
             return_hidden: give what the decoder made of the tokens, from which `model.logits`
                 predicts those behind them.
@@ -110,14 +112,9 @@ class VideoSession(SessionView, CopiedByFork):
         """
         self._now.checks.raise_many()
         now = self._now.draft(keep_hidden=return_hidden)
-        state, tokens = take_in(now.state, frames, timestamps)
-        now = now.at(state)
-        if tokens is None:
-            now = self._pass_pending(now, self.model.frames_per_patch)
-            check_waiting(self.model, now.state)
-        else:
-            for start in range(0, len(tokens), self.frames_per_step):
-                now = self._step(now, tokens[start : start + self.frames_per_step])
+        state, encoded = take_in(self.model, now.state, frames, timestamps)
+        now = self._pass(now.at(state), encoded)
+        check_waiting(self.model, now.state)
         self._now = now.settled()
         return torch.cat(now.hidden, 1) if now.hidden else None
 
@@ -205,25 +202,17 @@ class VideoSession(SessionView, CopiedByFork):
         """
         return load_session(VideoSession, path, model, memory, reader, archive, trusted)
 
-    def _pass_pending(self, now: Progress, least: int) -> Progress:
-        """Let waiting images pass while at least `least` of them are left."""
-        if now.state.cursor.tokens == 0:
-            prompt = self.model.prologue(now.state.cursor)
-            if prompt is not None:
-                now = self._step(now, [prompt])
-        while len(now.state.pending) >= least:
-            timer = Timer(self.model.device)
-            state, frames = encode_pending(
-                self.model, now.state, least=least, most=self.frames_per_step
-            )
-            now = self._step(now.at(state), frames, encode=timer.stop())
+    def _pass(self, now: Progress, encoded: Iterator[Encoded]) -> Progress:
+        """Let prompt and temporal patches pass, so many at a time."""
+        for parts in in_steps(encoded, self.frames_per_step):
+            now = self._step(now, parts)
         return now
 
-    def _step(
-        self, now: Progress, frames: Sequence[FrameTokens], encode: Timer | None = None
-    ) -> Progress:
+    def _step(self, now: Progress, parts: Sequence[Encoded]) -> Progress:
         """The one decoder step: some frames through all layers, then the memory's update."""
-        timer, state = Timer(self.model.device), now.state
+        timer, frames = Timer(self.model.device), [part.tokens for part in parts]
+        images = sum(part.images for part in parts)
+        state = replace(now.state, pending=now.state.pending[images:])
         batch = state.batch or frames[0].batch
         verify.check_frames(frames, state.cursor, batch, self.model, now.checks)
         state, entering = admit_frames(frames, self.memory, state)
@@ -245,9 +234,16 @@ class VideoSession(SessionView, CopiedByFork):
         layers = self.memory.update_layers(passed)
         verify.check_layers(self.memory, layers, len(passed), state, now.checks, self.max_tokens)
         state = state.carry(layers, step.finite)
-        held, archived = state.bytes_held, now.archive.bytes_held
-        flops = step.flops + probed
-        cost = StepCost(joined.num_tokens, flops, held, archived, timer.stop(), encode)
+        cost = StepCost(
+            joined.num_tokens,
+            step.flops + probed,
+            state.bytes_held,
+            now.archive.bytes_held,
+            timer.stop(),
+            tuple(part.timer for part in parts if part.timer is not None),
+            images,
+            frames[0].timestamp,
+        )
         return now.at(state).passed(cost, hidden)
 
     def _read(
@@ -267,6 +263,7 @@ class VideoSession(SessionView, CopiedByFork):
         if now.state.cursor.tokens == 0 and not now.state.pending:
             raise ValueError("nothing has been pushed yet: push at least one frame before asking")
         now.checks.raise_failed()
-        now = self._pass_pending(now.draft(), 1)
+        waiting = encode_frames(self.model, now.state.pending, now.state.cursor)
+        now = self._pass(now.draft(), waiting)
         now.checks.raise_failed()
         return now

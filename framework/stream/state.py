@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,8 +18,7 @@ from .finite import require_finite
 from .origin import Origin
 
 
-@dataclass(frozen=True, eq=False)
-class PendingFrame:
+class PendingFrame(NamedTuple):
     """A raw frame [height, width, 3] that waits to fill a temporal patch."""
 
     image: Tensor

@@ -106,7 +106,7 @@ def test_full_attention_reading_all_is_the_reference_itself(done: Comparison) ->
 def test_steps_are_told_once_per_memory(done: Comparison) -> None:
     rows = done.step_rows()
     assert list(dict.fromkeys(row["memory"] for row in rows)) == list(MEMORIES)
-    assert len(rows) == len(MEMORIES) * len(done.steps)
+    assert len(rows) == len(MEMORIES) * len(done.reference.session.costs)
 
 
 def test_grid_has_a_line_per_memory_and_a_column_per_reader() -> None:

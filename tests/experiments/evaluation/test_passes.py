@@ -16,7 +16,6 @@ from crossframe.experiments.evaluation.options import EvaluateOptions
 from crossframe.experiments.evaluation.passes import PassRunner, archived_bytes
 from crossframe.experiments.evaluation.rows import Row, owing
 from crossframe.experiments.publishing.small_benchmarks import write_clip
-from crossframe.experiments.streaming import shared_stream as stream
 from crossframe.experiments.streaming.cells import Cell
 from crossframe.experiments.streaming.options import ModelOptions
 from crossframe.experiments.streaming.plan import plan_passes, sample_videos
@@ -24,6 +23,7 @@ from crossframe.experiments.streaming.sampling import FrameSampling
 from crossframe.framework import Cursor, FrameTokens, Int8Archive, VideoModel
 from crossframe.framework.frame_tokens import advance
 from crossframe.framework.metrics import answer_agreement, kl_to_full
+from crossframe.framework.stream import encoding
 from crossframe.framework.video import frames_at
 from crossframe.methods import (
     AdaptiveHeadBudgets,
@@ -264,7 +264,7 @@ def test_vision_costs_what_a_separate_session_would_pay(
     questions: list[Question],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stream, "Timer", CountingTimer)
+    monkeypatch.setattr(encoding, "Timer", CountingTimer)
     rows = rows_of(model(name), questions, options(cells=SOME, cells_at_once=at_once))
     # Every temporal patch up to the question once, the one begun included, earlier ones begun not.
     assert {row["vision_ms"] - -(-row["frames"] // size) for row in rows} == {0}

@@ -9,7 +9,12 @@ import torch
 from torch import Tensor
 
 from crossframe.experiments.observation.contact_sheet import contact_sheet, shares_over_time
-from crossframe.experiments.observation.held import NEVER_ENTERED, FramePatches, HeldTokens
+from crossframe.experiments.observation.held import (
+    NEVER_ENTERED,
+    FollowedMemory,
+    FramePatches,
+    HeldTokens,
+)
 from crossframe.experiments.observation.held_page import (
     NEVER_ENTERED_BYTE,
     as_bytes,
@@ -19,9 +24,9 @@ from crossframe.experiments.observation.held_page import (
     shown_frames,
 )
 from crossframe.experiments.observation.pictures import Picture, PictureTaker
-from crossframe.experiments.streaming.sharing import encode_frames
 from crossframe.framework import CrossFrameMemory, VideoModel, VideoSession
 from crossframe.framework.reference import ReferenceDecoder
+from crossframe.framework.stream.encoding import encode_frames
 from crossframe.methods import (
     AdaptiveHeadBudgets,
     FullMemory,
@@ -56,16 +61,17 @@ def followed(
     model: VideoModel, memory: CrossFrameMemory, count: int = 8
 ) -> tuple[list[FramePatches], list[list[list[set[int]]]], list[Tensor]]:
     """What was noted; [step][layer][head] the tokens held; the visual tokens of each frame."""
-    camera, held = PictureTaker(model.frames_per_patch, model.text), HeldTokens(model, memory)
+    camera, held = PictureTaker(model.frames_per_patch, model.text), HeldTokens(model.spec)
+    session = VideoSession(model, FollowedMemory(memory, held))
     frames = [(image, float(place)) for place, image in enumerate(video(count))]
     found, visual = [], []
     for part in encode_frames(model, camera.watch(frames)):
-        start = held.session.cursor.tokens
-        held.push(part.tokens)
+        start = session.cursor.tokens
+        session.push(part)
         if part.images:
-            found.append([tokens_of(held.session, n) for n in range(model.spec.num_layers)])
+            found.append([tokens_of(session, n) for n in range(model.spec.num_layers)])
             visual.append(start + part.tokens.visual_mask()[0].nonzero()[:, 0])
-    return held.frames(camera.pictures), found, visual
+    return held.frames(camera.pictures, model.patch_grid), found, visual
 
 
 def tokens_of(session: VideoSession, layer: int) -> list[set[int]]:

@@ -56,18 +56,20 @@ def test_encoding_is_timed_apart(clock: list[float]) -> None:
     clock[0] = 0.5
     decode.stop()
     clock[0] = 2.0
-    cost = StepCost(1, 2, 3, 4, decode, encode.stop())
+    cost = StepCost(1, 2, 3, 4, decode, [encode.stop(), encode])
     assert cost.milliseconds == 500
-    assert cost.encode_milliseconds == 2000
+    assert cost.encode_milliseconds == 4000
     assert StepCost(1, 2, 3, 4, decode).encode_milliseconds == 0
 
 
 def test_every_step_has_one_cost_with_its_tokens() -> None:
     session = VideoSession(ReferenceDecoder(), FullMemory(), frames_per_step=2)
     session.push(frames(3, 4, 5))
-    session.push(torch.zeros(1, 4, 4, 3, dtype=torch.uint8))
-    assert [cost.tokens for cost in session.costs] == [7, 5, 5]
-    assert [cost.encode is not None for cost in session.costs] == [False, False, True]
+    session.push(torch.zeros(3, 4, 4, 3, dtype=torch.uint8), [1.0, 2.0, 3.0])
+    assert [cost.tokens for cost in session.costs] == [7, 5, 10, 5]
+    assert [cost.images for cost in session.costs] == [0, 0, 2, 1]
+    assert [len(cost.encode) for cost in session.costs] == [0, 0, 2, 1]
+    assert [cost.timestamp for cost in session.costs] == [None, None, 1.0, 3.0]
     assert all(cost.milliseconds > 0 for cost in session.costs)
 
 
@@ -140,7 +142,7 @@ def test_asking_and_failing_leave_no_costs() -> None:
 
 def cost(number: int) -> StepCost:
     timer = Timer(CPU)
-    return StepCost(number, 10 * number, 3, 4, timer.stop(), timer)
+    return StepCost(number, 10 * number, 3, 4, timer.stop(), [timer])
 
 
 @pytest.mark.parametrize("history", [None, 1, 5, StepCosts.CHUNK, 100])
@@ -177,7 +179,7 @@ def test_times_of_forgotten_steps_are_counted_on(clock: list[float]) -> None:
     for _ in range(200):
         decode, encode = Timer(CPU), Timer(CPU)
         clock[0] += 0.5
-        costs = costs.append(StepCost(1, 1, 1, 1, decode.stop(), encode.stop()))
+        costs = costs.append(StepCost(1, 1, 1, 1, decode.stop(), [encode.stop()]))
     assert (costs.totals.milliseconds, costs.totals.encode_milliseconds) == (1e5, 1e5)
 
 

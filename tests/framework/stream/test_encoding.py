@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from crossframe.framework import FrameTokens, FullMemory, VideoSession
-from crossframe.framework.frame_tokens import Cursor
+from crossframe.framework.frame_tokens import Cursor, advance
 from crossframe.framework.reference import ReferenceDecoder
+from crossframe.framework.stream.encoding import encode_frames
 
 IMAGE = torch.zeros(1, 4, 4, 3, dtype=torch.uint8)
 
@@ -20,6 +21,15 @@ class OnlySmall(ReferenceDecoder):
         del width
         if height > (4 if cursor.frames else 5):
             raise ValueError(f"{height} rows at patch {cursor.frames}: crop")
+
+
+class Prompted(ReferenceDecoder):
+    """Begins with a prompt of three tokens."""
+
+    def prologue(self, cursor: Cursor) -> FrameTokens:
+        ids = torch.tensor([[1, 2, 3]])
+        text = torch.zeros(1, 3, dtype=torch.bool)
+        return FrameTokens(self.embed(ids), self.text_positions(cursor, 1, 3), text)
 
 
 def tokens(model: ReferenceDecoder, cursor: Cursor, time: float | None) -> FrameTokens:
@@ -74,3 +84,47 @@ def test_waiting_frames_of_two_sizes_are_refused_before_their_patch_is_full() ->
     with pytest.raises(ValueError, match=r"differ in size.*after a multiple of 3 frames"):
         session.push(torch.zeros(5, 4, 3).byte())
     assert session.question_logits([1]).isfinite().all()
+
+
+@pytest.mark.parametrize("patch", [1, 2])
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_frames_encoded_once_are_what_every_session_encodes_for_itself(
+    patch: int, size: int
+) -> None:
+    model = Prompted(patch=patch)
+    frames = [(torch.full((4, 4, 3), n, dtype=torch.uint8), n / 2) for n in range(8)]
+    sessions = [VideoSession(model, FullMemory(), frames_per_step=size) for _ in range(3)]
+    raw, *shared = sessions
+    raw.push([image for image, _ in frames], [time for _, time in frames])
+    parts = list(encode_frames(model, frames))
+    assert [part.images for part in parts] == [0, *[patch] * (8 // patch)]
+    for session in shared:
+        session.push(parts)
+        assert torch.equal(session.question_logits([1]), raw.question_logits([1]))
+        assert [cost.tokens for cost in session.costs] == [cost.tokens for cost in raw.costs]
+        assert [cost.images for cost in session.costs] == [cost.images for cost in raw.costs]
+        times = [part.timer.milliseconds for part in parts if part.timer]
+        assert session.costs.totals.encode_milliseconds == pytest.approx(sum(times))
+        with pytest.raises(ValueError, match="run backwards: 0 s after 3"):
+            session.push(parts[1])
+
+
+def test_what_is_encoded_may_not_overtake_frames_that_wait() -> None:
+    session = VideoSession(ReferenceDecoder(patch=2), FullMemory())
+    (part,) = encode_frames(session.model, [(IMAGE[0], None)] * 2)
+    session.push(IMAGE)
+    with pytest.raises(ValueError, match=r"1 raw frame.s. still wait"):
+        session.push(part)
+
+
+def test_encoding_goes_on_where_a_stream_stands() -> None:
+    model = Prompted(patch=2)
+    frames = [(IMAGE[0], float(n)) for n in range(7)]
+    whole = list(encode_frames(model, frames))
+    cursor = Cursor()
+    for part in whole[:3]:
+        cursor = advance(cursor, part.tokens)
+    later = list(encode_frames(model, frames[4:], cursor))
+    assert [part.images for part in later] == [2, 1]
+    for part, expected in zip(later, whole[3:], strict=True):
+        assert torch.equal(part.tokens.positions, expected.tokens.positions)
