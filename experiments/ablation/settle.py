@@ -17,9 +17,9 @@ from ...framework.flops import DecoderSpec
 from ...framework.video import VideoError
 from ..evaluation.folder import config_hash, read_json, write_json
 from ..evaluation.options import plain
-from ..streaming.media import frame_times, is_text, media_at
+from ..streaming.media import media_at
 from ..streaming.options import ModelOptions
-from ..streaming.plan import Sampled, sample_videos, video_seconds
+from ..streaming.plan import Pass, plan_passes, sample_videos, set_up, video_seconds
 from .budgets import Matcher
 from .dry_run import DryRun, shown_again
 from .grid import Sized, as_it_is
@@ -113,8 +113,8 @@ def read_settled(folder: Path, key: str | None = None) -> Settled | None:
 
 def _settled(options: AblateOptions, model_options: ModelOptions) -> Settled:
     needed = [one for one in variants(options) if options.budget is not None and one.knob]
-    seen = _first_video(options)
-    if seen is None:
+    video = _first_video(options)
+    if video is None:
         if needed:
             raise ValueError(
                 "ablate: a budget is worked out on the frames of a video, and no video of the "
@@ -122,15 +122,13 @@ def _settled(options: AblateOptions, model_options: ModelOptions) -> Settled:
                 "benchmark.videos"
             )
         return Settled(None, {})
-    logger.info("sizing memories on the first frames of %s", seen.path.name)
+    logger.info("sizing memories on the first frames of %s", video.path.name)
     device = "cpu" if options.trainer.get("accelerator") == "cpu" else None
     model = replace(model_options, device=device).load()
-    if is_text(seen.path):
-        seen = replace(seen, times=frame_times(model, seen.path, options.max_tokens))
-    model = model.for_stream(len(seen.times), seen.question.system, seen.fps)
+    model, video = set_up(model, video, 0, options.max_tokens)
     dry_run = DryRun(
         model,
-        shown_again(model, _frames(seen, model)),
+        shown_again(model, _frames(video, model)),
         frames_per_step=options.frames_per_step[0],
         in_frame=options.in_frame[0],
         attention=options.attention,
@@ -155,21 +153,21 @@ def _sizes(
     }
 
 
-def _first_video(options: AblateOptions) -> Sampled | None:
-    """The first question whose video can be read."""
+def _first_video(options: AblateOptions) -> Pass | None:
+    """The frames of the first question whose video can be read."""
     for question in options.benchmark.questions()[: options.limit]:
         sampled, _ = sample_videos([question], options.sampling, video_seconds)
         if sampled:
-            return sampled[0]
+            return plan_passes(sampled)[0]
     return None
 
 
-def _frames(seen: Sampled, model: VideoModel) -> list[tuple[Tensor, float]]:
+def _frames(video: Pass, model: VideoModel) -> list[tuple[Tensor, float]]:
     """The first frames, as far as they can be read; a whole number of temporal patches."""
-    wanted = seen.times[: FRAMES * model.frames_per_patch]
+    wanted = video.times[: FRAMES * model.frames_per_patch]
     found: list[tuple[Tensor, float]] = []
     try:
-        for frame in media_at(model, seen.path, wanted):
+        for frame in media_at(model, video.path, wanted):
             found.append(frame)
     except VideoError:  # what came before the damage is good
         if not found:

@@ -85,8 +85,7 @@ def ask(
         console: for progress, warnings and costs.
         out: for the answer, as it grows; standard output by default.
     """
-    frames = seen_by(model, media, stream)
-    model = model.for_stream(frames.expected, fps=frames.fps)
+    model, frames = seen_by(model, media, stream)
     session = stream.session(model, memory)
     stream_into(session, frames, console)
     streamer = AnswerStreamer(model, out or sys.stdout)

@@ -202,8 +202,7 @@ def compare(
     A session per memory and archive takes the frames; readers share it, because asking changes
     nothing.
     """
-    frames = seen_by(model, media, stream)
-    model = model.for_stream(frames.expected, fps=frames.fps)
+    model, frames = seen_by(model, media, stream)
     for memory, reader in product(choices.memories.values(), choices.readers.values()):
         require_readable(model, memory, reader)
     written = list(product(choices.memories, choices.archives))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from itertools import groupby
 from math import isfinite
 
@@ -20,7 +19,7 @@ from ..benchmarks.question import Question
 from ..streaming.environment import machine
 from ..streaming.lengths import Stretch, question_ids, stretches
 from ..streaming.media import media_at
-from ..streaming.plan import in_frames
+from ..streaming.plan import Stop
 from ..streaming.shared_stream import SharedStream
 from .options import EvaluateOptions
 from .rows import Key, Row, Work, key_of
@@ -74,30 +73,21 @@ class PassRunner:
         return (names[start : start + size] for start in range(0, len(names), size))
 
     def _pass(self, work: Work, cells: Sequence[str], reference: Answers) -> Iterator[Row]:
-        options = self.options
-        room = options.reply_tokens, options.max_tokens
-        video = in_frames(self.model, work.video, *room)
-        work = replace(work, video=video)
-        model = self.model.for_stream(len(video.times), video.system, video.fps)
-        for stretch in stretches(model, video, *room):
-            yield from self._stream(model, work, stretch, cells, reference)
+        options, asked = self.options, {question for _, question in work.owed}
+        for stretch in stretches(self.model, work.video, options.reply_tokens, options.max_tokens):
+            stops = [stop for stop in stretch.stops if stop.question.id in asked]
+            yield from self._stream(stretch, stops, cells, reference)
 
     def _stream(
         self,
-        model: VideoModel,
-        work: Work,
         stretch: Stretch,
+        stops: Sequence[Stop],
         cells: Sequence[str],
         reference: Answers,
     ) -> Iterator[Row]:
-        sessions = {
-            name: self.options.cells[name].session(model, stretch.planned_tokens) for name in cells
-        }
-        stream = SharedStream(model, sessions, stretch.patch_tokens)
-        asked = {question for _, question in work.owed}
-        stops = [stop for stop in stretch.stops if stop.question.id in asked]
-        times, strict = work.video.times, self.options.strict
-        with closing(media_at(model, work.video.path, times, strict=strict)) as frames:
+        stream = stretch.opened({name: self.options.cells[name] for name in cells})
+        video, strict = stretch.video, self.options.strict
+        with closing(media_at(stretch.model, video.path, video.times, strict=strict)) as frames:
             for count, here in groupby(stops, key=lambda stop: stop.frames):
                 while stream.frames < count:
                     stream.push(*next(frames))
@@ -106,7 +96,7 @@ class PassRunner:
 
     def _ask_all(
         self,
-        stream: SharedStream,
+        stream: SharedStream[str],
         questions: Sequence[Question],
         reference: Answers,
         flagged: int,

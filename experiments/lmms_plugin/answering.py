@@ -15,8 +15,7 @@ from ..benchmarks.question import Question
 from ..streaming.frames import told_flags
 from ..streaming.lengths import question_ids, stretches
 from ..streaming.media import media_at
-from ..streaming.plan import Pass, in_frames, plan_passes, sample_videos, video_seconds
-from ..streaming.shared_stream import SharedStream
+from ..streaming.plan import Pass, plan_passes, sample_videos, video_seconds
 from .options import PluginOptions
 from .requests import Generation
 
@@ -82,14 +81,10 @@ class Answerer:
 
     def _watch(self, video: Pass, reply_tokens: int) -> VideoSession:
         """A session that has seen the video's frames; all questions about it are about the same."""
-        room = reply_tokens, self.options.max_tokens
-        video = in_frames(self.model, video, *room)
-        model = self.model.for_stream(len(video.times), video.system, video.fps)
-        (stretch,) = stretches(model, video, *room)
-        session = self.cell.session(model, stretch.planned_tokens)
-        stream = SharedStream(model, {CELL: session}, stretch.patch_tokens)
-        strict = self.options.strict
-        with closing(media_at(model, video.path, video.times, strict=strict)) as frames:
+        (stretch,) = stretches(self.model, video, reply_tokens, self.options.max_tokens)
+        stream = stretch.opened({CELL: self.cell})
+        video, strict = stretch.video, self.options.strict
+        with closing(media_at(stretch.model, video.path, video.times, strict=strict)) as frames:
             for image, seconds in frames:
                 stream.push(image, seconds)
             if frames.flagged:

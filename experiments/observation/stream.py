@@ -63,8 +63,7 @@ def observe_video(
     Raises:
         ValueError: for a video of a single temporal patch: it has no past to measure.
     """
-    frames = seen_by(model, media, options.stream)
-    model = model.for_stream(frames.expected, fps=frames.fps)
+    model, frames = seen_by(model, media, options.stream)
     require_past(frames, frames.expected, model)
     evidence = Evidence(options.capacities, options.recent_frames)
     by_frame = MassByFrame()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from ...framework.video import VideoError, probe_video, stream_video
 from .options import StreamOptions
+from .sampling import FrameSampling
 
 
 class VideoFrames:
@@ -36,7 +36,9 @@ class VideoFrames:
         self._frames = stream_video(
             path, fps=options.fps, max_frames=options.max_frames, strict=options.strict
         )
-        self.expected, self.fps = _expected(self.path, options)
+        info = probe_video(path)
+        sampling = FrameSampling(options.fps or info.fps, options.max_frames, "start")
+        self.expected, self.fps = sampling.count(info.duration), sampling.rate(info.duration)
         self.taken = 0
         self.damage: VideoError | None = None
 
@@ -87,13 +89,3 @@ def progress_bar(console: Console) -> Progress:
         transient=True,
         disable=not console.is_terminal,
     )
-
-
-def _expected(path: Path, options: StreamOptions) -> tuple[int, float]:
-    """How many frames there will be, in all and per second."""
-    info = probe_video(path)
-    rate = options.fps or info.fps
-    count = max(1, math.ceil(info.duration * rate))
-    if options.max_frames is None or count <= options.max_frames:
-        return count, rate
-    return options.max_frames, options.max_frames / info.duration

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import groupby, islice
@@ -14,9 +14,10 @@ from ...framework import Cursor, VideoModel
 from ...framework.frame_tokens import advance
 from ...framework.stream.encoding import Frame
 from ..benchmarks.question import Question
+from .cells import Cell
 from .media import media_at
-from .plan import Pass, Stop
-from .shared_stream import encode_file_frames
+from .plan import Pass, Stop, set_up
+from .shared_stream import SharedStream, encode_file_frames
 
 # Room beyond what is counted, as in StateKV's release.
 SLACK_TOKENS = 128
@@ -27,13 +28,24 @@ class Stretch:
     """Stops of a pass that one stream can serve, because their sessions plan for one length.
 
     Attributes:
+        model: set up for the pass.
+        video: the pass, with the frames that the model makes of a text.
         planned_tokens: the length.
         patch_tokens: most tokens of a temporal patch that the length has room for; None: any.
     """
 
+    model: VideoModel
+    video: Pass
     stops: Sequence[Stop]
     planned_tokens: int
     patch_tokens: int | None = None
+
+    def opened(self, cells: Mapping[str, Cell]) -> SharedStream[str]:
+        """A stream for new sessions of these cells."""
+        sessions = {
+            name: cell.session(self.model, self.planned_tokens) for name, cell in cells.items()
+        }
+        return SharedStream(self.model, sessions, self.patch_tokens)
 
 
 def stretches(
@@ -51,16 +63,18 @@ def stretches(
         max_tokens: the planned length of all, if it is given.
 
     Raises:
-        VideoError: if the first frame cannot be read.
+        VideoError: if the first frame cannot be read, or for a text that the model cannot take.
+        ValueError: for a file or a system turn that is nothing for the model.
     """
+    model, video = set_up(model, video, reply_tokens, max_tokens)
     if max_tokens is not None:
-        return [Stretch(video.stops, max_tokens)]
+        return [Stretch(model, video, video.stops, max_tokens)]
     opening = Opening(model, media_at(model, video.path, video.times))
     room, times = reply_tokens + SLACK_TOKENS, video.times[: video.stops[-1].frames]
     longest = opening.tokens(times) + _asked(model, video.stops) + room
     most = opening.last_tokens(times)
     if longest <= model.trained_tokens or not model.scaled_by_length:
-        return [Stretch(video.stops, max(longest, model.trained_tokens), most)]
+        return [Stretch(model, video, video.stops, max(longest, model.trained_tokens), most)]
     needed = {
         frames: max(
             opening.tokens(times[:frames]) + _asked(model, stops) + room, model.trained_tokens
@@ -68,7 +82,7 @@ def stretches(
         for frames, stops in groupby(video.stops, key=lambda stop: stop.frames)
     }
     return [
-        Stretch(list(stops), planned, most)
+        Stretch(model, video, list(stops), planned, most)
         for planned, stops in groupby(video.stops, key=lambda stop: needed[stop.frames])
     ]
 

@@ -35,8 +35,8 @@ def open_media(path: str | PathLike[str], options: StreamOptions) -> VideoFrames
 
 def seen_by(
     model: VideoModel, media: VideoFrames | TextFile, options: StreamOptions
-) -> VideoFrames | TextFileFrames:
-    """The frames as a model takes them.
+) -> tuple[VideoModel, VideoFrames | TextFileFrames]:
+    """The model set up for a stream of so many frames, and the frames as it takes them.
 
     Raises:
         ValueError: for a video and a model that reads text or the other way round, and for a text
@@ -44,11 +44,11 @@ def seen_by(
     """
     require_readable_file(model, media.path)
     if isinstance(media, VideoFrames):
-        return media
+        return model.for_stream(media.expected, fps=media.fps), media
     frames = text_frames(model, media.path, media.text)
     _require_few(media.path, frames, options.max_frames)
     _require_room(model, media.path, frames, options.max_tokens, options.max_new_tokens)
-    return TextFileFrames(media.path, frames)
+    return model.for_stream(len(frames)), TextFileFrames(media.path, frames)
 
 
 def require_readable_file(model: VideoModel, path: Path) -> None:

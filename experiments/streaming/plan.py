@@ -18,7 +18,7 @@ from .sampling import FrameSampling
 @dataclass(frozen=True)
 class Sampled:
     """A question with the moments, in seconds, at which frames are taken for it, and how many of
-    them there are per second. A text is taken whole; its frames are numbered by `in_frames`."""
+    them there are per second. A text is taken whole; its frames are numbered by `set_up`."""
 
     question: Question
     path: Path
@@ -93,8 +93,10 @@ def sample_videos(
     return sampled, refused
 
 
-def in_frames(model: VideoModel, video: Pass, reply_tokens: int, max_tokens: int | None) -> Pass:
-    """The pass with the frames that the model makes of a text; of a video, as it is.
+def set_up(
+    model: VideoModel, video: Pass, reply_tokens: int, max_tokens: int | None
+) -> tuple[VideoModel, Pass]:
+    """The model set up for a pass, and the pass with the frames that it makes of a text.
 
     Args:
         reply_tokens: most tokens of a reply.
@@ -102,12 +104,13 @@ def in_frames(model: VideoModel, video: Pass, reply_tokens: int, max_tokens: int
 
     Raises:
         VideoError: for a text that the model cannot take.
-        ValueError: for a text and a model that reads none.
+        ValueError: for a text and a model that reads none, or a system turn that has no place.
     """
-    if not is_text(video.path):
-        return video
-    times = frame_times(model, video.path, max_tokens, reply_tokens)
-    return replace(video, times=times, stops=[replace(s, frames=len(times)) for s in video.stops])
+    if is_text(video.path):
+        times = frame_times(model, video.path, max_tokens, reply_tokens)
+        stops = [replace(stop, frames=len(times)) for stop in video.stops]
+        video = replace(video, times=times, stops=stops)
+    return model.for_stream(len(video.times), video.system, video.fps), video
 
 
 def _whole_text(question: Question, path: Path) -> Sampled:

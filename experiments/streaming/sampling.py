@@ -50,10 +50,14 @@ class FrameSampling:
             ValueError: if nothing of the stretch lies inside the video.
         """
         seconds = _stretch(duration, start, end)
-        if self._every_step(seconds):
-            return [start + step / self.fps for step in range(math.ceil(seconds * self.fps))]
         count = self._count(seconds)
+        if self._every_step(seconds):
+            return [start + step / self.fps for step in range(count)]
         return [start + (part + 0.5) * seconds / count for part in range(count)]
+
+    def count(self, duration: float, start: float = 0.0, end: float | None = None) -> int:
+        """How many `times` there are; arguments and errors as there."""
+        return self._count(_stretch(duration, start, end))
 
     def rate(self, duration: float, start: float = 0.0, end: float | None = None) -> float:
         """Frames per second of video that `times` takes; arguments and errors as there."""
@@ -66,7 +70,8 @@ class FrameSampling:
         return self.rule == "start" and fits
 
     def _count(self, seconds: float) -> int:
-        """Frames of rule "centres"."""
+        if self._every_step(seconds):
+            return math.ceil(seconds * self.fps)
         count = max(1, int(seconds * self.fps))
         return min(count, self.max_frames or count)
 
