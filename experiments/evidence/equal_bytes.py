@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
+from torch import Tensor
 
-from ...framework import CrossFrameMemory, Cursor, FrameTokens
-from ...framework.frame_tokens import advance
+from ...framework import CrossFrameMemory
 from ...models import DecoderModel
 from ..ablation.budgets import Matcher
-from ..ablation.dry_run import DryRun
+from ..ablation.dry_run import DryRun, shown_again
 from ..ablation.knobs import knob_of
 from ..ablation.options import Budget
 from ..ablation.variants import Variant
@@ -41,25 +39,15 @@ def at_equal_bytes(
             "a window, the other a capacity"
         )
     budget = Budget("bytes", (capacity,), like=like, tolerance=TOLERANCE)
-    matcher = Matcher(budget, DryRun(model, _stream(model)), None)
+    matcher = Matcher(budget, DryRun(model, shown_again(model, _prose(model))), None)
     variant = Variant(type(memory).__name__, "", memory, capacity, own)
     return matcher.sized(variant).memory
 
 
-def _stream(model: DecoderModel) -> Iterator[FrameTokens]:
-    """The model's start, and frames of prose without end."""
-
-    def encode(text: str) -> list[int]:
-        return model.reply_ids(text)[0].tolist()
-
-    cursor = Cursor()
-    start = model.prologue(cursor)
-    if start is not None:
-        yield start
-        cursor = advance(cursor, start)
-    ids = torch.tensor([prose_ids(encode, "search", 0, FRAMES * FRAME_TOKENS)])
-    while True:
-        for part in ids.split(FRAME_TOKENS, 1):
-            frame = model.frame(part, cursor)
-            yield frame
-            cursor = advance(cursor, frame)
+def _prose(model: DecoderModel) -> list[tuple[Tensor, float]]:
+    """Some frames of prose, each ids [tokens] with its number."""
+    ids = prose_ids(
+        lambda text: model.reply_ids(text)[0].tolist(), "search", 0, FRAMES * FRAME_TOKENS
+    )
+    frames = torch.tensor(ids).split(FRAME_TOKENS)
+    return [(frame, float(number)) for number, frame in enumerate(frames)]

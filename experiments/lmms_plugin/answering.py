@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, Self, TypeVar
 
 from ...framework import VideoModel, VideoSession
 from ...framework.stream.finite import NOT_FINITE
@@ -17,10 +17,16 @@ from ..streaming.lengths import question_ids, stretches
 from ..streaming.media import media_at
 from ..streaming.plan import Pass, plan_passes, sample_videos, video_seconds
 from .options import PluginOptions
-from .requests import Generation
 
 T = TypeVar("T")
 CELL = "crossframe"
+# lmms-eval adds this to every task without a stop text of its own (its few-shot delimiter), where
+# it would cut a reply that reasons first. Its adapters for Qwen and Gemma leave it out too.
+FEWSHOT_DELIMITER = "\n\n"
+# Passed on to `generate`; the first three say whether and how to sample.
+SAMPLING = ("temperature", "top_p", "top_k")
+PASSED = ("num_beams", "repetition_penalty", "no_repeat_ngram_size")
+ABOUT_IMAGES = ("image_aspect_ratio",)
 logger = logging.getLogger(__name__)
 
 
@@ -34,6 +40,48 @@ class Reply:
 
 
 NO_REPLY = Reply("", 0, 0)
+
+
+@dataclass(frozen=True)
+class Generation:
+    """How a reply is made.
+
+    Attributes:
+        max_new_tokens: most tokens of it.
+        until: texts that end it, themselves left out.
+        options: further ones of `generate`, as pairs.
+    """
+
+    max_new_tokens: int
+    until: tuple[str, ...] = ()
+    options: tuple[tuple[str, Any], ...] = ()
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any], default_tokens: int) -> Self:
+        """From a task's `generation_kwargs`.
+
+        Greedy unless a temperature above 0, or `do_sample` without one, asks for sampling.
+
+        Args:
+            default_tokens: length where the task sets none.
+
+        Raises:
+            ValueError: for settings that are unknown or of a wrong kind.
+        """
+        known = {"max_new_tokens", "until", "do_sample", *SAMPLING, *PASSED, *ABOUT_IMAGES}
+        unknown = sorted(given.keys() - known)
+        if unknown:
+            raise ValueError(
+                f"generation_kwargs {', '.join(unknown)} mean nothing here; known are "
+                f"{', '.join(sorted(known))}"
+            )
+        tokens = given.get("max_new_tokens") or default_tokens
+        options = {name: given[name] for name in PASSED if given.get(name) is not None}
+        return cls(int(tokens), _until(given.get("until")), (*_sampling(given), *options.items()))
+
+    def cut(self, text: str) -> str:
+        """The text up to where it should have stopped."""
+        return min((text.partition(stop)[0] for stop in self.until), key=len, default=text)
 
 
 class Answerer:
@@ -123,3 +171,19 @@ def loss(session: VideoSession, question: Question) -> tuple[float, bool]:
     said = ids[0, asked:].to(logits.device)
     likelihood = logits.log_softmax(-1).gather(-1, said[:, None]).mean()
     return -float(likelihood), bool((logits.argmax(-1) == said).all())
+
+
+def _sampling(given: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    temperature = given.get("temperature")
+    samples = bool(given.get("do_sample")) if temperature is None else temperature > 0
+    if not samples or given.get("do_sample") is False:
+        return (("do_sample", False),)
+    told = {name: given[name] for name in SAMPLING if given.get(name) is not None}
+    return (("do_sample", True), *told.items())
+
+
+def _until(given: object) -> tuple[str, ...]:
+    stops = [given] if isinstance(given, str) else given or []
+    if not isinstance(stops, Sequence) or not all(isinstance(stop, str) for stop in stops):
+        raise ValueError(f"generation_kwargs until must be a text or a list of them, got {given!r}")
+    return tuple(stop for stop in stops if stop and stop != FEWSHOT_DELIMITER)

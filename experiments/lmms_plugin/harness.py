@@ -9,19 +9,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 from ...framework import VideoSession
 from ..benchmarks.question import Question
-from .answering import NO_REPLY, Answerer, Reply, generated, loss
-from .requests import Generation, the_video
+from .answering import NO_REPLY, Answerer, Generation, Reply, generated, loss
 
 T = TypeVar("T")
 Request = tuple[Any, ...]
 Documents = Mapping[str, Mapping[str, Any]]  # by task and split
 Asked = tuple[Question, Generation]
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+SOUNDS = (".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg", ".opus")
 
 
 class Harness:
@@ -168,3 +170,35 @@ def _named(number: int, task: str, split: str) -> Iterator[None]:
         yield
     except ValueError as error:
         raise ValueError(f"{task}, {split} document {number}: {error}") from error
+
+
+def the_video(visuals: object) -> Path:
+    """The one video file that a task shows.
+
+    Args:
+        visuals: what its `doc_to_visual` gave.
+
+    Raises:
+        ValueError: for text alone, pictures, sound, several videos, or a video elsewhere.
+    """
+    remedy = "crossframe answers questions about one local video file; choose a task of that kind"
+    if not visuals or not isinstance(visuals, list | tuple):
+        raise ValueError(f"shows nothing, it is text alone; {remedy}")
+    kinds = [_kind(visual) for visual in visuals]
+    if kinds != ["video"]:
+        shown = ", ".join(f"{kinds.count(kind)} x {kind}" for kind in dict.fromkeys(kinds))
+        raise ValueError(f"shows {shown}; {remedy}")
+    return Path(visuals[0])
+
+
+def _kind(visual: object) -> str:
+    if isinstance(visual, str | Path):
+        name = str(visual)
+        if "://" in name:
+            return f"address ({name})"
+        if name.lower().endswith(PICTURES):
+            return "picture"
+        return "sound" if name.lower().endswith(SOUNDS) else "video"
+    if isinstance(visual, Mapping):
+        return "sound" if "array" in visual else f"mapping of {', '.join(map(str, visual))}"
+    return f"picture ({type(visual).__name__})"

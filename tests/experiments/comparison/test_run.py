@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from itertools import product
 from math import isnan
 from pathlib import Path
@@ -70,6 +71,21 @@ def test_every_combination_answers_as_a_session_of_its_own(
         assert row["answer"] == alone.ask(QUESTION, max_new_tokens=4).text
         assert row["archive_bytes"] == alone.archive.bytes_held
         assert row["decoder_flops"] == sum(cost.flops for cost in alone.costs)
+
+
+def test_steps_are_cut_as_a_session_cuts_them(make_video: Callable[..., Path]) -> None:
+    path, stream = make_video("odd.mp4", 5), StreamOptions(max_new_tokens=2, frames_per_step=3)
+    model, quiet = Qwen3VL(*tiny_qwen3_vl(), planned_frames=6), Console(quiet=True)
+    frames = VideoFrames(path, stream)
+    done = compare(model, Choices(MEMORIES), frames, QUESTION, stream=stream, console=quiet)
+    # Two pairs wait for a third; the last frame, of a pair only begun, passes alone.
+    assert [cost.images for cost in done.reference.session.costs] == [0, 4, 1]
+    images, times = zip(*stream_video(path), strict=True)
+    for run in done.runs:
+        alone = stream.session(model, MEMORIES[run.memory])
+        alone.push(list(images), list(times))
+        expected = alone.ask(QUESTION, max_new_tokens=2).first_logits
+        assert torch.equal(run.answer.first_logits, expected)
 
 
 def test_the_baseline_answers_from_its_last_frames(

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from crossframe.experiments.lmms_plugin.answering import Generation
+from crossframe.experiments.lmms_plugin.harness import the_video
 from crossframe.experiments.lmms_plugin.options import PluginOptions
-from crossframe.experiments.lmms_plugin.requests import Generation, the_video
 
 ROOT = Path(__file__).resolve().parents[3]
 
