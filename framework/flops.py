@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from types import MappingProxyType
-
-from .attention.reductions import reduction_products
 
 
 @dataclass(frozen=True)
@@ -64,14 +63,13 @@ def step_flops(
     batch: int = 1,
     new_tokens: int,
     context_tokens: int | Sequence[int],
-    mass_pass: bool = False,
-    reductions: Sequence[str] = (),
+    extra_products: int = 0,
 ) -> int:
     """FLOPs of one decoder step, without the LM head.
 
     `context_tokens` are the slots carried into the step: one number, or one for each layer.
-    `mass_pass` adds a second QK^T, for implementations that recompute it to get the mass;
-    `reductions` of the weights add what `reductions.py` says.
+    `extra_products` of the size of QK^T are taken beside attention's own two: none, or one for a
+    fused kernel that computes QK^T again to get the mass, see `attention.backend.Backend`.
     """
     same = isinstance(context_tokens, int)
     contexts = [context_tokens] * spec.num_layers if same else list(context_tokens)
@@ -81,8 +79,7 @@ def step_flops(
             f"from 0, and context_tokens as one number or one for each of {spec.num_layers} layers"
         )
     keys = sum(contexts) + spec.num_layers * new_tokens
-    products = (3 if mass_pass else 2) + reduction_products(reductions)
-    attention = 2 * products * new_tokens * keys * spec.num_query_heads * spec.head_dim
+    attention = 2 * (2 + extra_products) * new_tokens * keys * spec.num_query_heads * spec.head_dim
     return batch * (2 * spec.linear_parameters * new_tokens + attention)
 
 
@@ -93,7 +90,7 @@ def stream_flops(
     tokens_per_frame: int,
     capacity: int | None = None,
     window: int | None = None,
-    mass_pass: bool = False,
+    extra_products: int = 0,
     vision: VisionSpec | None = None,
 ) -> list[int]:
     """FLOPs of each frame of a stream; their sum is the cost of the whole.
@@ -105,10 +102,8 @@ def stream_flops(
     bound = min((b for b in bounds if b is not None), default=frames * tokens_per_frame)
     carried = [min(earlier * tokens_per_frame, bound) for earlier in range(frames)]
     tower = vision.flops_per_frame if vision else 0
-    return [
-        tower + step_flops(spec, new_tokens=tokens_per_frame, context_tokens=k, mass_pass=mass_pass)
-        for k in carried
-    ]
+    step = partial(step_flops, spec, new_tokens=tokens_per_frame, extra_products=extra_products)
+    return [tower + step(context_tokens=k) for k in carried]
 
 
 def break_even(

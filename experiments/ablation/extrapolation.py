@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...framework.attention.attend import implementation_for
+from ...framework.attention.attend import choose
 from ...framework.flops import step_flops
 from ..reports.drawing import Drawing, drawn, tidy_axes
 from ..streaming.cells import Cell
@@ -65,12 +65,15 @@ def stream_curve(cell: Cell, look: Look, entering: int, frames: int) -> np.ndarr
     seen = look.prompt_tokens + per_step * entering * np.arange(steps)
     bounds = [memory.limit(layer, layers, look.frame_tokens) for layer in range(layers)]
     carried = sum(seen if bound is None else np.minimum(seen, bound) for bound in bounds)
-    implementation = implementation_for(cell.attention, memory.needs_mass)
-    again = memory.needs_mass and implementation == "sdpa"
+    asked = memory.needs_mass, memory.reductions
+    extra = choose(cell.attention, *asked).extra_products(*asked)
 
     def cost(context: int) -> int:
         return step_flops(
-            look.spec, new_tokens=per_step * entering, context_tokens=context, mass_pass=again
+            look.spec,
+            new_tokens=per_step * entering,
+            context_tokens=context,
+            extra_products=extra,
         )
 
     per_slot = (cost(1) - cost(0)) / layers  # of one slot in one layer: the form is linear in it

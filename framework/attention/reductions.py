@@ -7,7 +7,8 @@ that computes the mass.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -16,9 +17,6 @@ from torch import Tensor
 # few queries look hard and far below it where many look past. "output_change": the sum of how far
 # each query's output would move without the slot, see `output_change`.
 REDUCTIONS = ("max", "squares", "output_change")
-# Products of the size of QK^T that a reduction costs beside the weights: outputs, and their
-# distances from the values.
-PRODUCTS = {"output_change": 2}
 
 
 class WeightReductions:
@@ -32,16 +30,17 @@ class WeightReductions:
     Attributes:
         mass: [B, K, S] or None; float32, float64 for float64 keys, as all here.
         reduced: [B, K, S] by name.
+        values: the values in the dtype that outputs handed to `add` must have.
     """
 
-    def __init__(self, names: Iterable[str], mass: bool, values: Tensor) -> None:
+    def __init__(self, names: Sequence[str], mass: bool, values: Tensor) -> None:
         wide = torch.float64 if values.dtype == torch.float64 else torch.float32
 
         def zeros() -> Tensor:
             return torch.zeros(values.shape[:3], dtype=wide, device=values.device)
 
-        self._values = values
-
+        # Changes of outputs would be lost in half precision's rounding of the outputs.
+        self.values = values.to(wide) if "output_change" in names else values
         self.mass = zeros() if mass else None
         self.reduced = {name: zeros() for name in names}
 
@@ -50,20 +49,24 @@ class WeightReductions:
         """Whether anything is asked for, so that weights must be looked at."""
         return self.mass is not None or bool(self.reduced)
 
-    def add(self, weights: Tensor) -> None:
-        """Take in weights [B, K, rows, S] of some query rows, of all query heads of the group."""
+    def add(self, weights: Tensor, outputs: Tensor | None = None) -> None:
+        """Take in weights [B, K, rows, S] of some query rows, of all query heads of the group.
+
+        Args:
+            outputs: [B, K, rows, D] weights @ `values` where it is at hand; saves a product.
+        """
         if self.mass is not None:
             self.mass += weights.sum(2)
         for name, value in self.reduced.items():
             if name == "max":
                 torch.maximum(value, weights.amax(2), out=value)
             elif name == "squares":
-                value += torch.linalg.vector_norm(weights, dim=2).square_()
+                value += weights.square().sum(2)
             else:
-                value += output_change(weights, self._values.to(weights.dtype)).sum(2)
+                value += output_change(weights, self.values, outputs).sum(2)
 
 
-def output_change(weights: Tensor, values: Tensor) -> Tensor:
+def output_change(weights: Tensor, values: Tensor, outputs: Tensor | None = None) -> Tensor:
     """[..., n, S] how far each query's output moves if a slot is left out.
 
     Without slot j of weight w and value v the output o of softmax attention becomes
@@ -73,21 +76,28 @@ def output_change(weights: Tensor, values: Tensor) -> Tensor:
     Args:
         weights: [..., n, S], rows that sum to 1.
         values: [..., S, D] in the weights' dtype.
+        outputs: [..., n, D] weights @ values, worked out if not given.
     """
-    outputs = weights @ values
+    outputs = weights @ values if outputs is None else outputs
     # Squared distances are exact to rounding, distances to its square root: where less is left of
     # the weights, the quotient would say nothing. Seen from 0 and divided by 1 it is the output.
     alone = weights.amax(-1, keepdim=True) > 1 - torch.finfo(weights.dtype).eps ** 0.5
-    outputs = outputs.masked_fill_(alone, 0)
-    apart = (-2 * outputs) @ values.mT
-    apart.add_(outputs.square().sum(-1, keepdim=True)).add_(values.square().sum(-1)[..., None, :])
-    apart = apart.clamp_min_(0).sqrt_()
-    return apart.mul_(weights).div_((1 + alone.to(weights.dtype)) - weights)
+    outputs = outputs.masked_fill(alone, 0)
+    change = _squared_distances(outputs, values).clamp_min_(0).sqrt_()
+    return change.mul_(weights).div_((1 + alone.to(weights.dtype)) - weights)
 
 
-def reduction_products(names: Iterable[str]) -> int:
-    """Products of the size of QK^T that these reductions cost."""
-    return sum(PRODUCTS.get(name, 0) for name in names)
+def _squared_distances(outputs: Tensor, values: Tensor) -> Tensor:
+    """[..., n, S] o^2 + v^2 - 2 o v; negative by rounding where both are nearly the same."""
+    squares = outputs.square().sum(-1, keepdim=True) + values.square().sum(-1)[..., None, :]
+    *lead, rows, slots = squares.shape
+    batch, width = math.prod(lead), values.shape[-1]
+    # The product is added in place: each pass over all weights costs as much as a tenth of it.
+    flat = squares.view(batch, rows, slots)
+    left = outputs.expand(*lead, rows, width).reshape(batch, rows, width)
+    right = values.expand(*lead, slots, width).reshape(batch, slots, width)
+    torch.baddbmm(flat, left, right.mT, alpha=-2, out=flat)
+    return squares
 
 
 def require_reductions(owner: str, names: Iterable[str]) -> None:

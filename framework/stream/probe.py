@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..attention.attend import Visibility, attend, implementation_for
+from ..attention.attend import attend, choose
+from ..attention.backend import Visibility
 from ..flops import step_flops
 from ..frame_tokens import Cursor, FrameTokens
 from ..memory import CrossFrameMemory
@@ -25,12 +26,14 @@ def run_probe(
     layers: Sequence[Slots],
     state: StreamState,
     max_tokens: int,
+    attention: str,
 ) -> int:
     """Pass the memory's probe text, if it has one, behind a step; returns its FLOPs.
 
     Args:
         layers: [carried ; frame] of every layer; `probe_mass` is filled in.
         state: after the step's frames.
+        attention: the session's, see `choose`.
 
     Raises:
         ValueError: for ids that are no text of this model, or no room behind the stream.
@@ -41,7 +44,7 @@ def run_probe(
     name = type(memory).__name__
     _require_text(name, token_ids, model.spec.vocab)
     _require_room(memory, state, token_ids.shape[1], max_tokens)
-    step = ProbeStep(model, layers, token_ids, max_tokens)
+    step = ProbeStep(model, layers, token_ids, max_tokens, attention)
     step.run(state.cursor, state.origin)
     return step.flops
 
@@ -56,14 +59,21 @@ class ProbeStep:
     Args:
         layers: [carried ; frame] of every layer; `probe_mass` is filled in.
         token_ids: [1, tokens] of the text.
+        attention: the session's, see `choose`.
     """
 
     def __init__(
-        self, model: VideoModel, layers: Sequence[Slots], token_ids: Tensor, max_tokens: int
+        self,
+        model: VideoModel,
+        layers: Sequence[Slots],
+        token_ids: Tensor,
+        max_tokens: int,
+        attention: str,
     ) -> None:
         self.model, self.layers = model, layers
         self.token_ids = token_ids.to(model.device)
         self.max_tokens = max_tokens
+        self.backend = choose(attention, needs_mass=True)
 
     def run(self, cursor: Cursor, origin: Origin) -> None:
         """Pass the text, as if it followed the stream at `cursor`."""
@@ -81,10 +91,10 @@ class ProbeStep:
             query,
             torch.cat([keys, key], 2),
             torch.cat([slots.values, value], 2),
+            backend=self.backend,
             scale=scale,
             visibility=Visibility(valid=_and_own(slots.valid, key)),
             needs_mass=True,
-            implementation=implementation_for("auto", needs_mass=True),
         )
         assert mass is not None  # asked for
         # A view would hold the storage of the text's own columns for as long as it is kept.
@@ -99,6 +109,7 @@ class ProbeStep:
             batch=self.layers[0].keys.shape[0],
             new_tokens=self.token_ids.shape[1],
             context_tokens=[slots.num_slots for slots in self.layers],
+            extra_products=self.backend.extra_products(needs_mass=True, reductions=()),
         )
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..archives.codec import Archive, PlainArchive
 from ..archives.reader import ReadAll, Reader
 from ..archives.storage import ArchiveStorage
-from ..attention.attend import implementation_for
+from ..attention.attend import choose
 from ..attention.reductions import require_reductions
 from ..copies import CopiedByFork
 from ..counts import require_count
@@ -52,7 +52,8 @@ class VideoSession(SessionView, CopiedByFork):
         frames_per_step: temporal patches that pass the decoder together.
         max_tokens: planned length of the stream, questions and answers included, at most 2**22;
             fixes the RoPE scaling for the whole session. None: the range the model was trained for.
-        attention: "auto", "plain", "chunked" or "sdpa", see `attention.py`.
+        attention: "auto", "plain", "chunked" or "sdpa", see `attention.attend.choose`; for frames,
+            questions and the memory's probe alike.
         cost_history: newest steps whose costs are kept one by one; None: all of an ending stream.
 
     Raises:
@@ -77,7 +78,8 @@ class VideoSession(SessionView, CopiedByFork):
         self.model, self.memory, self.reader = model, memory, reader or ReadAll()
         self.in_frame, self.frames_per_step = in_frame, frames_per_step
         self.max_tokens = planned_length(max_tokens, model.trained_tokens)
-        self.attention = implementation_for(attention, memory.looks_at_weights)
+        choose(attention, memory.needs_mass, memory.reductions)
+        self.attention = attention
         storage = ArchiveStorage(archive or PlainArchive(), model.spec.num_layers)
         self._turns = Turns("this session")
         self._now = Progress(StreamState(), storage, StepCosts(cost_history), DeferredChecks())
@@ -225,12 +227,12 @@ class VideoSession(SessionView, CopiedByFork):
             now.archive,
             memory=self.memory,
             bidirectional=self.in_frame == "bidirectional",
-            implementation=self.attention,
+            attention=self.attention,
             max_tokens=self.max_tokens,
         )
         hidden = step.run()
         passed = step.joined
-        probed = run_probe(self.memory, self.model, passed, state, self.max_tokens)
+        probed = run_probe(self.memory, self.model, passed, state, self.max_tokens, self.attention)
         layers = self.memory.update_layers(passed)
         verify.check_layers(self.memory, layers, len(passed), state, now.checks, self.max_tokens)
         state = state.carry(layers, step.finite)
@@ -253,8 +255,16 @@ class VideoSession(SessionView, CopiedByFork):
         room = count + max_new_tokens
         verify.check_question(self.memory, self.reader, now.state, room, self.max_tokens)
         positions = self.model.text_positions(now.state.cursor, batch, count)
-        options = {"asked_at": positions, "room": room, "max_tokens": self.max_tokens}
-        reading = AskStep(self.model, now.state, now.archive, self.reader, **options)
+        reading = AskStep(
+            self.model,
+            now.state,
+            now.archive,
+            self.reader,
+            asked_at=positions,
+            room=room,
+            max_tokens=self.max_tokens,
+            attention=self.attention,
+        )
         return reading, now.state.origin.angles(positions)
 
     def _settled(self) -> Progress:

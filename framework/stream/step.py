@@ -11,7 +11,9 @@ from torch import Tensor
 
 from ..archives.reader import Reader
 from ..archives.storage import ORIGIN, ArchiveStorage, LayerArchive
-from ..attention.attend import Visibility, attend, weights_of
+from ..attention.attend import attend, choose
+from ..attention.backend import Visibility
+from ..attention.plain import weights_of
 from ..flops import step_flops
 from ..memory import CrossFrameMemory
 from ..model import VideoModel
@@ -46,7 +48,7 @@ class PushStep:
         *,
         memory: CrossFrameMemory,
         bidirectional: bool,
-        implementation: str,
+        attention: str,
         max_tokens: int,
     ) -> None:
         self.model = model
@@ -56,7 +58,7 @@ class PushStep:
         self.columns = entering.columns(model.device)
         self.archive = archive
         self.memory = memory
-        self.implementation = implementation
+        self.backend = choose(attention, memory.needs_mass, memory.reductions)
         self.max_tokens = max_tokens
         # Bound to the model, not to the step: slots that point back would make a cycle, which holds
         # all keys of the step until the garbage collector comes by.
@@ -83,11 +85,11 @@ class PushStep:
             query,
             keys,
             slots.values,
+            backend=self.backend,
             scale=scale,
             visibility=visibility,
             needs_mass=self.memory.needs_mass,
             reductions=self.memory.reductions,
-            implementation=self.implementation,
         )
         slots.turn = self.rotate
         slots.weigh = lambda rows: weights_of(query, keys, rows, scale=scale, visibility=visibility)
@@ -113,8 +115,9 @@ class PushStep:
             batch=self.tokens.batch,
             new_tokens=self.tokens.num_tokens,
             context_tokens=[slots.num_slots for slots in self.carried],
-            mass_pass=self.implementation == "sdpa" and self.memory.looks_at_weights,
-            reductions=self.memory.reductions,
+            extra_products=self.backend.extra_products(
+                self.memory.needs_mass, self.memory.reductions
+            ),
         )
 
 
@@ -128,6 +131,7 @@ class AskStep:
     Args:
         asked_at: [axes, B, tokens] positions of the question.
         room: most text tokens, question and answer, that will pass.
+        attention: the session's, see `choose`.
     """
 
     def __init__(
@@ -140,6 +144,7 @@ class AskStep:
         asked_at: Tensor,
         room: int,
         max_tokens: int,
+        attention: str,
     ) -> None:
         self.model = model
         self.carried = state.carried(model, asked_at.shape[1])
@@ -148,6 +153,7 @@ class AskStep:
         self.reader = reader
         self.asked_at = asked_at
         self.room = room
+        self.backend = choose(attention)
         self.rotate = partial(_rotated, model, max_tokens)
         self._contexts: dict[int, Context] = {}
         self._extents: list[Tensor] = []
@@ -173,6 +179,7 @@ class AskStep:
             query,
             context.keys,
             context.values,
+            backend=self.backend,
             scale=scale,
             visibility=Visibility(valid=context.valid),
         )

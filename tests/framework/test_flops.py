@@ -98,12 +98,12 @@ def test_context_may_differ_by_layer() -> None:
     assert counted(counter) == step_flops(TINY, new_tokens=4, context_tokens=contexts)
 
 
-def test_mass_pass_is_one_more_score_product() -> None:
+def test_an_extra_product_is_one_of_queries_and_keys() -> None:
     query, key = torch.zeros(2, 6, 5, 8), torch.zeros(2, 6, 17, 8)
     with flop_counter() as counter:
         _ = query @ key.mT
     step = partial(step_flops, TINY, batch=2, new_tokens=5, context_tokens=12)
-    assert step(mass_pass=True) - step() == TINY.num_layers * counter.get_total_flops()
+    assert step(extra_products=1) - step() == TINY.num_layers * counter.get_total_flops()
 
 
 def test_internvl_tower_equals_counter() -> None:
@@ -263,7 +263,7 @@ def test_cost_grows_with_capacity_mass_and_vision(tokens: int, small: int, more:
     curve = stream(capacity=small)
     larger = stream(capacity=small + more)
     assert all(a <= b for a, b in zip(curve, larger, strict=True))
-    with_mass = stream(capacity=small, mass_pass=True)
+    with_mass = stream(capacity=small, extra_products=1)
     assert all(a < b for a, b in zip(curve, with_mass, strict=True))
     tower = PAPER_MODELS["InternVL3-1B"][1]
     with_vision = stream(capacity=small, vision=tower)

@@ -7,7 +7,8 @@ import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from crossframe.framework import REDUCTIONS, ScoringMemory, Slots
-from crossframe.framework.attention.attend import Visibility, weights_of
+from crossframe.framework.attention.backend import Visibility
+from crossframe.framework.attention.plain import weights_of
 from crossframe.methods import (
     H2OMemory,
     KeyDiffMemory,

@@ -14,7 +14,8 @@ from crossframe.framework import (
     WrappedRankingMemory,
     nested,
 )
-from crossframe.framework.attention.attend import Visibility, weights_of
+from crossframe.framework.attention.backend import Visibility
+from crossframe.framework.attention.plain import weights_of
 from crossframe.framework.testing import LAWS, check_law, memory_machine
 from crossframe.methods import (
     AdaptiveHeadBudgets,

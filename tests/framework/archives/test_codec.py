@@ -162,6 +162,7 @@ def test_only_what_is_picked_moves_to_the_layer_s_device(archive: Archive) -> No
     asked_at = torch.arange(14, 17).expand(1, 1, -1)
     model, storage = session.model, session.archive
     options: dict[str, Any] = {"asked_at": asked_at, "room": 3, "max_tokens": 99}
+    options["attention"] = "auto"
     step = AskStep(model, session.state, storage, session.reader, **options)
     query, text = (torch.empty(1, heads, 3, 8, device="meta").double() for heads in (4, 2))
     with Moves() as moves:

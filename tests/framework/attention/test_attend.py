@@ -1,4 +1,4 @@
-"""The three attention implementations against loops, and what the lean one holds."""
+"""The backends of attention against loops, what they cost and hold, and which is chosen."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -8,21 +8,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
 
-from crossframe.framework.attention import attend as attention
-from crossframe.framework.attention.attend import (
-    Attended,
-    Visibility,
-    attend,
-    implementation_for,
-    weights_of,
-)
-from crossframe.framework.attention.reductions import REDUCTIONS, reduction_products
+from crossframe.framework.attention import chunked, sdpa
+from crossframe.framework.attention.attend import BACKENDS, Attended, attend, choose
+from crossframe.framework.attention.backend import Visibility
+from crossframe.framework.attention.plain import weights_of
+from crossframe.framework.attention.reductions import REDUCTIONS
+from crossframe.framework.testing.flop_counting import flop_counter
 
-KINDS = ("plain", "chunked", "sdpa")
+KINDS = tuple(BACKENDS)
 
 
 class Problem(NamedTuple):
@@ -38,11 +35,11 @@ class Problem(NamedTuple):
             self.query,
             self.keys,
             self.values,
+            backend=BACKENDS[kind],
             scale=self.query.shape[-1] ** -0.5,
             visibility=self.visibility,
             needs_mass=needs_mass,
             reductions=reductions,
-            implementation=kind,
         )
 
     def to(self, dtype: torch.dtype) -> "Problem":
@@ -123,15 +120,13 @@ def problems(draw: st.DrawFn) -> Problem:
 
 
 @given(problems(), st.sampled_from([torch.float64, torch.float32]), st.integers(1, 60))
-def test_every_implementation_equals_the_loops(
-    task: Problem, dtype: torch.dtype, most: int
-) -> None:
+def test_every_backend_equals_the_loops(task: Problem, dtype: torch.dtype, most: int) -> None:
     task = task.to(dtype)
     expected, expected_mass, _ = by_loops(task)
     tolerance = 1e-12 if dtype == torch.float64 else 1e-5
     for kind in KINDS:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(attention, "CHUNK_NUMBERS", most)
+            patch.setattr(chunked, "CHUNK_NUMBERS", most)
             output, mass, _ = task.solve(kind)
             silent, none, _ = task.solve(kind, needs_mass=False)
         assert mass is not None
@@ -151,7 +146,7 @@ def test_ugly_shapes(
     kind: str, new: int, carried: int, group: int, head_dim: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Against one dense softmax; the loops would take seconds."""
-    monkeypatch.setattr(attention, "CHUNK_NUMBERS", 50_000)
+    monkeypatch.setattr(chunked, "CHUNK_NUMBERS", 50_000)
     task = problem(new, carried, heads=1, group=group, head_dim=head_dim)
     hidden = torch.ones(new, carried + new, dtype=torch.bool).triu(carried + 1)
     scores = task.query @ task.keys.transpose(-1, -2) * head_dim**-0.5
@@ -212,7 +207,7 @@ def test_reductions_of_the_weights_equal_the_loops(
         "output_change": moved_without(weights, task.values).sum((2, 3)),
     }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attention, "CHUNK_NUMBERS", most)
+        patch.setattr(chunked, "CHUNK_NUMBERS", most)
         got = task.solve(kind, needs_mass=False, reductions=sorted(names)).reduced
     assert got.keys() == names
     for name in names:
@@ -235,18 +230,24 @@ def moved_without(weights: Tensor, values: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_reductions_are_float32_in_half_precision_and_cost_what_they_say(kind: str) -> None:
+@pytest.mark.parametrize("names", [(), *[(name,) for name in REDUCTIONS], REDUCTIONS], ids=str)
+@pytest.mark.parametrize("mass", [True, False])
+def test_a_backend_costs_what_it_says(kind: str, names: Sequence[str], mass: bool) -> None:
     task = problem(33, 64, group=7, head_dim=80).to(torch.bfloat16)
-    with FlopCounterMode(display=False) as alone:
-        mass = task.solve(kind).mass
-    with FlopCounterMode(display=False) as both:
-        attended = task.solve(kind, reductions=REDUCTIONS)
+    with flop_counter() as counter:
+        task.solve(kind, mass, names)
     product = 2 * task.query.numel() * task.keys.shape[2]
-    more = reduction_products(REDUCTIONS) * product
-    assert both.get_total_flops() == alone.get_total_flops() + more
-    assert reduction_products(["max", "squares"]) == 0
+    products = 2 + BACKENDS[kind].extra_products(mass, names)
+    assert counter.get_total_flops() == products * product
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_reductions_are_float32_in_half_precision(kind: str) -> None:
+    task = problem(33, 64, group=7, head_dim=80).to(torch.bfloat16)
+    attended = task.solve(kind, reductions=REDUCTIONS)
+    assert attended.output.dtype == torch.bfloat16
     assert {value.dtype for value in attended.reduced.values()} == {torch.float32}
-    torch.testing.assert_close(attended.mass, mass, atol=0, rtol=0)
+    torch.testing.assert_close(attended.mass, task.solve(kind).mass, atol=0, rtol=0)
     weights = task.to(torch.float64).solve("plain", reductions=REDUCTIONS).reduced
     for name, value in attended.reduced.items():
         near = 1e-3 if name == "output_change" else 1e-5
@@ -275,7 +276,7 @@ class Largest(TorchDispatchMode):
 def test_the_chunked_variant_never_holds_the_whole_matrix(
     needs_mass: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attention, "CHUNK_NUMBERS", 4_000)
+    monkeypatch.setattr(chunked, "CHUNK_NUMBERS", 4_000)
     task = problem(100, 300, group=2, head_dim=2)
     matrix = 4 * 100 * 400
     with Largest() as held:
@@ -287,8 +288,9 @@ def test_the_chunked_variant_never_holds_the_whole_matrix(
 
 
 def test_the_second_pass_for_mass_is_lean_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention, "CHUNK_NUMBERS", 4_000)
-    monkeypatch.setattr(attention, "_fused", lambda query, *_: query)
+    monkeypatch.setattr(chunked, "CHUNK_NUMBERS", 4_000)
+    monkeypatch.setattr(sdpa, "_mask", lambda _: None)
+    monkeypatch.setattr(functional, "scaled_dot_product_attention", lambda query, *_, **__: query)
     with Largest() as held:
         problem(100, 300, group=2, head_dim=2).solve("sdpa")
     assert held.numbers <= 4_000
@@ -320,12 +322,25 @@ def test_half_precision_errs_at_most_twice_as_much_as_plain_torch(
         assert error <= 2 * allowed, f"{name}: {error:.2e}, plain torch {allowed:.2e}"
 
 
-def test_auto_is_fused_where_no_mass_is_needed() -> None:
-    assert implementation_for("auto", needs_mass=False) == "sdpa"
-    assert implementation_for("auto", needs_mass=True) == "chunked"
-    assert implementation_for("plain", needs_mass=True) == "plain"
+def test_auto_is_the_backend_of_fewest_products() -> None:
+    assert choose("auto").name == "sdpa"
+    assert choose("auto", needs_mass=True).name == "chunked"
+    assert choose("auto", reductions=("output_change",)).name == "chunked"
+    assert choose("plain", needs_mass=True).name == "plain"
 
 
-def test_an_unknown_implementation_is_refused_by_name() -> None:
+def test_an_unknown_backend_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match=r"attention must be one of .*'chunked'.*, got 'flash'"):
-        implementation_for("flash", needs_mass=False)
+        choose("flash")
+
+
+def test_a_backend_is_only_asked_for_what_it_supports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunked.Chunked, "reductions", {"max": 0})
+    assert choose("auto", reductions=("max",)).name == "chunked"
+    assert choose("auto", reductions=("max", "squares")).name == "plain"
+    with pytest.raises(
+        ValueError,
+        match=r"attention='chunked' supports the reductions \('max',\), not all of "
+        r"\('squares',\): take one of \('auto', 'sdpa', 'plain'\)",
+    ):
+        choose("chunked", reductions=("squares",))

@@ -79,7 +79,7 @@ def test_flops_follow_the_slots_carried() -> None:
         session.push(frame)
     carried = [0, 3, 5, 5]
     assert [cost.flops for cost in session.costs] == [
-        step_flops(TINY, batch=2, new_tokens=new, context_tokens=[old] * 2, mass_pass=False)
+        step_flops(TINY, batch=2, new_tokens=new, context_tokens=[old] * 2)
         for new, old in zip((3, 4, 3, 3), carried, strict=True)
     ]
 

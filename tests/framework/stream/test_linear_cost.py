@@ -69,7 +69,7 @@ def stated(session: VideoSession) -> list[int]:
 
 
 def closed_form(carried: Sequence[int], tokens: int, *, batch: int = 1, mass: bool) -> list[int]:
-    options: dict[str, Any] = {"batch": batch, "new_tokens": tokens, "mass_pass": mass}
+    options: dict[str, Any] = {"batch": batch, "new_tokens": tokens, "extra_products": int(mass)}
     return [step_flops(model().spec, context_tokens=slots, **options) for slots in carried]
 
 

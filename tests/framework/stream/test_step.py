@@ -10,15 +10,41 @@ import pytest
 import torch
 from torch import Tensor
 
-from crossframe.framework import CrossFrameMemory, FrameTokens, Slots, VideoSession
-from crossframe.framework.attention.attend import IMPLEMENTATIONS
+from crossframe.framework import (
+    CrossFrameMemory,
+    FrameTokens,
+    ScoringMemory,
+    Slots,
+    VideoModel,
+    VideoSession,
+)
+from crossframe.framework.attention.attend import BACKENDS, CHOICES
+from crossframe.framework.attention.backend import Inputs
+from crossframe.framework.attention.reductions import WeightReductions
 from crossframe.framework.reference import ReferenceDecoder
 from crossframe.framework.testing.flop_counting import flop_counter
-from crossframe.methods import RecencyMemory, StateKVMemory
+from crossframe.methods import RecencyMemory, StateKVMemory, WeightStatisticMemory
 
 
-@pytest.mark.parametrize("attention", IMPLEMENTATIONS)
-@pytest.mark.parametrize("memory", [StateKVMemory(6), RecencyMemory(6)], ids=repr)
+@dataclass(frozen=True)
+class Probing(ScoringMemory):
+    """Ranks by what a text attends to."""
+
+    def probe(self, model: VideoModel) -> Tensor | None:
+        return torch.tensor([[3, 0, 7]])
+
+    def score(self, slots: Slots) -> Tensor:
+        assert slots.probe_mass is not None
+        return slots.probe_mass
+
+
+CHANGES = WeightStatisticMemory(6, "output_change")
+
+
+@pytest.mark.parametrize("attention", CHOICES)
+@pytest.mark.parametrize(
+    "memory", [StateKVMemory(6), RecencyMemory(6), CHANGES, Probing(6)], ids=repr
+)
 def test_the_stated_flops_are_the_counted_ones(memory: CrossFrameMemory, attention: str) -> None:
     session = VideoSession(ReferenceDecoder(), memory, attention=attention)
     for start in range(0, 16, 4):
@@ -41,6 +67,39 @@ def test_mass_by_a_second_pass_is_paid_for() -> None:
     spec = ReferenceDecoder().spec
     second_pass = 2 * 4 * 4 * spec.num_query_heads * spec.head_dim * spec.num_layers
     assert cost("sdpa") - cost("chunked") == second_pass
+
+
+@pytest.mark.parametrize(
+    ("attention", "ran"),
+    [
+        ("auto", ["sdpa", "chunked", "sdpa"]),
+        *((name, [name, name, name]) for name in BACKENDS),
+    ],
+)
+def test_frames_probes_and_questions_go_through_the_backend_of_the_session(
+    attention: str, ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once all questions, and all probes, had a backend of their own."""
+    seen: list[str] = []
+    for backend in BACKENDS.values():
+
+        def output(
+            inputs: Inputs, received: WeightReductions, name: str = backend.name, own=backend.output
+        ) -> Tensor:
+            seen.append(name)
+            return own(inputs, received)
+
+        monkeypatch.setattr(backend, "output", output)
+    session = VideoSession(ReferenceDecoder(), Probing(6), attention=attention)
+    session.push(FrameTokens(torch.randn(1, 4, 24).double(), torch.arange(4)[None, None]))
+    session.question_logits([1, 2])
+    assert seen[:: session.model.spec.num_layers] == ran
+    assert len(seen) == 3 * session.model.spec.num_layers
+
+
+def test_an_unknown_backend_is_refused_when_the_session_opens() -> None:
+    with pytest.raises(ValueError, match=r"attention must be one of \('auto', .*, got 'flash'"):
+        VideoSession(ReferenceDecoder(), RecencyMemory(6), attention="flash")
 
 
 @dataclass(frozen=True)

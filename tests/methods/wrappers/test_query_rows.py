@@ -18,7 +18,7 @@ from crossframe.framework import (
     VideoSession,
     WrappedMemory,
 )
-from crossframe.framework.attention.attend import IMPLEMENTATIONS
+from crossframe.framework.attention.attend import CHOICES
 from crossframe.framework.flops import DecoderSpec
 from crossframe.framework.reference import ReferenceDecoder
 from crossframe.methods import (
@@ -69,7 +69,7 @@ class Outside(WrappedMemory):
         return self.inner.update_layers(layers)
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("implementation", CHOICES)
 @pytest.mark.parametrize("group", [1, 3])
 def test_the_mass_of_all_rows_is_the_mass(frames, implementation, group) -> None:
     sizes = DecoderSpec(2, 24, 32, 2 * group, 2, 8, 31)
@@ -86,7 +86,7 @@ def test_the_mass_of_all_rows_is_the_mass(frames, implementation, group) -> None
             torch.testing.assert_close(sums, slots.mass, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("implementation", CHOICES)
 def test_the_last_rows_are_the_end_of_all_rows(frames, implementation) -> None:
     memory = Outside(QueryRows(Notes(6), 2))
     session = VideoSession(ReferenceDecoder(), memory, attention=implementation)

@@ -1,0 +1,86 @@
+"""What a backend of attention is asked, what it gives, and what it says of itself.
+
+Letters: B batch, H query heads, K KV heads, G = H / K, T new tokens, S keys, D head_dim.
+The last T keys are the queries' own tokens; all keys before them are fully visible.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .reductions import WeightReductions
+
+
+@dataclass(frozen=True, eq=False)
+class Visibility:
+    """Which keys a query row of the step sees.
+
+    Attributes:
+        block: [T] int64 for `in_frame="bidirectional"`: the frame each new token belongs to; a row
+            sees its own frame whole and earlier ones. None is causal.
+        valid: [B, K, S] bool for ragged heads, None where every slot is real.
+    """
+
+    block: Tensor | None = None
+    valid: Tensor | None = None
+
+    def own_rows(self, rows: Tensor, num_new: int) -> Tensor:
+        """[n, T] bool: which of the step's own tokens the given rows see, before `valid`; all
+        earlier keys are visible."""
+        if self.block is None:
+            return torch.arange(num_new, device=rows.device)[None, :] <= rows[:, None]
+        own = self.block.to(rows.device)
+        return own[None, :] <= own[rows][:, None]
+
+
+class Inputs(NamedTuple):
+    """What a step attends with, and to.
+
+    Attributes:
+        query: [B, H, T, D].
+        keys, values: [B, K, S, D], S >= T; the last T are the queries' own.
+        scale: factor before the softmax.
+    """
+
+    query: Tensor
+    keys: Tensor
+    values: Tensor
+    scale: float
+    visibility: Visibility
+
+    @property
+    def rows(self) -> Tensor:
+        """[T] the numbers of all query rows."""
+        return torch.arange(self.query.shape[2], device=self.query.device)
+
+
+class Backend(ABC):
+    """One way to compute a step's attention. All are equal up to rounding; they differ in what
+    they hold, cost and support, which each says here.
+
+    Attributes:
+        name: what a session's `attention` calls it.
+        weight_products: products of the size of QK^T, beside attention's own two, that it takes to
+            look at the weights, for the mass or any reduction.
+        reductions: those of `REDUCTIONS` it supports, and how many more such products each takes.
+    """
+
+    name: ClassVar[str]
+    weight_products: ClassVar[int]
+    reductions: ClassVar[Mapping[str, int]]
+
+    @abstractmethod
+    def output(self, inputs: Inputs, received: WeightReductions) -> Tensor:
+        """[B, H, T, D] in the queries' dtype; `received` takes in the weights, if it wants any."""
+
+    def extra_products(self, needs_mass: bool, reductions: Sequence[str]) -> int:
+        """Products of the size of QK^T, beside attention's own two, of a step that asks for it."""
+        if not (needs_mass or reductions):
+            return 0
+        return self.weight_products + sum(self.reductions[name] for name in reductions)
