@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...framework import Archive, CrossFrameMemory, Reader, VideoModel, VideoSession
+from ...framework.attention.attend import choose
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,9 @@ class Cell:
         frames_per_step: temporal patches that pass the decoder together.
         in_frame: "causal" or "bidirectional" attention inside a frame.
         attention: "auto", "plain", "chunked" or "sdpa".
+
+    Raises:
+        ValueError: for a backend of attention that there is not.
     """
 
     memory: CrossFrameMemory
@@ -26,6 +30,9 @@ class Cell:
     frames_per_step: int = 1
     in_frame: str = "causal"
     attention: str = "auto"
+
+    def __post_init__(self) -> None:
+        choose(self.attention, self.memory.needs_mass, self.memory.reductions)
 
     def session(self, model: VideoModel, max_tokens: int | None = None) -> VideoSession:
         """A new session of this cell, which keeps the costs of every step.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...framework import Archive, CrossFrameMemory, VideoModel, VideoSession, require_count
+from ...framework.attention.attend import choose
 from ...models import load_model
 from .cells import Cell
 
@@ -61,6 +62,9 @@ class StreamOptions:
             trained for.
         attention: "auto", "plain", "chunked" or "sdpa".
         max_new_tokens: most tokens of the answer.
+
+    Raises:
+        ValueError: for a backend of attention that there is not.
     """
 
     fps: float | None = 1.0
@@ -70,6 +74,9 @@ class StreamOptions:
     max_tokens: int | None = None
     attention: str = "auto"
     max_new_tokens: int = 256
+
+    def __post_init__(self) -> None:
+        choose(self.attention)
 
     def session(
         self, model: VideoModel, memory: CrossFrameMemory, archive: Archive | None = None

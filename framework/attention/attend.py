@@ -50,7 +50,7 @@ def choose(requested: str, needs_mass: bool = False, reductions: Sequence[str] =
     """
     if requested not in CHOICES:
         raise ValueError(f"attention must be one of {CHOICES}, got {requested!r}")
-    able = [one for one in BACKENDS.values() if one.reductions.keys() >= set(reductions)]
+    able = [one for one in BACKENDS.values() if set(reductions) <= one.reductions.keys()]
     if requested == AUTO:
         return min(able, key=lambda one: one.extra_products(needs_mass, reductions))
     chosen = BACKENDS[requested]

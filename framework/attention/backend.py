@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -62,22 +63,25 @@ class Inputs(NamedTuple):
 
 class Backend(ABC):
     """One way to compute a step's attention. All are equal up to rounding; they differ in what
-    they hold, cost and support, which each says here.
+    they hold, support and cost, which each says here.
 
     Attributes:
         name: what a session's `attention` calls it.
         weight_products: products of the size of QK^T, beside attention's own two, that it takes to
-            look at the weights, for the mass or any reduction.
-        reductions: those of `REDUCTIONS` it supports, and how many more such products each takes.
+            look at the weights, for the mass or any reduction; none where they fall off.
+        reductions: those of `REDUCTIONS` it supports, and how many more such products each takes;
+            one for the change of outputs that are at hand.
     """
 
     name: ClassVar[str]
-    weight_products: ClassVar[int]
-    reductions: ClassVar[Mapping[str, int]]
+    weight_products: ClassVar[int] = 0
+    reductions: ClassVar[Mapping[str, int]] = MappingProxyType(
+        {"max": 0, "squares": 0, "output_change": 1}
+    )
 
     @abstractmethod
     def output(self, inputs: Inputs, received: WeightReductions) -> Tensor:
-        """[B, H, T, D] in the queries' dtype; `received` takes in the weights, if it wants any."""
+        """[B, H, T, D] in the values' dtype; `received` takes in the weights, if it wants any."""
 
     def extra_products(self, needs_mass: bool, reductions: Sequence[str]) -> int:
         """Products of the size of QK^T, beside attention's own two, of a step that asks for it."""

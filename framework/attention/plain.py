@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
 import torch
 from einops import rearrange
 from torch import Tensor
@@ -16,8 +14,6 @@ class Plain(Backend):
     """The whole queries x keys matrix at once."""
 
     name = "plain"
-    weight_products = 0
-    reductions = MappingProxyType({"max": 0, "squares": 0, "output_change": 1})
 
     def output(self, inputs: Inputs, received: WeightReductions) -> Tensor:
         return output_of(inputs, received, inputs.rows)

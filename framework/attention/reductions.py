@@ -83,21 +83,17 @@ def output_change(weights: Tensor, values: Tensor, outputs: Tensor | None = None
     # the weights, the quotient would say nothing. Seen from 0 and divided by 1 it is the output.
     alone = weights.amax(-1, keepdim=True) > 1 - torch.finfo(weights.dtype).eps ** 0.5
     outputs = outputs.masked_fill(alone, 0)
-    change = _squared_distances(outputs, values).clamp_min_(0).sqrt_()
-    return change.mul_(weights).div_((1 + alone.to(weights.dtype)) - weights)
-
-
-def _squared_distances(outputs: Tensor, values: Tensor) -> Tensor:
-    """[..., n, S] o^2 + v^2 - 2 o v; negative by rounding where both are nearly the same."""
-    squares = outputs.square().sum(-1, keepdim=True) + values.square().sum(-1)[..., None, :]
-    *lead, rows, slots = squares.shape
-    batch, width = math.prod(lead), values.shape[-1]
-    # The product is added in place: each pass over all weights costs as much as a tenth of it.
-    flat = squares.view(batch, rows, slots)
-    left = outputs.expand(*lead, rows, width).reshape(batch, rows, width)
-    right = values.expand(*lead, slots, width).reshape(batch, slots, width)
+    apart = outputs.square().sum(-1, keepdim=True) + values.square().sum(-1)[..., None, :]
+    # o^2 + v^2 - 2 o v, the product added in place: a pass over the weights less.
+    *lead, rows, slots = apart.shape
+    flat = apart.view(math.prod(lead), rows, slots)
+    left, right = (
+        part.expand(*lead, -1, -1).reshape(len(flat), -1, values.shape[-1])
+        for part in (outputs, values)
+    )
     torch.baddbmm(flat, left, right.mT, alpha=-2, out=flat)
-    return squares
+    apart.clamp_min_(0).sqrt_()
+    return apart.mul_(weights).div_((1 + alone.to(weights.dtype)) - weights)
 
 
 def require_reductions(owner: str, names: Iterable[str]) -> None:

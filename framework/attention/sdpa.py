@@ -19,7 +19,7 @@ class Fused(Backend):
 
     name = "sdpa"
     weight_products = 1
-    reductions = MappingProxyType({"max": 0, "squares": 0, "output_change": 2})
+    reductions = MappingProxyType({**Backend.reductions, "output_change": 2})
 
     def output(self, inputs: Inputs, received: WeightReductions) -> Tensor:
         query, keys, values, scale, visibility = inputs

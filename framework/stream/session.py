@@ -255,16 +255,9 @@ class VideoSession(SessionView, CopiedByFork):
         room = count + max_new_tokens
         verify.check_question(self.memory, self.reader, now.state, room, self.max_tokens)
         positions = self.model.text_positions(now.state.cursor, batch, count)
-        reading = AskStep(
-            self.model,
-            now.state,
-            now.archive,
-            self.reader,
-            asked_at=positions,
-            room=room,
-            max_tokens=self.max_tokens,
-            attention=self.attention,
-        )
+        options = {"asked_at": positions, "room": room, "max_tokens": self.max_tokens}
+        options["attention"] = self.attention
+        reading = AskStep(self.model, now.state, now.archive, self.reader, **options)
         return reading, now.state.origin.angles(positions)
 
     def _settled(self) -> Progress:

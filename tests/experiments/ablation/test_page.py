@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 
 from crossframe.experiments.ablation.breakdown import breakdown, by_delay, by_length
-from crossframe.experiments.ablation.extrapolation import cost_curves, totals
+from crossframe.experiments.ablation.extrapolation import cost_curves, stream_curve, totals
 from crossframe.experiments.ablation.figures import Figures, figures_of
 from crossframe.experiments.ablation.options import AblateOptions
 from crossframe.experiments.ablation.report import page_text
 from crossframe.experiments.ablation.tidy import Study
 from crossframe.experiments.publishing import ablate_demo as demo
+from crossframe.experiments.streaming.cells import Cell
 from crossframe.framework.flops import stream_flops
+from crossframe.methods import WeightStatisticMemory
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -119,6 +121,18 @@ def test_extrapolation_says_what_sessions_counted(study: Study) -> None:
     curves = {name: curve.flops for curve in cost_curves(run, 24) for name in curve.cells}
     for row in run.rows:
         assert row["decoder_flops"] == curves[row["cell"]][: row["frames"]].sum()
+
+
+@pytest.mark.parametrize(("attention", "extra"), [("auto", 1), ("sdpa", 3)])
+def test_extrapolation_counts_the_products_of_reductions(
+    study: Study, attention: str, extra: int
+) -> None:
+    look = study.runs["tiny"].look
+    assert look is not None
+    cell = Cell(WeightStatisticMemory(14, "output_change"), attention=attention)
+    bounds = {"frames": 30, "tokens_per_frame": look.frame_tokens, "capacity": 14}
+    expected = stream_flops(look.spec, **bounds, extra_products=extra)
+    assert np.array_equal(stream_curve(cell, look, look.frame_tokens, 30), expected)
 
 
 @pytest.mark.parametrize(("swept", "height"), [(True, 5), (False, 3)])
