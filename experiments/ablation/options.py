@@ -147,7 +147,9 @@ class AblateOptions(RunOptions):
         require_count("ablate", "extrapolate", self.extrapolate, least=2, unbounded=False)
         chosen_models(self)
         for model in self.models.values():  # finds what evaluate would refuse
-            self.evaluation(model, {"full": Cell(FullMemory())}, self.output, None)
+            self.evaluation(
+                model, {"full": Cell(FullMemory(), attention=self.attention)}, self.output, None
+            )
 
     def evaluation(
         self,

@@ -16,6 +16,7 @@ TWO = {"a": ModelOptions("x"), "b": ModelOptions("y")}
     [
         ({"models": {}}, "models must name at least one"),
         ({"memories": {}}, "the grid is empty; name memories"),
+        ({"attention": "flash"}, r"attention must be one of \('auto', .*, got 'flash'"),
         ({"in_frame": ()}, "in_frame is empty, and so is the grid"),
         ({"readers": {}}, "readers is empty"),
         ({"capacities": (16, 16)}, "capacities names 16 more than once"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pytest
 
 from crossframe.experiments.streaming.cells import Cell
+from crossframe.experiments.streaming.options import StreamOptions
 from crossframe.framework import CrossFrameMemory, Int8Archive
 from crossframe.framework.reference import ReferenceDecoder
 from crossframe.methods import (
@@ -34,6 +36,17 @@ def test_a_memory_is_enough() -> None:
     session = Cell(StateKVMemory(4)).session(ReferenceDecoder())
     assert session.max_tokens == session.model.trained_tokens
     assert (session.frames_per_step, session.in_frame) == (1, "causal")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: Cell(FullMemory(), attention="flash"), lambda: StreamOptions(attention="flash")],
+)
+def test_an_unknown_backend_of_attention_is_refused_before_any_model(
+    make: Callable[[], object],
+) -> None:
+    with pytest.raises(ValueError, match=r"attention must be one of .*'chunked'.*, got 'flash'"):
+        make()
 
 
 @pytest.mark.parametrize("memory", [IsolatedFramesMemory(), StateKVMemory(0)], ids=repr)
