@@ -1,10 +1,9 @@
 """What a stream costs: FLOPs of its matrix products (two per multiply-add), bytes of its KV."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
-from types import MappingProxyType
 
 
 @dataclass(frozen=True)
@@ -117,33 +116,3 @@ def break_even(
     dearer = [n for n, (a, b) in enumerate(zip(ours, theirs, strict=True), 1) if a >= b]
     first = max(dearer, default=0) + 1
     return first if first <= len(curve) else None
-
-
-def _internvl3(*dimensions: int) -> tuple[DecoderSpec, VisionSpec]:
-    # InternViT-300M at 448 pixels: patches of 14 x 14 and a class token
-    decoder = DecoderSpec(*dimensions, vocab=151674)
-    projector = (decoder.hidden, decoder.hidden)
-    return decoder, VisionSpec(24, 1024, 4096, 1024, 588, *projector, class_tokens=1)
-
-
-def _qwen3_vl(*dimensions: int, tower: tuple[int, int, int]) -> tuple[DecoderSpec, VisionSpec]:
-    # the tower takes any size; here a pair of 448 x 448 frames: 28 x 28 patches of 2 x 16 x 16
-    decoder = DecoderSpec(*dimensions, head_dim=128, vocab=151936)
-    projector = (4 * tower[1], decoder.hidden)
-    return decoder, VisionSpec(*tower, 784, 1536, *projector, num_projectors=4)
-
-
-PAPER_MODELS: Mapping[str, tuple[DecoderSpec, VisionSpec]] = MappingProxyType(
-    {
-        "InternVL3-1B": _internvl3(24, 896, 4864, 14, 2, 64),
-        "InternVL3-2B": _internvl3(28, 1536, 8960, 12, 2, 128),
-        "InternVL3-8B": _internvl3(28, 3584, 18944, 28, 4, 128),
-        "Eagle2.5-8B": (  # the true vocabulary may be larger
-            DecoderSpec(28, 3584, 18944, 28, 4, 128, 151674),
-            VisionSpec(27, 1152, 4304, 1024, 588, 3584, 3584),
-        ),
-        "Qwen3-VL-2B": _qwen3_vl(28, 2048, 6144, 16, 8, tower=(24, 1024, 4096)),
-        "Qwen3-VL-4B": _qwen3_vl(36, 2560, 9728, 32, 8, tower=(24, 1024, 4096)),
-        "Qwen3-VL-8B": _qwen3_vl(36, 4096, 12288, 32, 8, tower=(27, 1152, 4304)),
-    }
-)

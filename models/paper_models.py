@@ -1,4 +1,4 @@
-"""The paper's seven models as transformers configurations, for work without their weights.
+"""The paper's seven models, for work without their weights: configurations, and sizes for costs.
 
 Sizes come from public copies of the checkpoints' config.json; where a checkpoint is at hand, its
 own file counts. InternVL3 is taken with an LM head of its own, and Eagle2.5 with the smallest
@@ -14,10 +14,13 @@ from typing import Any
 
 from transformers import InternVLConfig, PreTrainedConfig, Qwen3VLConfig
 
+from ..framework.flops import DecoderSpec, VisionSpec
 from .eagle2_5.modules import Eagle2_5Config
+from .hf import spec_of
 
 VOCAB_INTERNVL3, VOCAB_QWEN3_VL = 151674, 151936
 END_OF_TURN, END_OF_TEXT = 151645, 151643
+SIDE = 448  # pixels of a frame
 
 
 def paper_config(name: str) -> PreTrainedConfig:
@@ -26,9 +29,41 @@ def paper_config(name: str) -> PreTrainedConfig:
     Raises:
         ValueError: for another name.
     """
-    if name not in _BUILDERS:
-        raise ValueError(f"the paper has no model {name!r}; choose one of {sorted(_BUILDERS)}")
-    return _BUILDERS[name]()
+    if name not in PAPER_MODELS:
+        raise ValueError(f"the paper has no model {name!r}; choose one of {sorted(PAPER_MODELS)}")
+    return PAPER_MODELS[name]()
+
+
+def paper_specs(name: str) -> tuple[DecoderSpec, VisionSpec]:
+    """Sizes of a model's decoder, and of its tower as it sees one frame of 448 x 448 pixels.
+
+    Qwen3-VL's tower takes any size; it sees a pair of such frames at once.
+
+    Raises:
+        ValueError: for a model that the paper has not.
+    """
+    config: Any = paper_config(name)
+    vision, decoder = config.vision_config, spec_of(config.text_config)
+    if isinstance(config, Qwen3VLConfig):
+        patch, pictures, layers = vision.patch_size, vision.temporal_patch_size, vision.depth
+        merge, levels = vision.spatial_merge_size**2, len(vision.deepstack_visual_indexes)
+        projector = merge * vision.hidden_size
+    else:
+        patch = vision.patch_size if isinstance(vision.patch_size, int) else vision.patch_size[0]
+        pictures, layers, merge, levels = 1, vision.num_hidden_layers, 4, 0
+        projector = decoder.hidden
+    return decoder, VisionSpec(
+        num_layers=layers,
+        hidden=vision.hidden_size,
+        intermediate=vision.intermediate_size,
+        patches=(SIDE // patch) ** 2,
+        patch_dim=3 * pictures * patch**2,
+        projector_hidden=projector,
+        projector_out=decoder.hidden,
+        class_tokens=int(isinstance(config, InternVLConfig)),
+        merge=merge,
+        num_projectors=1 + levels,
+    )
 
 
 def internvl3_text(**sizes: Any) -> dict[str, Any]:
@@ -65,7 +100,7 @@ def _internvl3(*sizes: int) -> PreTrainedConfig:
         "num_attention_heads": 16,
         "intermediate_size": 4096,
         "attention_bias": True,
-        "image_size": [448, 448],
+        "image_size": [SIDE, SIDE],
         "patch_size": [14, 14],
     }
     text = internvl3_text(**_text(*sizes))
@@ -101,7 +136,7 @@ def _qwen3_vl(
 _small: Any = partial(_qwen3_vl, tower=(24, 1024, 4096), levels=(5, 11, 17), tied=True)
 _large: Any = partial(_qwen3_vl, tower=(27, 1152, 4304), levels=(8, 16, 24), tied=False)
 
-_BUILDERS: Mapping[str, Callable[[], PreTrainedConfig]] = MappingProxyType(
+PAPER_MODELS: Mapping[str, Callable[[], PreTrainedConfig]] = MappingProxyType(
     {
         "InternVL3-1B": partial(_internvl3, 24, 896, 4864, 14, 2, 64),
         "InternVL3-2B": partial(_internvl3, 28, 1536, 8960, 12, 2, 128),

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from ...framework.flops import PAPER_MODELS, break_even, stream_flops
+from ...framework.flops import break_even, stream_flops
+from ...models.paper_models import PAPER_MODELS, paper_specs
 from .pages import markdown_table, renew
 
 Row = dict[str, str | int | float]
@@ -46,7 +47,7 @@ def _curve(
     extra_products: int = 0,
     vision: bool = False,
 ) -> list[int]:
-    decoder, tower = PAPER_MODELS[model]
+    decoder, tower = paper_specs(model)
     return stream_flops(
         decoder,
         frames=frames,
@@ -117,7 +118,9 @@ def model_rows() -> list[Row]:
             "KV bytes per token (bf16)": decoder.kv_bytes_per_token(2),
             "tower GFLOP per pass": round(tower.flops_per_frame / 1e9),
         }
-        for model, (decoder, tower) in PAPER_MODELS.items()
+        for model, (decoder, tower) in zip(
+            PAPER_MODELS, map(paper_specs, PAPER_MODELS), strict=True
+        )
     ]
 
 

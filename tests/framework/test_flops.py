@@ -28,7 +28,6 @@ from transformers import (
 from crossframe.experiments.publishing import paper_cost
 from crossframe.experiments.publishing.pages import section
 from crossframe.framework.flops import (
-    PAPER_MODELS,
     DecoderSpec,
     VisionSpec,
     break_even,
@@ -37,6 +36,7 @@ from crossframe.framework.flops import (
 )
 from crossframe.framework.testing.flop_counting import flop_counter
 from crossframe.models.hf import cache_argument
+from crossframe.models.paper_models import PAPER_MODELS, paper_specs
 
 TINY = DecoderSpec(3, 24, 40, num_query_heads=6, num_kv_heads=2, head_dim=8, vocab=32)
 DOCS = Path(__file__).parents[2] / "docs"
@@ -107,14 +107,14 @@ def test_an_extra_product_is_one_of_queries_and_keys() -> None:
 
 
 def test_internvl_tower_equals_counter() -> None:
-    text = config_of(PAPER_MODELS["InternVL3-1B"][0])
+    text = config_of(paper_specs("InternVL3-1B")[0])
     text.num_hidden_layers = 1
     with torch.device("meta"):
         model = InternVLModel(InternVLConfig(text_config=text))
         pixels = torch.zeros(1, 3, 448, 448)
     with flop_counter() as counter, torch.no_grad():
         model.get_image_features(pixel_values=pixels)
-    assert counter.get_total_flops() == PAPER_MODELS["InternVL3-1B"][1].flops_per_frame
+    assert counter.get_total_flops() == paper_specs("InternVL3-1B")[1].flops_per_frame
 
 
 def test_eagle_tower_equals_counter() -> None:
@@ -132,7 +132,7 @@ def test_eagle_tower_equals_counter() -> None:
         projector = nn.Sequential(nn.Linear(4608, 3584), nn.Linear(3584, 3584))
     with flop_counter() as counter, torch.no_grad():
         projector(tower(pixels).last_hidden_state.reshape(256, 4608))
-    assert counter.get_total_flops() == PAPER_MODELS["Eagle2.5-8B"][1].flops_per_frame
+    assert counter.get_total_flops() == paper_specs("Eagle2.5-8B")[1].flops_per_frame
 
 
 def test_qwen_tower_equals_counter() -> None:
@@ -157,7 +157,7 @@ def test_qwen_tower_equals_counter() -> None:
 
 @pytest.mark.parametrize("name", PAPER_MODELS)
 def test_linear_parameters_are_the_models_matrices(name: str) -> None:
-    spec = PAPER_MODELS[name][0]
+    spec = paper_specs(name)[0]
     qwen3 = name.startswith("Qwen3")
     config = config_of(spec, Qwen3VLTextConfig if qwen3 else Qwen2Config)
     with torch.device("meta"):
@@ -174,7 +174,7 @@ def test_linear_parameters_are_the_models_matrices(name: str) -> None:
     ],
 )
 def test_paper_parameters_and_ratios(name: str, millions: float, ratio: float) -> None:
-    spec = PAPER_MODELS[name][0]
+    spec = paper_specs(name)[0]
     assert spec.linear_parameters / 1e6 == pytest.approx(millions, abs=0.05)
     full = stream_flops(spec, frames=512, tokens_per_frame=259)
     bounded = stream_flops(spec, frames=512, tokens_per_frame=259, capacity=4096)
@@ -190,7 +190,7 @@ def test_paper_parameters_and_ratios(name: str, millions: float, ratio: float) -
     ],
 )
 def test_paper_gflops_per_frame(name: str, gflops: list[int]) -> None:
-    spec = PAPER_MODELS[name][0]
+    spec = paper_specs(name)[0]
     contexts = [256, 1024, 4096, 16384, 511 * 259, 3599 * 259]
     steps = [step_flops(spec, new_tokens=259, context_tokens=context) for context in contexts]
     assert [round(flops / 1e9) for flops in steps] == gflops
@@ -209,7 +209,7 @@ def test_paper_break_evens(
     large: str, capacity: int, small: str, exact: tuple[int, int], estimate: tuple[int, int]
 ) -> None:
     """Ours is the first cheaper frame; the estimates cross straight lines, as if always full."""
-    ours, reference = PAPER_MODELS[large][0], PAPER_MODELS[small][0]
+    ours, reference = paper_specs(large)[0], paper_specs(small)[0]
     curve = stream_flops(ours, frames=2000, tokens_per_frame=259, capacity=capacity)
     full = stream_flops(reference, frames=2000, tokens_per_frame=259)
     assert (break_even(curve, full), break_even(curve, full, cumulative=True)) == exact
@@ -221,7 +221,7 @@ def test_paper_break_evens(
 
 def test_kv_bytes_per_token() -> None:
     table = [12_288, 28_672, 57_344, 57_344, 114_688, 147_456, 147_456]
-    assert [spec.kv_bytes_per_token(2) for spec, _ in PAPER_MODELS.values()] == table
+    assert [spec.kv_bytes_per_token(2) for spec, _ in map(paper_specs, PAPER_MODELS)] == table
 
 
 def test_frozen_data() -> None:
@@ -265,7 +265,7 @@ def test_cost_grows_with_capacity_mass_and_vision(tokens: int, small: int, more:
     assert all(a <= b for a, b in zip(curve, larger, strict=True))
     with_mass = stream(capacity=small, extra_products=1)
     assert all(a < b for a, b in zip(curve, with_mass, strict=True))
-    tower = PAPER_MODELS["InternVL3-1B"][1]
+    tower = paper_specs("InternVL3-1B")[1]
     with_vision = stream(capacity=small, vision=tower)
     assert [a + tower.flops_per_frame for a in curve] == with_vision
 
@@ -281,7 +281,7 @@ def test_break_even_oracle(pairs: list[tuple[int, int]], cumulative: bool) -> No
 
 
 def test_own_model_breaks_even_when_the_state_is_full() -> None:
-    spec = PAPER_MODELS["InternVL3-8B"][0]
+    spec = paper_specs("InternVL3-8B")[0]
     full = stream_flops(spec, frames=100, tokens_per_frame=259)
     for capacity in (4096, 16384):
         curve = stream_flops(spec, frames=100, tokens_per_frame=259, capacity=capacity)

@@ -11,14 +11,13 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from crossframe.framework import Cursor, FullMemory, VideoSession
-from crossframe.framework.flops import PAPER_MODELS
 from crossframe.methods import StateKVMemory
 from crossframe.models.eagle2_5.adapter import Eagle2_5
 from crossframe.models.eagle2_5.modules import Eagle2_5ForConditionalGeneration
 from crossframe.models.eagle2_5.processing import Eagle2_5Processor
 from crossframe.models.hf import HFDecoder
 from crossframe.models.internvl3.adapter import InternVL3
-from crossframe.models.paper_models import paper_config
+from crossframe.models.paper_models import PAPER_MODELS, paper_config, paper_specs
 from crossframe.models.qwen_vl.qwen3_vl import Qwen3VL
 from crossframe.models.tiny import internvl3 as tiny
 from crossframe.models.tiny import qwen3_vl as tiny_qwen3_vl
@@ -124,7 +123,7 @@ def test_sizes_equal_the_table_and_the_cost_model(name):
     model, (parameters, kv_bytes) = adapter(name), TABLE[name]
     assert sum(weight.numel() for weight in model.hf_model.parameters()) == parameters
     assert all(weight.is_meta for weight in model.hf_model.parameters())
-    assert model.spec == PAPER_MODELS[name][0]
+    assert model.spec == paper_specs(name)[0]
     assert model.spec.kv_bytes_per_token(2) == kv_bytes
 
 
@@ -159,7 +158,7 @@ def test_a_push_costs_what_the_cost_model_says(name, memory):
         session.push(frames)
     decoder, vision = decoder_flops(counter, model)
     assert decoder == session.costs[-1].flops
-    assert vision == (0 if name.startswith("Qwen3") else PAPER_MODELS[name][1].flops_per_frame)
+    assert vision == (0 if name.startswith("Qwen3") else paper_specs(name)[1].flops_per_frame)
     held = session.slots(0)
     assert held.keys.is_meta
     assert held.num_slots == (300 if memory is MEMORIES[1] else session.cursor.tokens)

@@ -12,7 +12,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from crossframe.framework import FullMemory, VideoSession
-from crossframe.framework.flops import PAPER_MODELS
 from crossframe.models import load_model
 from crossframe.models.checkpoints.shards import INDEX
 from crossframe.models.hf import spec_of
@@ -22,7 +21,7 @@ from crossframe.models.internvl3.original import (
     native_config,
     native_names,
 )
-from crossframe.models.paper_models import paper_config
+from crossframe.models.paper_models import paper_config, paper_specs
 from crossframe.models.tiny import tiny_internvl
 
 from .layout import SHARDS, original_fields, save_original
@@ -120,7 +119,7 @@ def test_training_leftovers_are_not_taken_over(original):
 def test_the_papers_models_come_out_of_their_original_fields(name):
     expected: Any = paper_config(name)
     found: Any = native_config(original_fields(expected), tiny_internvl()[1].tokenizer)
-    assert spec_of(found.text_config) == PAPER_MODELS[name][0]
+    assert spec_of(found.text_config) == paper_specs(name)[0]
     assert found.text_config.rope_parameters.items() >= expected.text_config.rope_parameters.items()
     assert found.vision_config.to_diff_dict() == expected.vision_config.to_diff_dict()
     assert found.image_seq_length == 256 and not found.tie_word_embeddings
