@@ -112,6 +112,21 @@ def test_importing_the_framework_is_light(tmp_path: Path) -> None:
     assert not loaded & set(ROOMS)
 
 
+def test_pages_are_rendered_without_the_models(tmp_path: Path) -> None:
+    program = (
+        "import crossframe.experiments.comparison.report\n"
+        "import crossframe.experiments.comparison.table\n"
+        "import crossframe.experiments.observation.held_page\n"
+        "import crossframe.experiments.observation.page\n"
+        "from crossframe.experiments.reports.page import web_page\n"
+        "empty = dict(about='', parts=[], cells={}, settings={}, environments=[])\n"
+        "web_page('evidence/evidence.html', 'title', **empty)"
+    )
+    loaded = modules_loaded_by(program, tmp_path)
+    assert "jinja2" in loaded
+    assert not loaded & (HEAVY - {"torchvision"})
+
+
 def test_the_light_import_check_can_fail(tmp_path: Path) -> None:
     (tmp_path / "methods.py").write_text("import hypothesis\n", "utf-8")
     loaded = modules_loaded_by("import methods", tmp_path)

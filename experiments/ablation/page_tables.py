@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from html import escape
+from collections.abc import Mapping
 from math import isnan
 from typing import Any
 
-from ..reports.text import number, scale
+from markupsafe import Markup
+
+from ..reports.tables import Table
+from ..reports.text import MISSING, formatted, number, scale
 from .extrapolation import totals
 from .options import MATCHES, AblateOptions
 from .tidy import Study
 
 LENGTHS = (64, 512, 3600)  # frames whose totals are told
-RESULTS = """Every measure with its 95 % interval (bootstrap over videos, because questions about
+RESULTS = Markup("""\
+Every measure with its 95 % interval (bootstrap over videos, because questions about
 one video are not independent). The first column is the benchmark's own headline score,
 <b>accuracy</b> the share of right answers over all questions; a question without a reply counts as
 wrong. <b>To reference</b> is the paired difference in accuracy with McNemar's exact p-value.
@@ -22,10 +25,10 @@ equal tokens, <b>invalid</b> counts replies that give no answer; some benchmarks
 such replies too (OVO-Bench: any with the right letter in it). <b>NaN</b> counts questions at which
 the model computed NaN or Inf: wrong, and without KL or agreement. Costs are means over questions:
 decoder FLOPs of the video without vision, what later frames attend to (state), what questions read
-(archive), milliseconds of decoder and memory per frame."""
+(archive), milliseconds of decoder and memory per frame.""")
 
 
-def results(study: Study, name: str, options: AblateOptions) -> str:
+def results(study: Study, name: str, options: AblateOptions) -> Table:
     """A line per cell of one model."""
     cells = study.cells[study.cells["model"] == name].to_dict("records")
     flops, flops_unit = scale([_known(cell["decoder_flops"]) for cell in cells])
@@ -38,130 +41,103 @@ def results(study: Study, name: str, options: AblateOptions) -> str:
     ]  # fmt: skip
     lines = [
         [
-            escape(str(cell["cell"])),
-            _plain(cell["score"], ".1f"),
+            str(cell["cell"]),
+            formatted(cell["score"], ".1f"),
             _interval(cell, "accuracy", ".1f"),
             _interval(cell, "difference", "+.1f"),
-            _plain(cell["mcnemar_p"], ".2g"),
+            formatted(cell["mcnemar_p"], ".2g"),
             _interval(cell, "kl", ".2g") + _infinite(cell),
             _interval(cell, "agreement", ".0f", 100),
-            _plain(_known(cell["decoder_flops"]) / flops_unit, ".3g"),
-            _plain(_known(cell["state_bytes"]) / state_unit, ".3g"),
-            _plain(_known(cell["archive_bytes"]) / archive_unit, ".3g"),
-            _plain(cell["decoder_ms_per_frame"], ".3g"),
+            formatted(_known(cell["decoder_flops"]) / flops_unit, ".3g"),
+            formatted(_known(cell["state_bytes"]) / state_unit, ".3g"),
+            formatted(_known(cell["archive_bytes"]) / archive_unit, ".3g"),
+            formatted(cell["decoder_ms_per_frame"], ".3g"),
             f"{cell['invalid']:,}" + _nonfinite(cell),
         ]
         for cell in cells
     ]
-    marked = [cell["cell"] == options.reference for cell in cells]
-    same = study.runs[name].grid.same
-    told = "".join(
-        f" <b>{escape(one)}</b> is the same as {escape(other)} and was run once."
-        for one, other in same.items()
+    same = Markup(" <b>{}</b> is the same as {} and was run once.")
+    twins = study.runs[name].grid.same.items()
+    return Table(
+        f"results-{name}",
+        f"{name}: results",
+        heads,
+        lines,
+        RESULTS + Markup().join(same.format(one, other) for one, other in twins),
+        marked=[place for place, cell in enumerate(cells) if cell["cell"] == options.reference],
     )
-    table = _table(f"results-{name}", heads, lines, marked)
-    return f'<h2>{escape(name)}: results</h2>\n{table}\n<p class="small">{RESULTS}{told}</p>'
 
 
-def budget(study: Study, options: AblateOptions) -> str:
-    """What was matched: wanted, worked out by the dry run, and the size that has it."""
+def budget(study: Study, options: AblateOptions) -> tuple[Table | None, float]:
+    """What was matched: wanted, worked out by the dry run, and the size that has it; and by what
+    share the worst is off."""
     if options.budget is None:
-        return ""
+        return None, 0.0
     what = MATCHES[options.budget.match]
     sized = study.cells.dropna(subset=["wanted"]).drop_duplicates(
         ["model", "memory", "wrapper", "amount"]
     )
-    heads = [
-        "cell",
-        "model",
-        f"wanted {what}",
-        "attained",
-        "off by",
-        "by setting",
-        "state of a run",
-    ]
+    cells = sized.to_dict("records")
+    heads = ["cell", "model", f"wanted {what}", "attained", "off by"]
+    heads += ["by setting", "state of a run"]
     lines = [
         [
-            escape(str(cell["cell"])),
-            escape(str(cell["model"])),
+            str(cell["cell"]),
+            str(cell["model"]),
             number(cell["wanted"]),
             number(cell["attained"]),
             f"{cell['attained'] / cell['wanted'] - 1:+.2%}",
             f"{cell['sized_by']} = {cell['size']:.4g}",
             f"{_known(cell['state_bytes']):,.0f} B",
         ]
-        for cell in sized.to_dict("records")
+        for cell in cells
     ]
-    like = "" if options.budget.like is None else f", as {escape(repr(options.budget.like))} has"
-    say = (
-        f"All memories have equally many <b>{what}</b>{like}. Attained is what a dry run of a few "
-        "frames on the model says of the size, once the state is full; the last column is what the "
-        "evaluated sessions held at their questions, over all layers and with the last frame, "
-        "which is less where videos are too short to fill it."
-    )
-    table = _table("budget", heads, lines, [False] * len(lines))
-    most = max(abs(cell["attained"] / cell["wanted"] - 1) for cell in sized.to_dict("records"))
-    return (
-        f"<h2>Budget: equal {escape(what)}</h2>\n<details><summary>{len(lines)} sizes, none off by "
-        f'more than {most:.2%}</summary>\n{table}\n</details>\n<p class="small">{say}</p>'
-    )
+    like = "" if options.budget.like is None else f", as {options.budget.like!r} has"
+    caption = Markup(
+        "All memories have equally many <b>{}</b>{}. Attained is what a dry run of a few frames on "
+        "the model says of the size, once the state is full; the last column is what the evaluated "
+        "sessions held at their questions, over all layers and with the last frame, which is less "
+        "where videos are too short to fill it."
+    ).format(what, like)
+    most_off = max(abs(cell["attained"] / cell["wanted"] - 1) for cell in cells)
+    return Table("budget", f"Budget: equal {what}", heads, lines, caption), most_off
 
 
-def longer_streams(study: Study, name: str) -> str:
+def longer_streams(study: Study, name: str) -> Table | None:
     """Decoder FLOPs of streams longer than those that were run."""
     found = totals(study.runs[name], LENGTHS)
     if not found:
-        return ""
+        return None
     units = [scale([values[place] for _, values in found]) for place in range(len(LENGTHS))]
     heads = ["cells"]
     heads += [f"{n:,} frames ({most}FLOP)" for n, (most, _) in zip(LENGTHS, units, strict=True)]
     lines = [
-        [escape(cells), *(number(v / unit) for v, (_, unit) in zip(values, units, strict=True))]
+        [cells, *(number(v / unit) for v, (_, unit) in zip(values, units, strict=True))]
         for cells, values in found
     ]
-    say = "Decoder FLOPs of whole streams by closed form, cells of equal cost together."
-    table = _table(f"totals-{name}", heads, lines, [False] * len(lines))
-    return f'<h2>{escape(name)}: longer streams</h2>\n{table}\n<p class="small">{say}</p>'
-
-
-def _table(
-    name: str, heads: Sequence[str], lines: Sequence[Sequence[str]], marked: Sequence[bool]
-) -> str:
-    """Cells of `lines` are HTML already."""
-    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
-    kinds = [' class="reference"' if mark else "" for mark in marked]
-    body = "\n".join(
-        f"<tr{kind}>{''.join(f'<td>{cell}</td>' for cell in line)}</tr>"
-        for line, kind in zip(lines, kinds, strict=True)
-    )
-    return (
-        f'<div class="scroll"><table id="{escape(name, quote=True)}">\n'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>"
-    )
+    caption = "Decoder FLOPs of whole streams by closed form, cells of equal cost together."
+    return Table(f"totals-{name}", f"{name}: longer streams", heads, lines, caption)
 
 
 def _known(value: float | None) -> float:
     return 0.0 if value is None or isnan(value) else float(value)
 
 
-def _plain(value: float | None, form: str) -> str:
-    return "–" if value is None or isnan(value) else format(value, form)
-
-
 def _interval(cell: Mapping[str, Any], name: str, form: str, factor: float = 1.0) -> str:
     value, low, high = (cell[name + end] for end in ("", "_low", "_high"))
     if value is None or isnan(value):
-        return "–"
-    said = f"{factor * value:{form}}"
+        return MISSING
+    text = f"{factor * value:{form}}"
     if low is None or isnan(low):
-        return said
-    return f"{said} <small>[{factor * low:{form}}, {factor * high:{form}}]</small>"
+        return text
+    bounds = f"[{factor * low:{form}}, {factor * high:{form}}]"
+    return Markup("{} <small>{}</small>").format(text, bounds)
 
 
 def _nonfinite(cell: Mapping[str, Any]) -> str:
     return f" + {cell['nonfinite']:,} NaN" if cell["nonfinite"] else ""
 
 
-def _infinite(cell: Mapping[str, Any]) -> str:
+def _infinite(cell: Mapping[str, Any]) -> Markup:
     count = cell["kl_infinite"]
-    return f" <small>and {count} infinite</small>" if count else ""
+    return Markup(" <small>and {} infinite</small>").format(count) if count else Markup()

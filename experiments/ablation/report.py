@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from ..evaluation.options import plain
 from ..evaluation.summary import flagged_videos
-from ..reports.page import definitions, figure, web_page
+from ..reports.page import web_page
 from .figures import Figures, figures_of
 from .options import AblateOptions
 from .page_tables import budget, longer_streams, results
@@ -33,24 +34,24 @@ def write_report(study: Study, options: AblateOptions) -> Path:
 
 def page_text(study: Study, options: AblateOptions, figures: Figures) -> str:
     """The whole page."""
-    left_out = "\n".join(f"<li>{escape(why)}</li>" for why in figures.left_out)
+    matched, most_off = budget(study, options)
     return web_page(
-        Path(__file__).with_name("ablate.html"),
+        "ablation/ablate.html",
         f"Memories on {type(options.benchmark).__name__}",
         options.note,
         about=_about(study, options),
-        results="\n".join(results(study, name, options) for name in study.runs),
-        budget=budget(study, options),
-        figures="\n".join(figure(drawing) for drawing in figures.drawings),
-        left_out=f"<h2>Left out</h2>\n<ul>{left_out}</ul>" if left_out else "",
-        totals="\n".join(longer_streams(study, name) for name in study.runs),
-        cells="\n".join(_cells(study, name) for name in study.runs),
-        settings=definitions(_settings(options)),
-        environment=_environment(study),
+        results=[results(study, name, options) for name in study.runs],
+        budget=matched,
+        most_off=most_off,
+        figures=figures,
+        totals=[found for name in study.runs if (found := longer_streams(study, name))],
+        cells=[(name, _cells(study, name)) for name in study.runs],
+        settings=_settings(options),
+        environments=_environments(study),
     )
 
 
-def _about(study: Study, options: AblateOptions) -> str:
+def _about(study: Study, options: AblateOptions) -> Markup:
     rows = study.rows
     asked = rows.drop_duplicates(["model", "question"])
     refused = rows[rows["status"].isin(["missing", "unreadable"])]
@@ -61,28 +62,32 @@ def _about(study: Study, options: AblateOptions) -> str:
     if len(refused):
         names = refused["video"].unique()
         parts.append(
-            f"<b>{len(names):,} videos were missing or could not be read</b>; their questions "
-            f"count as wrong: {escape(', '.join(names[:5]))}{' ...' if len(names) > 5 else ''}."
+            Markup(
+                "<b>{:,} videos were missing or could not be read</b>; their questions count as "
+                "wrong: {}{}."
+            ).format(len(names), ", ".join(names[:5]), " ..." if len(names) > 5 else "")
         )
     flagged = flagged_videos(row for run in study.runs.values() for row in run.rows)
     if flagged:
-        told = [f"{video} ({count:,})" for video, count in list(flagged.items())[:5]]
+        named = [f"{video} ({count:,})" for video, count in list(flagged.items())[:5]]
         parts.append(
-            f"<b>FFmpeg flags frames of {len(flagged):,} videos as damaged</b>; what is shown of "
-            f"them may be wrong: {escape(', '.join(told))}{' ...' if len(flagged) > 5 else ''}."
+            Markup(
+                "<b>FFmpeg flags frames of {:,} videos as damaged</b>; what is shown of them may "
+                "be wrong: {}{}."
+            ).format(len(flagged), ", ".join(named), " ..." if len(flagged) > 5 else "")
         )
     if study.owed:
-        parts.append(f"<b>Unfinished: {study.owed:,} rows are owed.</b> Run the command again.")
-    return " ".join(parts)
+        unfinished = Markup("<b>Unfinished: {:,} rows are owed.</b> Run the command again.")
+        parts.append(unfinished.format(study.owed))
+    return Markup(" ").join(parts)
 
 
-def _cells(study: Study, name: str) -> str:
-    rules = {
+def _cells(study: Study, name: str) -> Mapping[str, str]:
+    return {
         cell: f"{settings['rule']}; reads {settings['reader']}, archive {settings['archive']}, "
         f"{settings['frames_per_step']} per step, {settings['in_frame']}"
         for cell, settings in study.runs[name].grid.settings.items()
     }
-    return f"<p><b>{escape(name)}</b></p>\n{definitions(rules)}"
 
 
 def _settings(options: AblateOptions) -> Mapping[str, Any]:
@@ -90,12 +95,11 @@ def _settings(options: AblateOptions) -> Mapping[str, Any]:
     return {name: value for name, value in settings.items() if name != "note"}
 
 
-def _environment(study: Study) -> str:
+def _environments(study: Study) -> list[tuple[str, Mapping[str, Any]]]:
     """Of every model's rows; where they come from several machines, of each."""
-    parts = []
+    found = []
     for name, run in study.runs.items():
         stamps = {str(row["environment"]): row for row in run.rows if "environment" in row}
         for row in stamps.values():
-            stamp = {**row["environment"], "commit": row["commit"]}
-            parts.append(f"<p><b>{escape(name)}</b></p>\n{definitions(stamp)}")
-    return "\n".join(parts)
+            found.append((name, {**row["environment"], "commit": row["commit"]}))
+    return found

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from ..reports.drawing import Drawing
-from ..reports.page import definitions, figure, web_page
+from ..reports.page import web_page
+from ..reports.tables import Table
+from ..reports.text import finite
 from .figures import figures_of
 from .table import headed_cells
 
@@ -55,24 +55,23 @@ class Report:
             "note": self.note,
             "config": dict(self.config),
             "environment": dict(self.environment),
-            "rows": [{name: _finite(value) for name, value in row.items()} for row in self.rows],
+            "rows": [{name: finite(value) for name, value in row.items()} for row in self.rows],
         }
         return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
     def html(self, figures: Sequence[Drawing]) -> str:
         """The page, with nothing to load from elsewhere."""
         memories = {row["memory"]: row["settings"] for row in self.rows}
+        heads, lines = headed_cells(self.rows)
+        kinds = ["text" if head in ("memory", "answer") else "number" for head in heads]
         return web_page(
-            Path(__file__).with_name("report.html"),
+            "comparison/report.html",
             f"Cross-frame memories on {Path(self.config['video']).name}",
             self.note,
-            question=escape(self.config["question"]),
-            table=_table(self.rows),
-            vision=f"{self.rows[0]['vision_ms_per_frame']:.1f}",
-            figures="\n".join(figure(drawing) for drawing in figures),
-            settings=definitions(self.config),
-            memories=definitions(memories),
-            environment=definitions(self.environment),
+            report=self,
+            results=Table("results", "Results", heads, lines, kinds=kinds),
+            figures=figures,
+            memories=memories,
         )
 
 
@@ -91,22 +90,3 @@ def report_folder(folder: str | Path | None, option: str = "--report") -> None:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"{option} {folder}: {error.strerror}; give another folder") from error
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _table(rows: Sequence[Row]) -> str:
-    heads, lines = headed_cells(rows)
-    kinds = ["text" if head in ("memory", "answer") else "number" for head in heads]
-
-    def line(tag: str, cells: Sequence[str]) -> str:
-        marked = (
-            f'<{tag} class="{kind}">{escape(cell)}</{tag}>'
-            for kind, cell in zip(kinds, cells, strict=True)
-        )
-        return f"<tr>{''.join(marked)}</tr>"
-
-    body = "\n".join(line("td", cells) for cells in lines)
-    return f"<table>\n<thead>{line('th', heads)}</thead>\n<tbody>\n{body}\n</tbody>\n</table>"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
+from ..reports.tables import Table
 from .measures import CONTINUATION, CONTINUATION_CARRIED, NEEDLE, NEEDLE_CARRIED
 from .results import Measure, Results
-from .table import Table
 
 TIMES = " × "  # between memory and reader in the name of a cell
 PAIRS = (

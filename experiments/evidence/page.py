@@ -5,19 +5,21 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
-from html import escape
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+
+from markupsafe import Markup, escape
 
 from ..evaluation.folder import CONFIG, cell_hashes, read_json, write_json
 from ..evaluation.rows import read_rows
 from ..reports.drawing import Drawing
-from ..reports.page import definitions, figure, web_page
+from ..reports.page import web_page
+from ..reports.tables import Table
 from .comparisons import against, compared_rules, mean, rivals_in
 from .measures import COPIES, MEASURES, OTHERS, PROSE_KL, SCENE_AGES
 from .results import Line, Results
-from .table import Table, cost_table, names, prose_table, sizes_table, suites_table
+from .table import cost_table, names, prose_table, sizes_table, suites_table
 
 PAGE = "report.html"
 SUMMARY = "summary.json"
@@ -55,10 +57,9 @@ def write_page(results: Results, folder: Path) -> Path:
         drawing.write(folder / "figures")
     write_json(folder / SUMMARY, summary(results))
     page = folder / PAGE
-    parts = [_table(table) for table in overall_tables(results)] + [*map(figure, overall)]
-    for size, found in figures.items():
-        parts += [*map(_table, tables(results, size)), *map(figure, found)]
-    page.write_text(_page(results, "\n".join(parts)), "utf-8")
+    parts = [(overall_tables(results), overall)]
+    parts += [(tables(results, size), found) for size, found in figures.items()]
+    page.write_text(_page(results, parts), "utf-8")
     return page
 
 
@@ -128,7 +129,7 @@ def _summed(results: Results, lines: list[Line]) -> Mapping[str, Any]:
     return found
 
 
-def _page(results: Results, body: str) -> str:
+def _page(results: Results, parts: Sequence[tuple[Iterator[Table], Sequence[Drawing]]]) -> str:
     config = results.config
     settings = {name: value for name, value in config.items() if name != "cells"}
     counts = ", ".join(f"{results.streams(suite)} {suite}" for suite in results.suites)
@@ -138,41 +139,25 @@ def _page(results: Results, body: str) -> str:
         f"half {config['half']}) on {model}: text and one small decoder, not video."
     )
     return web_page(
-        Path(__file__).with_name("evidence.html"),
+        "evidence/evidence.html",
         f"Memories on {model}",
-        about=escape(about),
-        results=body,
-        cells=definitions({n: c["init_args"]["memory"] for n, c in config["cells"].items()}),
-        settings=definitions(settings),
-        environment=_environments(results),
+        about=about,
+        parts=[(map(_with_small_intervals, shown), figures) for shown, figures in parts],
+        cells={name: cell["init_args"]["memory"] for name, cell in config["cells"].items()},
+        settings=settings,
+        environments=_environments(results),
     )
 
 
-def _environments(results: Results) -> str:
-    """Of all rows; the commonest first."""
-    stamps = {str(row["environment"]) + str(row["commit"]): row for row in results.rows}
-    counts = Counter(str(row["environment"]) + str(row["commit"]) for row in results.rows)
-    parts = []
-    for key, count in counts.most_common():
-        row = stamps[key]
-        parts.append(f"<p>{count:,} rows</p>")
-        parts.append(definitions({**row["environment"], "commit": row["commit"]}))
-    return "\n".join(parts)
+def _environments(results: Results) -> list[tuple[int, Mapping[str, Any]]]:
+    """Of all rows, with how many are from there; the commonest first."""
+    stamps = [{**row["environment"], "commit": row["commit"]} for row in results.rows]
+    by_text = {str(stamp): stamp for stamp in stamps}
+    return [(count, by_text[text]) for text, count in Counter(map(str, stamps)).most_common()]
 
 
-def _table(table: Table) -> str:
-    head = "".join(f"<th>{escape(text)}</th>" for text in table.heads)
-    body = "\n".join(
-        "<tr>" + "".join(f"<td>{_cell(text)}</td>" for text in line) + "</tr>"
-        for line in table.lines
-    )
-    return (
-        f'<h2>{escape(table.heading)}</h2>\n<div class="scroll"><table id="{escape(table.name)}">\n'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>\n"
-        f'<p class="small">{escape(table.caption)}</p>'
-    )
-
-
-def _cell(text: str) -> str:
+def _with_small_intervals(table: Table) -> Table:
     """Intervals in small print below what they are of."""
-    return INTERVAL.sub(r"<br><small>\1</small><br>", escape(text))
+    small = r"<br><small>\1</small><br>"
+    lines = [[Markup(INTERVAL.sub(small, escape(cell))) for cell in line] for line in table.lines]
+    return replace(table, lines=lines)

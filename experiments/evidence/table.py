@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 
+from ..reports.tables import Table
+from ..reports.text import formatted
 from .comparisons import against, compared_rules, decidable, mean, rivals_in
 from .measures import OTHERS, PROSE, PROSE_KL, PROSE_LOSS, SCENE_LOSS
 from .results import Line, Measure, Results
@@ -25,17 +26,6 @@ TOO_FEW = (
     "With {streams} streams no test over {rules} rules could decide, so there are no verdicts."
 )
 SEEDS = "Random memories are means over their seeds."
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table for people: the first column is text, the others numbers."""
-
-    name: str
-    heading: str
-    heads: Sequence[str]
-    lines: Sequence[Sequence[str]]
-    caption: str
 
 
 def short_table(
@@ -172,11 +162,7 @@ def _filled(
 
 
 def _mean(results: Results, measure: Measure) -> Column:
-    def cell(line: Line) -> str:
-        value = mean(results, line, measure)
-        return "" if value is None else f"{value:.3f}"
-
-    return measure.head, cell
+    return measure.head, lambda line: formatted(mean(results, line, measure), ".3f", "")
 
 
 def _paired(results: Results, lines: Sequence[Line], rival: Line, measure: Measure) -> Column:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from html import escape
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..reports.page import definitions, web_page
+from ..reports.page import web_page
 from .held import NEVER_ENTERED, FramePatches
 
 MOST_FRAMES = 64
@@ -47,14 +44,13 @@ def held_page(
         settings: shown at the end.
     """
     shown, steps = shown_frames(frames), evenly(len(frames), MOST_STEPS)
-    content = json.dumps(page_data(frames, shown, steps), separators=(",", ":"))
     return web_page(
-        Path(__file__).with_name("held.html"),
+        "observation/held.html",
         f"{frames[0].picture.shows.capitalize()} still held: {name}",
-        memory=escape(memory),
-        notes=escape(_notes(frames, shown, steps, per_patch)),
-        settings=definitions(settings),
-        data=content.replace("</", "<\\/"),
+        memory=memory,
+        notes=_notes(frames, shown, steps, per_patch),
+        settings=settings,
+        data=page_data(frames, shown, steps),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -13,6 +12,8 @@ from rich.console import Console
 
 from ...framework import CrossFrameMemory, VideoModel
 from ..reports.drawing import DOTS_PER_INCH
+from ..reports.tables import DataTable
+from ..reports.text import finite
 from ..streaming.environment import environment
 from ..streaming.frames import VideoFrames
 from ..streaming.media import TextFile, open_media
@@ -22,7 +23,7 @@ from .held_page import held_page
 from .options import ObserveOptions
 from .page import evidence_page
 from .stream import Observed, all_held, observe_video
-from .tables import Table, Tables, means, tables_of, when_full
+from .tables import Tables, means, tables_of, when_full
 
 
 def open_videos(paths: Sequence[str], options: ObserveOptions) -> list[VideoFrames | TextFile]:
@@ -126,12 +127,8 @@ def _write_summary(
     path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", "utf-8")
 
 
-def _records(table: Table) -> list[dict[str, Any]]:
+def _records(table: DataTable) -> list[dict[str, Any]]:
     return [
-        {str(name): _finite(value) for name, value in row.items()}
+        {str(name): finite(value) for name, value in row.items()}
         for row in table.to_dict("records")
     ]
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

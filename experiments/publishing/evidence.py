@@ -11,9 +11,10 @@ from typing import Any
 from ..evidence.grid import grid_tables
 from ..evidence.page import drawings, overall_drawings, read_results, tables
 from ..evidence.results import Results
-from ..evidence.table import Table, short_table, sizes_table
+from ..evidence.table import short_table, sizes_table
 from ..reports.drawing import Drawing
-from .pages import markdown_table, measured_on
+from ..reports.tables import Table, markdown_table
+from .pages import measured_on
 
 Result = Mapping[str, Any]
 STAMP = ("environment", "commit", "prose", "batch")

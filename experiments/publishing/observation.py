@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .pages import markdown_table
+from ..reports.tables import markdown_table
 
 Result = Mapping[str, Any]
 MEASURES = ("captured", "captured_rolled", "weighted_recall", "retention", "churn")

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from ...framework.flops import break_even, stream_flops
 from ...models.paper_models import PAPER_MODELS, paper_specs
-from .pages import markdown_table, renew
+from ..reports.tables import markdown_table
+from ..reports.text import cell
+from .pages import renew
 
 Row = dict[str, str | int | float]
 
@@ -136,13 +138,7 @@ def tables() -> dict[str, list[Row]]:
 
 def markdown(rows: Sequence[Row]) -> str:
     """Rows as a Markdown table."""
-    return markdown_table(list(rows[0]), [[_cell(v) for v in row.values()] for row in rows])
-
-
-def _cell(value: str | int | float) -> str:
-    if isinstance(value, int):
-        return f"{value:,}"
-    return value if isinstance(value, str) else f"{value:.2f}"
+    return markdown_table(list(rows[0]), [[cell(v) for v in row.values()] for row in rows])
 
 
 def body() -> str:

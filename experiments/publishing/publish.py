@@ -19,9 +19,10 @@ from ...framework.text import TOKENS_PER_FRAME
 from ..comparison.table import headed_cells
 from ..evidence.sinks import shares_table
 from ..evidence.step_time import times_table
+from ..reports.tables import markdown_table
 from .evidence import PARTS, SOURCES, as_text, compact_result, read_runs, write_figures
 from .observation import observed_result, observed_table
-from .pages import markdown_table, measured_on, renew
+from .pages import measured_on, renew
 
 Result = Mapping[str, Any]
 # The page that shows each table; a run of the suites is published by its line here.

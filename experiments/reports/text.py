@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite, isnan
+from typing import Any
+
+PREFIXES = (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
+MISSING = "–"
 
 
 def printable(text: str) -> str:
     """Text without control characters, which could command a terminal; line breaks stay."""
     return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
-PREFIXES = (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
 
 
 def scale(values: Sequence[float]) -> tuple[str, float]:
@@ -24,3 +26,20 @@ def number(value: float) -> str:
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"
+
+
+def formatted(value: float | None, form: str, missing: str = MISSING) -> str:
+    """A number by a format of Python's; None and nan are missing."""
+    return missing if value is None or isnan(value) else format(value, form)
+
+
+def cell(value: str | float) -> str:
+    """Text as it is, whole numbers with their thousands parted, others with two decimals."""
+    if isinstance(value, str):
+        return value
+    return formatted(value, "," if isinstance(value, int) else ".2f")
+
+
+def finite(value: Any) -> Any:
+    """A value as strict JSON takes it: None for nan and infinities."""
+    return None if isinstance(value, float) and not isfinite(value) else value

@@ -12,7 +12,7 @@ from crossframe.experiments.command.config_files import presets_found
 from crossframe.experiments.evidence.page import overall_tables, read_results, summary, tables
 from crossframe.experiments.evidence.results import Results
 from crossframe.experiments.evidence.statistics import BETTER, EQUIVALENT, UNDECIDED, WORSE
-from crossframe.experiments.evidence.table import Table
+from crossframe.experiments.reports.tables import Table
 from crossframe.experiments.streaming.cells import Cell
 from crossframe.framework import CrossFrameMemory
 from crossframe.framework.as_data import plain

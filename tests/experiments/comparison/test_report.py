@@ -8,7 +8,6 @@ import pytest
 
 from crossframe.experiments.comparison.figures import figures_of
 from crossframe.experiments.comparison.report import Report
-from crossframe.experiments.reports.text import number, scale
 from crossframe.experiments.streaming.environment import environment
 from crossframe.models import InternVL3
 from crossframe.models.tiny import tiny_internvl
@@ -115,17 +114,3 @@ def test_figures_are_reproducible_and_take_odd_sizes() -> None:
     assert all(drawing.svg.startswith("<svg") for drawing in figures_of(alone))
     nothing_held = pd.DataFrame(steps("isolated")).assign(state_bytes=0)
     assert len(figures_of(nothing_held)) == 3
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0.0, "0"), (0.01234, "0.0123"), (99.96, "100"), (12345.6, "12,346"), (2.0, "2")],
-)
-def test_numbers_are_short(value: float, text: str) -> None:
-    assert number(value) == text
-
-
-def test_columns_take_one_unit() -> None:
-    assert scale([1.0, 2.5e9]) == ("G", 1e9)
-    assert scale([0.0]) == ("", 1.0)
-    assert scale([]) == ("", 1.0)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crossframe.experiments.publishing.pages import markdown_table, renew, section
+from crossframe.experiments.publishing.pages import renew, section
 from crossframe.experiments.publishing.publish import PAGES, part, without_paths
 
 ROOT = Path(__file__).parents[3]
@@ -32,10 +32,6 @@ def test_a_page_without_markers_is_an_error(tmp_path: Path) -> None:
     page.write_text("nothing\n")
     with pytest.raises(ValueError, match="has no place for rows: add the lines"):
         renew(page, "rows", "new")
-
-
-def test_tables_align_numbers_to_the_right() -> None:
-    assert markdown_table(["a", "b"], [["x", "1"]]) == "| a | b |\n| --- | ---: |\n| x | 1 |"
 
 
 def test_published_results_name_no_place_on_a_machine() -> None:

@@ -1,0 +1,43 @@
+"""Numbers as people read them."""
+
+import pytest
+
+from crossframe.experiments.reports.tables import markdown_table
+from crossframe.experiments.reports.text import cell, finite, formatted, number, scale
+
+NAN, INFINITE = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (0.01234, "0.0123"), (99.96, "100"), (12345.6, "12,346"), (2.0, "2")],
+)
+def test_numbers_are_short(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_columns_take_one_unit() -> None:
+    assert scale([1.0, 2.5e9]) == ("G", 1e9)
+    assert scale([0.0]) == ("", 1.0)
+    assert scale([]) == ("", 1.0)
+
+
+def test_what_is_missing_gets_a_dash_or_a_word() -> None:
+    assert [formatted(value, "+.1f") for value in (1.25, None, NAN)] == ["+1.2", "–", "–"]
+    assert formatted(None, ".3f", "") == ""
+
+
+def test_cells_show_counts_measures_and_text() -> None:
+    assert [cell(value) for value in (12345, 0.125, NAN, "a", 0)] == [
+        *("12,345", "0.12", "–", "a", "0")
+    ]
+
+
+def test_what_is_not_finite_is_null_in_json() -> None:
+    assert [finite(value) for value in (NAN, -INFINITE, 1.5, 2, "nan", None)] == [
+        *(None, None, 1.5, 2, "nan", None)
+    ]
+
+
+def test_tables_align_numbers_to_the_right() -> None:
+    assert markdown_table(["a", "b"], [["x", "1"]]) == "| a | b |\n| --- | ---: |\n| x | 1 |"
