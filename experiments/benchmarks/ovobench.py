@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
-from . import ovobench_prompts as wording
 from .annotations import Record, json_records, parquet_records
 from .choices import lettered
 from .question import Benchmark, Harness, Question
@@ -18,6 +17,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "realtime": ("STU", "OJR", "ATR", "ACR", "OCR", "FPD"),
     "forward": ("REC", "SSR", "CRR"),
 }
+ALONE = "Do not include any additional text or explanation in your response.\n"
 _PART_OF = {task: part for part, tasks in PARTS.items() for task in tasks}
 
 
@@ -132,7 +132,7 @@ class OVOBench(Benchmark):
             id=name,
             video=record.text("video"),
             path=self.find_video(record.text("video"), f"{name}.mp4"),
-            prompt=wording.choice(record.text("question"), options),
+            prompt=choice_prompt(record.text("question"), options),
             answer=list(choices)[record.index("gt", len(options))],
             end=record.number("realtime"),
             groups={"part": _PART_OF[task], "task": task},
@@ -142,10 +142,10 @@ class OVOBench(Benchmark):
     def _probe(self, record: Record, probe: Record, number: int) -> Question:
         task, name = record.text("task"), f"{record.name('id')}_{number}"
         if task == "REC":
-            prompt, answer = wording.count(record.text("activity")), str(int(probe.number("count")))
+            prompt, answer = count_prompt(record.text("activity")), str(int(probe.number("count")))
         else:
             now = probe.text("step") if task == "SSR" else record.text("question")
-            prompt = wording.step(now) if task == "SSR" else wording.enough(now)
+            prompt = step_prompt(now) if task == "SSR" else enough_prompt(now)
             answer = ("No", "Yes")[probe.index("type", 2)]
         return Question(
             id=name,
@@ -166,3 +166,57 @@ def _averages(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     macro = {part: mean(shares(some, "task").values()) for part, some in parts.items() if some}
     beside = {f"{part}_micro": micro[part] for part in macro}
     return {"average": mean(macro.values()), **macro, **beside}
+
+
+def choice_prompt(question: str, options: Sequence[str]) -> str:
+    """Backward and real-time: choose a letter. All texts are the benchmark's own, byte for byte:
+    spelling, curly quotes and blanks at line ends."""
+    listed = "; ".join(f"{letter}. {text}" for letter, text in lettered(options).items())
+    return (
+        f"\nQuestion: {question}\n"
+        f"Options:\n{listed};\n\n"
+        "Respond only with the letter corresponding to your chosen option (e.g., A, B, C). \n"
+        f"{ALONE}"
+    )
+
+
+def count_prompt(activity: str) -> str:
+    """REC: how often was it done so far?"""
+    return (
+        "\nYou're watching a video in which people may perform a certain type of action "
+        "repetively. \n"
+        "The person performing this kind of action are referred to as 'they' in the following "
+        "statement.\n"
+        "You're task is to count how many times have different people in the video perform this "
+        "kind of action in total.\n"
+        "One complete motion counts as one. \n"
+        f"Now, answer the following question: How many times did they {activity}?\n"
+        "Provide your answer as a single number (e.g., 0, 1, 2, 3…) indicating the total count.\n"
+        f"{ALONE}"
+    )
+
+
+def step_prompt(now: str) -> str:
+    """SSR: is this step of the tutorial going on?"""
+    return (
+        "\nYou're watching a tutorial video which contain a sequential of steps. \n"
+        "The following is one step from the whole procedures: \n"
+        f"{now}\n"
+        "Your task is to determine if the man or woman in the video is currently performing this "
+        "step.\n"
+        "Answer only with “Yes” or “No”.\n"
+        f"{ALONE}"
+    )
+
+
+def enough_prompt(question: str) -> str:
+    """CRR: has enough been seen to answer the question?"""
+    return (
+        "\nYou're responsible of answering questions based on the video content. \n"
+        "The following question are relevant to the latest frames, i.e. the end of the video.\n"
+        f"{question}\n"
+        "Decide whether existing visual content, especially latest frames, i.e. frames that near "
+        "the end of the video, provide enough information for answering the question.\n"
+        "Answer only with “Yes” or “No”.\n"
+        f"{ALONE}"
+    )

@@ -9,7 +9,6 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, final
 
-from . import streamingbench_prompts as wording
 from .annotations import Record, csv_records, json_lists, json_records
 from .choices import lettered
 from .question import Harness, MultipleChoice, Question
@@ -24,6 +23,13 @@ TABLES: Mapping[str, tuple[str, ...]] = {
 CATEGORIES = {"real": "Real-Time Visual Understanding", "sqa": "Sequential Question Answering"}
 # Scene Understanding comes in two archives, whose names its videos keep.
 HALVES = ("", "_1-25", "_26-50")
+ROLE = "You are an advanced video question-answering AI assistant. You have been provided with "
+LETTER_ONLY = "Respond with only the letter (A, B, C, or D) of the correct option."
+# Stands once before all earlier questions that a sequential one is given.
+CONTEXT = (
+    "Here are the contextual information related to the video. Please answer the questions based "
+    "on the contextual information: "
+)
 
 
 @final
@@ -85,11 +91,11 @@ class StreamingBench(MultipleChoice):
 
     def read(self) -> Iterator[Question]:
         for part in self.parts:
-            told: dict[str, str] = {}  # per video, for the sequential questions
+            contexts: dict[str, str] = {}  # per video, for the sequential questions
             for item in self._items(part):
-                yield self._question(item, told.get(item.sample, ""))
+                yield self._question(item, contexts.get(item.sample, ""))
                 if part == "sqa":
-                    told[item.sample] = told.get(item.sample, wording.TOLD) + item.told()
+                    contexts[item.sample] = contexts.get(item.sample, CONTEXT) + item.context()
 
     def score(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         return accuracy(rows, "part", "task")
@@ -104,22 +110,22 @@ class StreamingBench(MultipleChoice):
             for names in tables:
                 yield from _csv_items(self.find_annotation(*names), part)
 
-    def _question(self, item: _Item, told: str) -> Question:
+    def _question(self, item: _Item, context: str) -> Question:
         record, options = item.record, item.options()
         moment = _seconds(record)
         asked = record.text("question")
         if item.part == "sqa":
-            prompt = wording.sequential(asked, options, told)
+            prompt = sequential_prompt(asked, options, context)
         else:
-            prompt = wording.single(asked, options)
-        context = moment if self.context_seconds is None else self.context_seconds
+            prompt = single_prompt(asked, options)
+        seen = moment if self.context_seconds is None else self.context_seconds
         return Question(
             id=item.id,
             video=item.sample,
             path=self.find_video(*item.files()),
             prompt=prompt,
             answer=record.letter("answer", lettered(options)),
-            start=max(0.0, moment - context),
+            start=max(0.0, moment - seen),
             end=moment,
             groups={"part": item.part, "task": record.text("task_type")},
             choices=lettered(options),
@@ -144,10 +150,10 @@ class _Item:
             return options[:4]
         return [f"{letter}. {text}" for letter, text in lettered(options[:4]).items()]
 
-    def told(self) -> str:
-        """What later sequential questions are told of this one."""
+    def context(self) -> str:
+        """What later sequential questions are given of this one."""
         stamp, asked, answer = map(self.record.text, ("time_stamp", "question", "answer"))
-        return wording.told(stamp, asked, self.options(), answer)
+        return earlier_question(stamp, asked, self.options(), answer)
 
     def files(self) -> list[str]:
         """Names of the video's file, renamed or as unpacked."""
@@ -194,3 +200,36 @@ def _seconds(record: Record) -> float:
         raise record.fault("time_stamp", f"is {stamp!r}, not H:MM:SS or MM:SS")
     parts = reversed(stamp.split(":"))
     return float(sum(int(part) * 60**place for place, part in enumerate(parts)))
+
+
+def single_prompt(question: str, options: Sequence[str]) -> str:
+    """Real-time, omni-source and contextual questions; all texts are the benchmark's own."""
+    return (
+        f"{ROLE}some frames from the video and a multiple-choice question related to the video. "
+        "Your task is to carefully analyze the video and provide the best answer to question, "
+        f"choosing from the four options provided. {LETTER_ONLY}\n\n{_choices(question, options)}"
+    )
+
+
+def sequential_prompt(question: str, options: Sequence[str], context: str) -> str:
+    """Sequential questions; `context` is "" for the first of a video."""
+    return (
+        f"{ROLE}a video and a multiple-choice question related to the video. Your task is to "
+        "carefully analyze the video and the provided context to answer the question, choosing "
+        f"from the four options provided. {LETTER_ONLY}\n\n{context}\n\n"
+        "Here is the question. Answer it and don't confuse it with the previous conversation.\n"
+        f"{_choices(question, options)}"
+    )
+
+
+def earlier_question(stamp: str, question: str, options: Sequence[str], answer: str) -> str:
+    """One earlier question with its right answer."""
+    return (
+        f"At timestamp {stamp}, the following question and answer occurred: Question: {question}; "
+        f"Options: {', '.join(options)}; Answer: {answer}; "
+    )
+
+
+def _choices(question: str, options: Sequence[str]) -> str:
+    listed = "\n".join(options)
+    return f"Question: {question}\n\nOptions:\n{listed}\n\nThe best option is:"

@@ -143,7 +143,7 @@ def _add_evidence(parser: ArgumentParser) -> None:
 
 
 def _add_observe(parser: ArgumentParser) -> None:
-    from ..observation.options import ObserveOptions
+    from ..observation.stream import ObserveOptions
 
     parser.add_argument(
         "videos", type=str, nargs="+", help="video files, or texts, each counted once"

@@ -168,8 +168,8 @@ def _evidence(values: Values) -> None:
 
 
 def _observe(values: Values) -> None:
-    from ..observation.options import ObserveOptions
     from ..observation.run import observe, open_videos
+    from ..observation.stream import ObserveOptions
 
     options, defaults = options_from(ObserveOptions, values), options_from(MemoryDefaults, values)
     memory = memory_from(values["memory"], defaults)

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..reports.drawing import COLOURS, exact_ticks, tidy_axes, whole_numbers
+from ..reports.tables import DataTable
 from .by_frame import PARTS
-from .tables import Table, means
+from .tables import means
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +25,7 @@ MEAN: dict[str, Any] = {
 }
 
 
-def captured(figure: Figure, rows: Table) -> None:
+def captured(figure: Figure, rows: DataTable) -> None:
     """Captured mass over capacity: in hindsight, and rolled out."""
     best, rolled = _panels(figure, 1, "captured historical mass")
     _by_depth(best, rows, "captured", "best tokens in hindsight")
@@ -32,7 +33,7 @@ def captured(figure: Figure, rows: Table) -> None:
     _with_depth(figure, rows, best)
 
 
-def weighted_recall(figure: Figure, rows: Table) -> None:
+def weighted_recall(figure: Figure, rows: DataTable) -> None:
     """Weighted recall over capacity: oracle and rolled out, of all tokens and of earlier ones."""
     panels = _panels(figure, 2, "weighted recall")
     columns = {
@@ -46,7 +47,7 @@ def weighted_recall(figure: Figure, rows: Table) -> None:
     _with_depth(figure, rows, panels[0])
 
 
-def turnover(figure: Figure, rows: Table) -> None:
+def turnover(figure: Figure, rows: DataTable) -> None:
     """Retention and churn over capacity, means over layers."""
     panels = _panels(figure, 1, "share of the state")
     states = {
@@ -64,7 +65,7 @@ def turnover(figure: Figure, rows: Table) -> None:
     _with_legend(figure, panels[0])
 
 
-def over_time(figure: Figure, rows: Table) -> None:
+def over_time(figure: Figure, rows: DataTable) -> None:
     """Captured mass over frames, per capacity."""
     panels = _panels(figure, 1, "captured historical mass")
     mean = means(rows, ["capacity", "frame"])
@@ -80,7 +81,7 @@ def over_time(figure: Figure, rows: Table) -> None:
     _with_legend(figure, panels[0])
 
 
-def recency(figure: Figure, table: Table) -> None:
+def recency(figure: Figure, table: DataTable) -> None:
     """Captured mass of the last frames beside as many best tokens, and the gap."""
     shares, gap = _panels(figure, 1, "captured historical mass")
     curves = {
@@ -99,7 +100,7 @@ def recency(figure: Figure, table: Table) -> None:
     _with_depth(figure, table, gap)
 
 
-def where_mass_goes(figure: Figure, parts: Table, distances: Table) -> None:
+def where_mass_goes(figure: Figure, parts: DataTable, distances: DataTable) -> None:
     """Mass by part of the stream, and by distance in frames."""
     bars, heat = figure.subplots(1, 2, sharey=True, width_ratios=(1, 1.35))
     _draw_parts(bars, means(parts, ["layer", "part"]))
@@ -107,7 +108,7 @@ def where_mass_goes(figure: Figure, parts: Table, distances: Table) -> None:
     _draw_distances(heat, means(distances, ["layer", "distance"]))
 
 
-def _draw_parts(axes: Axes, parts: Table) -> None:
+def _draw_parts(axes: Axes, parts: DataTable) -> None:
     from matplotlib.ticker import PercentFormatter
 
     table = parts.pivot(index="layer", columns="part", values="share")
@@ -123,7 +124,7 @@ def _draw_parts(axes: Axes, parts: Table) -> None:
     whole_numbers(axes.yaxis)
 
 
-def _draw_distances(axes: Axes, distances: Table) -> None:
+def _draw_distances(axes: Axes, distances: DataTable) -> None:
     from matplotlib.colors import LogNorm
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
@@ -159,7 +160,9 @@ def _panels(figure: Figure, rows: int, label: str) -> Sequence[Axes]:
     return list(grid.flat)
 
 
-def _by_depth(axes: Axes, table: Table, column: str, title: str, over: str = "capacity") -> None:
+def _by_depth(
+    axes: Axes, table: DataTable, column: str, title: str, over: str = "capacity"
+) -> None:
     """One curve per layer, dark next to the input, and their mean in black."""
     layers = sorted(table["layer"].unique())
     per_layer, mean = means(table, ["layer", over]), means(table, [over])
@@ -171,7 +174,7 @@ def _by_depth(axes: Axes, table: Table, column: str, title: str, over: str = "ca
     _logarithmic(axes, mean[over])
 
 
-def _lines(axes: Axes, table: Table, over: str, curves: Mapping[str, str]) -> None:
+def _lines(axes: Axes, table: DataTable, over: str, curves: Mapping[str, str]) -> None:
     """Columns of a table by their labels."""
     for (column, label), colour, marker in zip(curves.items(), COLOURS, MARKERS, strict=False):
         style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 4.5}
@@ -193,7 +196,7 @@ def _ramp(count: int) -> list[Any]:
     return [colormaps["viridis"](0.9 * place / max(count - 1, 1)) for place in range(count)]
 
 
-def _with_depth(figure: Figure, table: Table, explained: Axes) -> None:
+def _with_depth(figure: Figure, table: DataTable, explained: Axes) -> None:
     """The scale of depth beside all panels, and the mean explained in one of them."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LinearSegmentedColormap, Normalize

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ...framework import CrossFrameMemory, Slots, require_count
 from ...framework.metrics import captured_mass, churn, recall, retention, weighted_recall
-from .best import ByMass, grown
 
 Row = dict[str, Any]
 LEVELS = ("layer", "head")
@@ -32,6 +32,33 @@ class WatchedMemory(CrossFrameMemory):
     def update(self, slots: Slots) -> Slots:
         self.show(slots)
         return slots
+
+
+class ByMass:
+    """Tokens ranked by mass; ties go to the newer one, as in `top_slots`.
+
+    Args:
+        mass: [heads, tokens].
+    """
+
+    def __init__(self, mass: Tensor) -> None:
+        self.mass, self.tokens = mass, mass.shape[-1]
+        # Reversed, a stable sort meets the newer of two equal tokens first.
+        reversed_order = mass.flip(-1).argsort(dim=-1, descending=True, stable=True)
+        self._order = self.tokens - 1 - reversed_order
+
+    def best(self, among: Tensor, budgets: Tensor) -> Tensor:
+        """[capacities, heads, tokens]: the most massive of some tokens; all where there are fewer.
+
+        Args:
+            among: bool, broadcastable to the result.
+            budgets: [capacities, 1, 1] how many.
+        """
+        shape = (len(budgets), *self.mass.shape)
+        order = self._order.expand(shape)
+        ranked = among.expand(shape).gather(-1, order)
+        chosen = ranked & (ranked.cumsum(-1) <= budgets)
+        return torch.zeros_like(chosen).scatter(-1, order, chosen)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,12 +123,12 @@ class Evidence:
         about = {"layer": layer, "level": level, "frame": number, "history": before}
         last = self.carried.get((layer, level))
         budgets = torch.tensor(self.capacities, device=frame.device)[:, None, None]
-        now, found = _one_step(mass, last, budgets, before)
+        now, measures = _one_step(mass, last, budgets, before)
         self.carried[layer, level] = now
         if number < 1:
             return
         for place, capacity in enumerate(self.capacities):
-            measured = {name: values[place] for name, values in found.items()}
+            measured = {name: values[place] for name, values in measures.items()}
             self.rows.append({**about, "capacity": capacity, **measured})
         for frames in self.recent_frames:
             recent = (frame >= max(0, number - frames)) & (frame < number)
@@ -122,28 +149,32 @@ def _one_step(
     held = grown(last.rolled, mass.tokens)
     rolled = mass.best(held | ~past, budgets)
     now = Carried(oracle, best_past, rolled, before)
-    found = {**_captured(mass.mass, now, last, past), **_stayed(now, last, past)}
-    means = {name: per_head.nanmean(-1).tolist() for name, per_head in found.items()}
-    return now, means
+    measures = {**_captured(mass.mass, now, last, past), **_turnover(now, last, past)}
+    return now, {name: per_head.nanmean(-1).tolist() for name, per_head in measures.items()}
+
+
+def grown(members: Tensor, tokens: int) -> Tensor:
+    """A set over the stream as it was, [..., fewer tokens], over the stream as it is now."""
+    return pad(members, (0, tokens - members.shape[-1]))
 
 
 def _captured(mass: Tensor, now: Carried, last: Carried, past: Tensor) -> dict[str, Tensor]:
     """Shares [capacities, heads] of what the frame looks at that was, or could have been, held."""
     before, held = grown(last.oracle, mass.shape[-1]), grown(last.rolled, mass.shape[-1])
-    found = {
+    shares = {
         "captured": captured_mass(mass, now.past, historical=past),
         "captured_rolled": captured_mass(mass, held, historical=past),
     }
     for suffix, state in (("", before), ("_rolled", held)):
         pool = state | ~past  # eq. (10)
-        found["recall" + suffix] = recall(now.oracle, pool)
-        found["weighted_recall" + suffix] = weighted_recall(mass, now.oracle, pool)
-        found[f"recall{suffix}_past"] = recall(now.past, state)
-        found[f"weighted_recall{suffix}_past"] = weighted_recall(mass, now.past, state)
-    return found
+        shares["recall" + suffix] = recall(now.oracle, pool)
+        shares["weighted_recall" + suffix] = weighted_recall(mass, now.oracle, pool)
+        shares[f"recall{suffix}_past"] = recall(now.past, state)
+        shares[f"weighted_recall{suffix}_past"] = weighted_recall(mass, now.past, state)
+    return shares
 
 
-def _stayed(now: Carried, last: Carried, past: Tensor) -> dict[str, Tensor]:
+def _turnover(now: Carried, last: Carried, past: Tensor) -> dict[str, Tensor]:
     """Shares [capacities, heads] of the sets that stayed from the last frame to this."""
     tokens = len(past)
     older = torch.arange(tokens, device=past.device) < last.tokens_before
@@ -155,11 +186,11 @@ def _stayed(now: Carried, last: Carried, past: Tensor) -> dict[str, Tensor]:
         # What had outlived its own frame, then and now.
         "_rolled_past": (held & older, now.rolled & past),
     }
-    found: dict[str, Tensor] = {}
+    shares: dict[str, Tensor] = {}
     for suffix, (then, today) in pairs.items():
-        found["retention" + suffix] = _where_any(then, retention, then, today)
-        found["churn" + suffix] = _where_any(today, churn, then, today)
-    return found
+        shares["retention" + suffix] = _where_any(then, retention, then, today)
+        shares["churn" + suffix] = _where_any(today, churn, then, today)
+    return shares
 
 
 def _where_any(needed: Tensor, measure: Callable[..., Tensor], then: Tensor, now: Tensor) -> Tensor:

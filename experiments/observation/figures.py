@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..reports.drawing import Drawing, drawn
+from ..reports.tables import DataTable
 from . import drawing
 from .evidence import LEVELS
-from .tables import Table, Tables
+from .tables import Tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH = 9.6  # inches
-Draw = Callable[["Figure", Table], None]
+Draw = Callable[["Figure", DataTable], None]
 
 
 @dataclass(frozen=True)
@@ -103,13 +104,13 @@ def figures_of(tables: Tables) -> dict[str, list[Drawing]]:
 def _of_level(tables: Tables, level: str, words: str) -> list[Drawing]:
     made = []
     for plan in PLANS:
-        table: Table = getattr(tables, plan.table)
+        table: DataTable = getattr(tables, plan.table)
         own = table[table["level"] == level]
         if len(own):
             made.append(_drawn(plan, f"{plan.name}_{level}", plan.heading + words, own))
     return made
 
 
-def _drawn(plan: Plan, name: str, heading: str, table: Table) -> Drawing:
+def _drawn(plan: Plan, name: str, heading: str, table: DataTable) -> Drawing:
     size = (WIDTH, plan.height)
     return drawn(name, heading, plan.caption, size, lambda figure: plan.draw(figure, table))

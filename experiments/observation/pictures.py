@@ -1,20 +1,21 @@
-"""Small pictures of the frames that pass, one per temporal patch."""
+"""Small pictures of frames that pass, one per temporal patch; of a text's frames their words."""
 
 from __future__ import annotations
 
 import io
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from ...framework.text import is_text_frame
-from .words import grid_of, picture_of
 
 SIDE = 160  # pixels of the longer side
+COLUMNS = 4  # tokens beside each other, where their number can be parted so
+WIDTH, HEIGHT, LETTERS = 62, 16, 11  # pixels of a token's place, and of its letters
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,3 +81,34 @@ def _small(image: Tensor, seconds: float) -> Picture:
     size = max(1, round(width * scale)), max(1, round(height * scale))
     pixels = np.asarray(Image.fromarray(image.cpu().numpy()).resize(size, Image.Resampling.BOX))
     return Picture(pixels, (height, width), seconds)
+
+
+def grid_of(count: int) -> tuple[int, int]:
+    """Rows and columns that hold exactly so many tokens, at most `COLUMNS` beside each other."""
+    columns = max(columns for columns in range(1, COLUMNS + 1) if count % columns == 0)
+    return count // columns, columns
+
+
+def picture_of(words: Sequence[str]) -> np.ndarray:
+    """uint8 [height, width, 3]: one word in each place of the grid, cut off where it is too long.
+
+    Args:
+        words: of the frame's tokens, in order.
+    """
+    from matplotlib.font_manager import findfont  # 0.3 s; it brings the font along
+
+    rows, columns = grid_of(len(words))
+    picture = Image.new("RGB", (columns * WIDTH, rows * HEIGHT), "white")
+    font = ImageFont.truetype(findfont("DejaVu Sans"), LETTERS)
+    for number, word in enumerate(words):
+        place = Image.new("RGB", (WIDTH - 2, HEIGHT), "white")
+        ImageDraw.Draw(place).text((1, 1), shown(word), "black", font)
+        row, column = divmod(number, columns)
+        picture.paste(place, (column * WIDTH + 1, row * HEIGHT))
+    return np.asarray(picture)
+
+
+def shown(word: str) -> str:
+    """A token's text in one line; line breaks and what cannot be printed become signs."""
+    plain = word.replace("\n", "\N{RETURN SYMBOL}").strip()
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in plain)

@@ -20,10 +20,9 @@ from ..streaming.media import TextFile, open_media
 from .contact_sheet import contact_sheet
 from .figures import figures_of
 from .held_page import held_page
-from .options import ObserveOptions
 from .page import evidence_page
-from .stream import Observed, all_held, observe_video
-from .tables import Tables, means, tables_of, when_full
+from .stream import ObserveOptions, all_held, observe_video
+from .tables import Observed, Tables, means, tables_of, when_full
 
 
 def open_videos(paths: Sequence[str], options: ObserveOptions) -> list[VideoFrames | TextFile]:

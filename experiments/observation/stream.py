@@ -2,53 +2,77 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 from rich.console import Console
 
-from ...framework import CrossFrameMemory, NoArchive, Slots, VideoModel, VideoSession
+from ...framework import CrossFrameMemory, NoArchive, Slots, VideoModel, VideoSession, require_count
 from ...methods import ReadCarried
 from ..streaming.frames import VideoFrames, progress_bar
 from ..streaming.lengths import Opening
 from ..streaming.media import TextFile, TextFileFrames, seen_by
+from ..streaming.options import StreamOptions
 from ..streaming.shared_stream import SharedStream
 from .by_frame import MassByFrame
 from .evidence import Evidence, WatchedMemory
-from .held import FollowedMemory, FramePatches, HeldTokens
-from .options import ObserveOptions
+from .held import FollowedMemory, HeldTokens
 from .pictures import PictureTaker
-from .tables import Table, table_of
+from .tables import Observed, table_of
 
+CAPACITIES = (1, 4, 16, 64, 256, 1024, 4096, 16384)
+RECENT_FRAMES = (1, 4, 16, 64)
 # Room per temporal patch: the numbers and times written between frames grow longer.
 LONGER_TEXT = 8
 
 
-@dataclass(frozen=True, eq=False)
-class Observed:
-    """What was measured on one video.
+@dataclass(frozen=True)
+class ObserveOptions:
+    """What to observe.
 
-    Attributes:
-        name: of the file, without its ending.
-        steps: temporal patches that passed; `frames` raw ones, and `flagged_frames` that FFmpeg
-            flags as damaged.
-        tokens: of the stream, prompt included.
-        rows, recency: as `Evidence`.
-        parts, distances: as `MassByFrame`.
-        held: what the memory held of every frame.
+    Args:
+        output: folder for rows, figures and pages.
+        frames: frames taken from every video, evenly over all of it; most frames of a text, which
+            is taken whole.
+        capacities: slots whose evidence is measured; those that hold a whole video are left out.
+        recent_frames: windows of last frames whose mass is measured beside the best tokens.
+        strict: refuse a video that is cut off, or has a frame that FFmpeg flags as damaged,
+            instead of a warning.
+        max_tokens: planned length of each stream; null is what it needs, at least the range the
+            model was trained for.
+
+    Raises:
+        ValueError: for numbers that cannot be.
     """
 
-    name: str
-    frames: int
-    flagged_frames: int
-    steps: int
-    tokens: int
-    rows: Table
-    recency: Table
-    parts: Table
-    distances: Table
-    held: list[FramePatches]
+    output: str = "runs/observe"
+    frames: int = 128
+    capacities: Sequence[int] = CAPACITIES
+    recent_frames: Sequence[int] = RECENT_FRAMES
+    strict: bool = False
+    max_tokens: int | None = None
+
+    @property
+    def stream(self) -> StreamOptions:
+        """How the frames of a file are taken; nothing is asked of them."""
+        return StreamOptions(
+            fps=None,
+            max_frames=self.frames,
+            strict=self.strict,
+            max_tokens=self.max_tokens,
+            max_new_tokens=0,
+        )
+
+    def __post_init__(self) -> None:
+        require_count("observe", "frames", self.frames, least=2, unbounded=False)
+        for name in ("capacities", "recent_frames"):
+            counts = getattr(self, name)
+            if not counts:
+                raise ValueError(f"observe: {name} must name at least one number")
+            for count in counts:
+                require_count("observe", name, count, least=1, unbounded=False)
 
 
 def observe_video(

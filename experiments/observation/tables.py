@@ -4,14 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from .stream import Observed
+from ..reports.tables import DataTable
+from .held import FramePatches
 
-Table = Any  # a pandas DataFrame, whose own types get lost at the first selection
 ROW_KEYS = ("video", "layer", "level", "frame", "history", "capacity")
 RECENCY_KEYS = ("video", "layer", "level", "frame", "history", "recent_frames")
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """What was measured on one video.
+
+    Attributes:
+        name: of the file, without its ending.
+        steps: temporal patches that passed; `frames` raw ones, and `flagged_frames` that FFmpeg
+            flags as damaged.
+        tokens: of the stream, prompt included.
+        rows, recency: as `Evidence`.
+        parts, distances: as `MassByFrame`.
+        held: what the memory held of every frame.
+    """
+
+    name: str
+    frames: int
+    flagged_frames: int
+    steps: int
+    tokens: int
+    rows: DataTable
+    recency: DataTable
+    parts: DataTable
+    distances: DataTable
+    held: list[FramePatches]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,15 +52,15 @@ class Tables:
         left_out: capacities and windows that hold all of a video, in words, by video.
     """
 
-    rows: Table
-    recency: Table
-    parts: Table
-    distances: Table
-    videos: Table
+    rows: DataTable
+    recency: DataTable
+    parts: DataTable
+    distances: DataTable
+    videos: DataTable
     left_out: dict[str, list[str]]
 
 
-def table_of(rows: Sequence[Mapping[str, Any]]) -> Table:
+def table_of(rows: Sequence[Mapping[str, Any]]) -> DataTable:
     """One line per row."""
     from pandas import DataFrame
 
@@ -64,7 +89,7 @@ def tables_of(observed: Sequence[Observed]) -> Tables:
     )
 
 
-def means(table: Table, by: Sequence[str]) -> Table:
+def means(table: DataTable, by: Sequence[str]) -> DataTable:
     """Means over everything but `by`, every video counted once; `videos` says over how many."""
     keys = {*ROW_KEYS, *RECENCY_KEYS, "slots"} - {"video", *by}
     measures = table.drop(columns=sorted(keys & set(table.columns)))
@@ -73,7 +98,7 @@ def means(table: Table, by: Sequence[str]) -> Table:
     return grouped.mean().assign(videos=grouped.size()).reset_index()
 
 
-def when_full(table: Table) -> Table:
+def when_full(table: DataTable) -> DataTable:
     """Rows of frames with more history than the capacity, or than the window, holds: before that
     nothing is evicted and every measure is 1."""
     if "capacity" in table.columns:
@@ -91,7 +116,7 @@ def _about(video: Observed) -> dict[str, Any]:
     }
 
 
-def _joined(found: Mapping[str, Table]) -> Table:
+def _joined(found: Mapping[str, DataTable]) -> DataTable:
     """Tables of all videos with the video's name in front."""
     from pandas import concat
 
@@ -99,6 +124,6 @@ def _joined(found: Mapping[str, Table]) -> Table:
     return whole[["video", *(name for name in whole.columns if name != "video")]]
 
 
-def _distinct(table: Table, video: str, column: str, unit: str) -> list[str]:
+def _distinct(table: DataTable, video: str, column: str, unit: str) -> list[str]:
     numbers = sorted(map(int, table[column][table["video"] == video].unique()))
     return [f"{number:,} {unit}" for number in numbers]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from crossframe.experiments.benchmarks.subtitles import NONE, Line, read_subtitles, shown_text
+from crossframe.experiments.benchmarks.videomme import NONE, Line, read_subtitles, shown_text
 from crossframe.experiments.publishing.small_benchmarks import write_clip
 
 

@@ -10,8 +10,13 @@ import pytest
 import torch
 
 from crossframe.experiments.command.cli import main
-from crossframe.experiments.observation.pictures import PictureTaker
-from crossframe.experiments.observation.words import COLUMNS, grid_of, picture_of, shown
+from crossframe.experiments.observation.pictures import (
+    COLUMNS,
+    PictureTaker,
+    grid_of,
+    picture_of,
+    shown,
+)
 from crossframe.experiments.streaming.options import ModelOptions
 from crossframe.models import DecoderModel
 from crossframe.models.tiny import tiny_qwen2, tiny_tokenizer
