@@ -130,9 +130,11 @@ def test_extrapolation_counts_the_products_of_reductions(
     look = study.runs["tiny"].look
     assert look is not None
     cell = Cell(WeightStatisticMemory(14, "output_change"), attention=attention)
-    bounds = {"frames": 30, "tokens_per_frame": look.frame_tokens, "capacity": 14}
-    expected = stream_flops(look.spec, **bounds, extra_products=extra)
-    assert np.array_equal(stream_curve(cell, look, look.frame_tokens, 30), expected)
+    tokens = look.frame_tokens
+    expected = stream_flops(
+        look.spec, frames=30, tokens_per_frame=tokens, capacity=14, extra_products=extra
+    )
+    assert np.array_equal(stream_curve(cell, look, tokens, 30), expected)
 
 
 @pytest.mark.parametrize(("swept", "height"), [(True, 5), (False, 3)])
