@@ -47,9 +47,10 @@ class PredictedChangeMemory(ScoringMemory):
     Raises:
         ValueError: for another statistic, numbers out of range, or sinks that do not fit.
 
-    Cost per frame: attention over at most capacity + frame tokens with its weights, and two
-    products of the size of QK^T for the change; a system of six equations per KV head. Bytes held:
-    `capacity` slots with three numbers each, and 42 numbers per KV head.
+    Cost per frame: attention over at most capacity + frame tokens with its weights, and one product
+    of the size of QK^T for the change (three with `attention="sdpa"`, weights included); a system
+    of six equations per KV head. Bytes held: `capacity` slots with three numbers each, and 42
+    numbers per KV head.
     """
 
     statistic: str = "output_change"

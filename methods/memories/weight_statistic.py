@@ -40,8 +40,9 @@ class WeightStatisticMemory(ScoringMemory):
         ValueError: for another statistic or other heads.
 
     Cost per frame: attention over at most capacity + frame tokens, and the weights in the same pass
-    as StateKV's mass; "output_change" takes two products of the size of QK^T more. "group_max"
-    computes the step's weights once more, counted with the update. Bytes held: `capacity` slots.
+    as StateKV's mass; "output_change" takes one product of the size of QK^T more, two with
+    `attention="sdpa"`. "group_max" computes the step's weights once more, counted with the update.
+    Bytes held: `capacity` slots.
     """
 
     statistic: str = "squares"
