@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, TypeVar
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -20,4 +21,4 @@ def replaces(memory: object, name: str) -> bool:
     """Whether the class of a memory has another method of that name than a `standard` one. One that
     declares nothing is taken to do something of its own."""
     method = getattr(type(memory), name)
-    return getattr(method, "standard", None) is not method
+    return not (isinstance(method, FunctionType) and vars(method).get("standard") is method)

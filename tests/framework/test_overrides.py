@@ -127,6 +127,13 @@ def test_what_is_inherited_is_standard_and_what_is_written_is_not() -> None:
     assert replaces(FullMemory(), "update"), "the contract leaves it open"
 
 
+def test_whatever_else_can_be_called_is_its_own() -> None:
+    class Odd(Newest):
+        select = len  # pyright: ignore[reportAssignmentType]
+
+    assert replaces(Odd(4), "select")
+
+
 def test_a_previous_frame_is_held_for_whoever_may_ask_for_it() -> None:
     assert Newest(4).admits_whole
     assert WrappedMemory(Reduced(Newest(4))).admits_whole
