@@ -1,18 +1,13 @@
-"""Published layouts without their videos: small annotation files, and empty files for videos."""
+"""A folder for published layouts, and the small benchmarks, written once a run."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import pyarrow
-import pyarrow.parquet
 import pytest
 
 from crossframe.experiments.publishing.small_benchmarks import FIXTURES, write_mlvu_original
 
-WriteRows = Callable[[str, Sequence[Mapping[str, Any]]], Path]
-Touch = Callable[..., None]
+from .files import Files
 
 
 @pytest.fixture(scope="session")
@@ -30,34 +25,5 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 @pytest.fixture
-def write_parquet(tmp_path: Path) -> WriteRows:
-    def write(name: str, rows: Sequence[Mapping[str, Any]]) -> Path:
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(rows)), path)
-        return path
-
-    return write
-
-
-@pytest.fixture
-def write_json(tmp_path: Path) -> Callable[[str, Any], Path]:
-    def write(name: str, content: Any) -> Path:
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content), "utf-8")
-        return path
-
-    return write
-
-
-@pytest.fixture
-def touch(tmp_path: Path) -> Touch:
-    """Makes empty files: loaders look for videos but never open them."""
-
-    def make(*names: str) -> None:
-        for name in names:
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).touch()
-
-    return make
+def files(tmp_path: Path) -> Files:
+    return Files(tmp_path)

@@ -7,7 +7,7 @@ import importlib
 import importlib.util
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,14 @@ from crossframe.experiments.benchmarks import (
 )
 from crossframe.experiments.benchmarks.choices import PARSERS, lettered
 
+from .files import Files
+
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("lmms_eval") is None,
     reason="lmms-eval is not installed, see docs/lmms-eval.md",
 )
 
 Built = Callable[[str], Path]
-WriteRows = Callable[[str, Sequence[Mapping[str, Any]]], Path]
 GUESS = "a guess"  # what lmms-eval draws at random, and we call invalid
 
 
@@ -140,18 +141,18 @@ def longvideobench_rows() -> list[dict[str, Any]]:
     ]
 
 
-def test_longvideobench(tmp_path: Path, write_parquet: WriteRows) -> None:
+def test_longvideobench(files: Files) -> None:
     rows, task = longvideobench_rows(), task_file("longvideobench/longvideobench_val_v.yaml")
-    write_parquet("validation-00000-of-00001.parquet", rows)
+    files.parquet("validation-00000-of-00001.parquet", rows)
     settings = task["lmms_eval_specific_kwargs"]["default"]
     ask = functions("longvideobench").longvideobench_doc_to_text
-    benchmark = LongVideoBench(tmp_path)
+    benchmark = LongVideoBench(files.root)
     assert prompts(benchmark) == [ask(row, settings) for row in rows]
     assert benchmark.max_new_tokens == task["generation_kwargs"]["max_new_tokens"]
 
 
 @pytest.mark.parametrize("listed", [False, True])
-def test_lvbench(tmp_path: Path, write_parquet: WriteRows, listed: bool) -> None:
+def test_lvbench(files: Files, listed: bool) -> None:
     rows: list[dict[str, Any]] = [
         {
             "uid": f"{number}",
@@ -166,10 +167,10 @@ def test_lvbench(tmp_path: Path, write_parquet: WriteRows, listed: bool) -> None
         for number in range(2)
     ]
     task = task_file("lvbench/lvbench.yaml")
-    write_parquet("data/train-00000-of-00001.parquet", rows)
+    files.parquet("data/train-00000-of-00001.parquet", rows)
     settings = task["lmms_eval_specific_kwargs"]["default"]
     ask = functions("lvbench").lvbench_doc_to_text
-    benchmark = LVBench(tmp_path)
+    benchmark = LVBench(files.root)
     assert prompts(benchmark) == [ask(row, dict(settings)) for row in rows]
     assert benchmark.max_new_tokens == task["generation_kwargs"]["max_new_tokens"]
 

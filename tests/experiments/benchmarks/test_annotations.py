@@ -1,6 +1,6 @@
 """Damaged files and wrong fields: every error names the file, the item and what to do."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from crossframe.experiments.benchmarks.annotations import (
     jsonl_records,
     parquet_records,
 )
+
+from .files import Files
 
 
 def record(**values: Any) -> Record:
@@ -109,28 +111,24 @@ def test_bytes_that_are_no_text_are_told(tmp_path: Path, reader: Reader) -> None
         reader(path)
 
 
-def test_a_truncated_parquet_is_told(
-    write_parquet: Callable[[str, list[Mapping[str, Any]]], Path],
-) -> None:
-    path = write_parquet("a.parquet", [{"a": "x" * 50, "b": n} for n in range(200)])
+def test_a_truncated_parquet_is_told(files: Files) -> None:
+    path = files.parquet("a.parquet", [{"a": "x" * 50, "b": n} for n in range(200)])
     assert len(parquet_records(path)) == 200
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(ValueError, match=r"a\.parquet cannot be read as parquet"):
         parquet_records(path)
 
 
-def test_rows_know_where_they_stand(
-    tmp_path: Path, write_parquet: Callable[[str, list[Mapping[str, Any]]], Path]
-) -> None:
-    table = tmp_path / "a.csv"
+def test_rows_know_where_they_stand(files: Files) -> None:
+    table = files.root / "a.csv"
     table.write_text("﻿a,b\n1,2\n\n3,'x'\n", "utf-8")  # with a byte order mark
     assert [row.values for row in csv_records(table)] == [
         {"a": "1", "b": "2"},
         {"a": "3", "b": "'x'"},
     ]
     assert csv_records(table)[1].where == f"{table}, row 1"
-    path = write_parquet("a.parquet", [{"a": ["x", "y"]}])
+    path = files.parquet("a.parquet", [{"a": ["x", "y"]}])
     assert parquet_records(path)[0].texts("a") == ["x", "y"]
-    lines = tmp_path / "a.jsonl"
+    lines = files.root / "a.jsonl"
     lines.write_text('{"a": 1}\n\n{"a": 2}\n', "utf-8")
     assert [line.where for line in jsonl_records(lines)] == [f"{lines}, line 1", f"{lines}, line 3"]

@@ -1,12 +1,13 @@
 """EgoSchema: the subset with answers, from both layouts, without guessing."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from crossframe.experiments.benchmarks import EgoSchema
+
+from .files import Files
 
 VIDEO = "0074f737-11cb-497d-8d07-77c3a8127391"
 TEXTS = ["C cooks.", "C cleans.", "C reads.", "C builds.", "C sleeps."]
@@ -34,25 +35,25 @@ Answer with the option's letter from the given choices directly."""
 
 
 @pytest.fixture
-def original(tmp_path: Path, write_json: Callable[[str, Any], Path]) -> Path:
-    write_json("questions.json", [{**ITEM, "q_uid": "hidden"}, ITEM])
-    write_json("subset_answers.json", {VIDEO: 3})
-    return tmp_path
+def original(files: Files) -> Path:
+    files.json("questions.json", [{**ITEM, "q_uid": "hidden"}, ITEM])
+    files.json("subset_answers.json", {VIDEO: 3})
+    return files.root
 
 
 @pytest.fixture
-def parquet(tmp_path: Path, write_parquet: Callable[..., Path]) -> Path:
-    write_parquet("Subset/test-00000-of-00001.parquet", [ROW])
-    return tmp_path
+def parquet(files: Files) -> Path:
+    files.parquet("Subset/test-00000-of-00001.parquet", [ROW])
+    return files.root
 
 
 @pytest.mark.parametrize("layout", ["original", "parquet"])
 @pytest.mark.parametrize("ending", [".mp4", ".MP4"])
 def test_prompt_byte_for_byte(
-    layout: str, ending: str, request: pytest.FixtureRequest, touch: Callable[..., None]
+    layout: str, ending: str, request: pytest.FixtureRequest, files: Files
 ) -> None:
     root: Path = request.getfixturevalue(layout)
-    touch(f"videos/{VIDEO}{ending}")
+    files.touch(f"videos/{VIDEO}{ending}")
     (question,) = EgoSchema(root).questions()  # the one whose answer is known
     assert question.prompt == PROMPT
     assert (question.video, question.answer) == (VIDEO, "D")
@@ -80,10 +81,8 @@ def test_replies(reply: str, letter: str | None, original: Path) -> None:
         ([3], r"is \[3\], not an object"),
     ],
 )
-def test_bad_answers_are_told(
-    answers: Any, message: str, original: Path, write_json: Callable[[str, Any], Path]
-) -> None:
-    write_json("subset_answers.json", answers)
+def test_bad_answers_are_told(answers: Any, message: str, original: Path, files: Files) -> None:
+    files.json("subset_answers.json", answers)
     with pytest.raises(ValueError, match=message):
         EgoSchema(original).questions()
 
@@ -94,8 +93,8 @@ def test_questions_without_the_answers_are_told(original: Path) -> None:
         EgoSchema(original).questions()
 
 
-def test_hidden_answers_of_the_full_set_are_told(write_parquet: Callable[..., Path]) -> None:
-    path = write_parquet("Subset/test-00000-of-00001.parquet", [{**ROW, "answer": None}])
+def test_hidden_answers_of_the_full_set_are_told(files: Files) -> None:
+    path = files.parquet("Subset/test-00000-of-00001.parquet", [{**ROW, "answer": None}])
     with pytest.raises(ValueError, match="field 'answer' is None, not a whole number"):
         EgoSchema(path.parent.parent).questions()
 

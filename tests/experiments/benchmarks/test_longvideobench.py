@@ -1,6 +1,5 @@
 """LongVideoBench: JSON and parquet, up to five options, no guessing."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,8 @@ import pytest
 
 from crossframe.experiments.benchmarks import LongVideoBench
 
-WriteJson = Callable[[str, Any], Path]
+from .files import Files
+
 ITEM = {
     "video_id": "86CxyhFV9MI",
     "id": "86CxyhFV9MI_0",
@@ -33,9 +33,9 @@ Answer with the option's letter from the given choices directly.
 """
 
 
-def test_prompt_byte_for_byte(tmp_path: Path, write_json: WriteJson) -> None:
-    write_json("lvb_val.json", [ITEM])
-    (question,) = LongVideoBench(tmp_path).questions()
+def test_prompt_byte_for_byte(files: Files) -> None:
+    files.json("lvb_val.json", [ITEM])
+    (question,) = LongVideoBench(files.root).questions()
     assert question.prompt == PROMPT
     assert (question.id, question.video, question.answer) == ("86CxyhFV9MI_0", "86CxyhFV9MI", "C")
     assert question.groups == {
@@ -43,26 +43,20 @@ def test_prompt_byte_for_byte(tmp_path: Path, write_json: WriteJson) -> None:
         "question_category": "S2E",
         "topic_category": "KG-Knowledge-Geography",
     }
-    assert LongVideoBench(tmp_path).max_new_tokens == 32
+    assert LongVideoBench(files.root).max_new_tokens == 32
 
 
 @pytest.mark.parametrize("folder", ["", "data/"])
-def test_parquet_pads_its_options(
-    folder: str,
-    tmp_path: Path,
-    write_parquet: Callable[..., Path],
-    write_json: WriteJson,
-    touch: Callable[..., None],
-) -> None:
+def test_parquet_pads_its_options(folder: str, files: Files) -> None:
     known = {name: value for name, value in ITEM.items() if name != "candidates"}
     options = ["a cup", "a hat", "a key", "N/A", "N/A"]
     row = {**known, **{f"option{number}": text for number, text in enumerate(options)}}
-    write_parquet(f"{folder}validation-00000-of-00001.parquet", [row])
-    touch("videos/86CxyhFV9MI.mp4")
-    (question,) = LongVideoBench(tmp_path).questions()
-    assert question.path == tmp_path / "videos/86CxyhFV9MI.mp4"
-    write_json("elsewhere/lvb_val.json", [ITEM])
-    (other,) = LongVideoBench(tmp_path / "elsewhere").questions()
+    files.parquet(f"{folder}validation-00000-of-00001.parquet", [row])
+    files.touch("videos/86CxyhFV9MI.mp4")
+    (question,) = LongVideoBench(files.root).questions()
+    assert question.path == files.root / "videos/86CxyhFV9MI.mp4"
+    files.json("elsewhere/lvb_val.json", [ITEM])
+    (other,) = LongVideoBench(files.root / "elsewhere").questions()
     assert replace(question, path=None) == other
 
 
@@ -74,26 +68,24 @@ def test_parquet_pads_its_options(
         ({"candidates": None}, "field 'option0' is missing"),
     ],
 )
-def test_a_bad_item_is_told(
-    change: dict[str, Any], message: str, tmp_path: Path, write_json: WriteJson
-) -> None:
-    write_json("lvb_val.json", [{**ITEM, **change}])
+def test_a_bad_item_is_told(change: dict[str, Any], message: str, files: Files) -> None:
+    files.json("lvb_val.json", [{**ITEM, **change}])
     with pytest.raises(ValueError, match=message):
-        LongVideoBench(tmp_path).questions()
+        LongVideoBench(files.root).questions()
 
 
-def test_the_test_split_has_no_answers(tmp_path: Path, write_json: WriteJson) -> None:
-    write_json("lvb_test_wo_gt.json", [ITEM])
+def test_the_test_split_has_no_answers(files: Files) -> None:
+    files.json("lvb_test_wo_gt.json", [ITEM])
     with pytest.raises(ValueError, match=r"holds none of lvb_val\.json"):
-        LongVideoBench(tmp_path).questions()
+        LongVideoBench(files.root).questions()
 
 
 @pytest.mark.parametrize(
     ("reply", "letter"), [("C. a key", "C"), ("The correct option is C", "C"), ("a key", None)]
 )
-def test_replies(reply: str, letter: str | None, tmp_path: Path, write_json: WriteJson) -> None:
-    write_json("lvb_val.json", [ITEM])
-    benchmark = LongVideoBench(tmp_path)
+def test_replies(reply: str, letter: str | None, files: Files) -> None:
+    files.json("lvb_val.json", [ITEM])
+    benchmark = LongVideoBench(files.root)
     (question,) = benchmark.questions()
     assert benchmark.parse(question, reply) == letter
     assert benchmark.correct(question, reply) == (letter == "C")

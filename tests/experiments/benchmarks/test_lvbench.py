@@ -1,13 +1,14 @@
 """LVBench: JSON lines and parquet, options inside the question, several types per question."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from crossframe.experiments.benchmarks import LVBench
+
+from .files import Files
 
 QUESTION = "What year appears?\n(A) 1636\n(B) 1366\n(C) 1363\n(D) 1633"
 PROMPT = f"{QUESTION}\nAnswer the question with the option letter"
@@ -45,14 +46,12 @@ def test_prompt_byte_for_byte_without_a_full_stop(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [None, ["1636", "1366", "1363", "1633"]])
-def test_parquet_holds_the_same_question(
-    options: list[str] | None, tmp_path: Path, write_parquet: Callable[..., Path]
-) -> None:
+def test_parquet_holds_the_same_question(options: list[str] | None, files: Files) -> None:
     row = {**QA, "video_path": "Cm73ma6Ibcs.mp4", "video_info": "{}", "type": "cartoon"}
     if options:
         row |= {"question": "What year appears?", "options": options}
-    write_parquet("data/train-00000-of-00001.parquet", [row])
-    (question,) = LVBench(tmp_path).questions()
+    files.parquet("data/train-00000-of-00001.parquet", [row])
+    (question,) = LVBench(files.root).questions()
     assert question.prompt == PROMPT
     assert question.video == "Cm73ma6Ibcs"
 
@@ -69,12 +68,10 @@ def test_evidence_is_the_last_moment_referred_to(
 
 
 @pytest.mark.parametrize("file", ["videos/Cm73ma6Ibcs.mp4", "all_videos/Cm73ma6Ibcs.mp4"])
-def test_videos_in_the_published_folders(
-    file: str, tmp_path: Path, touch: Callable[..., None]
-) -> None:
-    write_lines(tmp_path, LINE)
-    touch(file)
-    assert LVBench(tmp_path).questions()[0].path == tmp_path / file
+def test_videos_in_the_published_folders(file: str, files: Files) -> None:
+    write_lines(files.root, LINE)
+    files.touch(file)
+    assert LVBench(files.root).questions()[0].path == files.root / file
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """MLVU: two layouts, three wordings, answers as letters and as text, macro and micro."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,7 @@ import pytest
 from crossframe.experiments.benchmarks import MLVU
 from crossframe.experiments.benchmarks.mlvu import TASK_FILES
 
-WriteRows = Callable[[str, Sequence[Mapping[str, Any]]], Path]
-WriteJson = Callable[[str, Any], Path]
-Touch = Callable[..., None]
+from .files import Files
 
 TABLE = "mlvu/test-00000-of-00001.parquet"
 ROW = {
@@ -58,60 +56,50 @@ WORDINGS = {
 }
 
 
-def write_original(write_json: WriteJson, item: Mapping[str, Any], folder: str = "json") -> None:
+def write_original(files: Files, item: Mapping[str, Any], folder: str = "json") -> None:
     """The item in the first task, the other tasks empty."""
     for file in TASK_FILES:
-        write_json(f"{folder}/{file}.json", [item] if file == "1_plotQA" else [])
+        files.json(f"{folder}/{file}.json", [item] if file == "1_plotQA" else [])
 
 
 @pytest.mark.parametrize("prompt", MLVU.prompts)
-def test_prompt_byte_for_byte_from_the_parquet(
-    prompt: str, tmp_path: Path, write_parquet: WriteRows
-) -> None:
-    write_parquet(TABLE, [ROW])
-    (question,) = MLVU(tmp_path, prompt).questions()
+def test_prompt_byte_for_byte_from_the_parquet(prompt: str, files: Files) -> None:
+    files.parquet(TABLE, [ROW])
+    (question,) = MLVU(files.root, prompt).questions()
     assert (question.prompt, question.reply_start, question.system) == WORDINGS[prompt]
 
 
 @pytest.mark.parametrize("prompt", MLVU.prompts)
-def test_prompt_byte_for_byte_from_the_original(
-    prompt: str, tmp_path: Path, write_json: WriteJson
-) -> None:
-    write_original(write_json, ITEM)
-    (question,) = MLVU(tmp_path, prompt).questions()
+def test_prompt_byte_for_byte_from_the_original(prompt: str, files: Files) -> None:
+    write_original(files, ITEM)
+    (question,) = MLVU(files.root, prompt).questions()
     assert (question.prompt, question.reply_start, question.system) == WORDINGS[prompt]
 
 
-def test_the_test_split_has_no_request_in_lmms_eval(
-    tmp_path: Path, write_parquet: WriteRows
-) -> None:
-    write_parquet(TABLE, [ROW])
-    (question,) = MLVU(tmp_path, split="test").questions()
+def test_the_test_split_has_no_request_in_lmms_eval(files: Files) -> None:
+    files.parquet(TABLE, [ROW])
+    (question,) = MLVU(files.root, split="test").questions()
     assert question.prompt == ROW["question"]
     with pytest.raises(ValueError, match="split must be 'dev' or 'test', got 'val'"):
-        MLVU(tmp_path, split="val")
+        MLVU(files.root, split="val")
 
 
-def test_a_parquet_row_becomes_a_question(
-    tmp_path: Path, write_parquet: WriteRows, touch: Touch
-) -> None:
-    write_parquet(TABLE, [ROW, {**ROW, "question_id": None}])
-    touch("movie101_66.mp4")
-    first, second = MLVU(tmp_path).questions()
+def test_a_parquet_row_becomes_a_question(files: Files) -> None:
+    files.parquet(TABLE, [ROW, {**ROW, "question_id": None}])
+    files.touch("movie101_66.mp4")
+    first, second = MLVU(files.root).questions()
     assert (first.id, first.video, first.answer) == ("PQA_1", "movie101_66.mp4", "B")
     assert second.id == "0001"
-    assert first.path == tmp_path / "movie101_66.mp4"
+    assert first.path == files.root / "movie101_66.mp4"
     assert first.groups == {"task": "plotQA"}
 
 
-def test_original_answers_are_texts_and_tasks_are_files(
-    tmp_path: Path, write_json: WriteJson, touch: Touch
-) -> None:
+def test_original_answers_are_texts_and_tasks_are_files(files: Files) -> None:
     for number, file in enumerate(TASK_FILES):
         item = {**ITEM, "answer": ITEM["candidates"][number % 4], "question_type": "findNeedle"}
-        write_json(f"json/{file}.json", [item])
-    touch("video/2_needle/movie101_66.mp4")
-    questions = MLVU(tmp_path).questions()
+        files.json(f"json/{file}.json", [item])
+    files.touch("video/2_needle/movie101_66.mp4")
+    questions = MLVU(files.root).questions()
     assert [question.answer for question in questions] == list("ABCDABC")
     assert [question.groups["task"] for question in questions] == [
         "plotQA", "needle", "ego", "count", "order", "anomaly_reco", "topic_reasoning",
@@ -123,58 +111,46 @@ def test_original_answers_are_texts_and_tasks_are_files(
 
 
 @pytest.mark.parametrize("folder", ["json", "MLVU/json", "data"])
-def test_original_files_are_found_where_they_unpack(
-    folder: str, tmp_path: Path, write_json: WriteJson
-) -> None:
-    write_original(write_json, ITEM, folder)
-    assert len(MLVU(tmp_path).questions()) == 1
+def test_original_files_are_found_where_they_unpack(folder: str, files: Files) -> None:
+    write_original(files, ITEM, folder)
+    assert len(MLVU(files.root).questions()) == 1
 
 
-def test_the_parquet_goes_before_the_original(
-    tmp_path: Path, write_json: WriteJson, write_parquet: WriteRows
-) -> None:
-    write_original(write_json, ITEM)
-    write_parquet(TABLE, [ROW])
-    assert MLVU(tmp_path).questions()[0].id == "PQA_1"
+def test_the_parquet_goes_before_the_original(files: Files) -> None:
+    write_original(files, ITEM)
+    files.parquet(TABLE, [ROW])
+    assert MLVU(files.root).questions()[0].id == "PQA_1"
 
 
-def test_of_an_answer_that_stands_twice_the_last_counts(
-    tmp_path: Path, write_json: WriteJson
-) -> None:
-    write_original(write_json, {**ITEM, "candidates": ["Six", "Red", "Red", "Eight"]})
-    assert MLVU(tmp_path).questions()[0].answer == "C"
+def test_of_an_answer_that_stands_twice_the_last_counts(files: Files) -> None:
+    write_original(files, {**ITEM, "candidates": ["Six", "Red", "Red", "Eight"]})
+    assert MLVU(files.root).questions()[0].answer == "C"
 
 
-def test_the_known_answer_among_no_candidates_is_never_right(
-    tmp_path: Path, write_json: WriteJson
-) -> None:
-    write_original(write_json, {**ITEM, "answer": "Catching a flying drone quadcopter"})
-    benchmark = MLVU(tmp_path)
+def test_the_known_answer_among_no_candidates_is_never_right(files: Files) -> None:
+    write_original(files, {**ITEM, "answer": "Catching a flying drone quadcopter"})
+    benchmark = MLVU(files.root)
     (question,) = benchmark.questions()
     assert question.answer == "@"
     assert not any(benchmark.correct(question, reply) for reply in ["A", "B", "C", "D", "@", ""])
 
 
-def test_any_other_answer_among_no_candidates_is_told(
-    tmp_path: Path, write_json: WriteJson
-) -> None:
-    write_original(write_json, {**ITEM, "answer": "Purple"})
+def test_any_other_answer_among_no_candidates_is_told(files: Files) -> None:
+    write_original(files, {**ITEM, "answer": "Purple"})
     with pytest.raises(ValueError, match=r"1_plotQA.json, item 0: field 'answer' is 'Purple'"):
-        MLVU(tmp_path).questions()
+        MLVU(files.root).questions()
 
 
-def test_a_missing_task_file_is_told(tmp_path: Path, write_json: WriteJson) -> None:
-    write_json("json/1_plotQA.json", [ITEM])
+def test_a_missing_task_file_is_told(files: Files) -> None:
+    files.json("json/1_plotQA.json", [ITEM])
     with pytest.raises(ValueError, match=r"holds none of json/2_needle\.json"):
-        MLVU(tmp_path).questions()
+        MLVU(files.root).questions()
 
 
-def test_a_parquet_without_options_in_its_questions_is_told(
-    tmp_path: Path, write_parquet: WriteRows
-) -> None:
-    write_parquet(TABLE, [{**ROW, "question": "What colour is it?"}])
+def test_a_parquet_without_options_in_its_questions_is_told(files: Files) -> None:
+    files.parquet(TABLE, [{**ROW, "question": "What colour is it?"}])
     with pytest.raises(ValueError, match=r"does not list its candidates .*prompt='lmms-eval'"):
-        MLVU(tmp_path, "official").questions()
+        MLVU(files.root, "official").questions()
 
 
 @pytest.mark.parametrize(
@@ -190,20 +166,16 @@ def test_a_parquet_without_options_in_its_questions_is_told(
         ("rekv", "Best option: (", None),
     ],
 )
-def test_replies(
-    prompt: str, reply: str, letter: str | None, tmp_path: Path, write_parquet: WriteRows
-) -> None:
-    write_parquet(TABLE, [ROW])
-    benchmark = MLVU(tmp_path, prompt)
+def test_replies(prompt: str, reply: str, letter: str | None, files: Files) -> None:
+    files.parquet(TABLE, [ROW])
+    benchmark = MLVU(files.root, prompt)
     assert benchmark.parse(benchmark.questions()[0], reply) == letter
 
 
-def test_six_options_of_the_test_split_are_all_read(
-    tmp_path: Path, write_parquet: WriteRows
-) -> None:
+def test_six_options_of_the_test_split_are_all_read(files: Files) -> None:
     candidates = ["Yellow", "Red", "Green", "Blue", "Black", "White"]
-    write_parquet(TABLE, [{**ROW, "candidates": candidates, "answer": "F"}])
-    benchmark = MLVU(tmp_path, split="test")
+    files.parquet(TABLE, [{**ROW, "candidates": candidates, "answer": "F"}])
+    benchmark = MLVU(files.root, split="test")
     assert benchmark.correct(benchmark.questions()[0], "F")
 
 

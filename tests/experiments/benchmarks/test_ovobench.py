@@ -11,7 +11,8 @@ import pytest
 
 from crossframe.experiments.benchmarks import OVOBench, Question
 
-WriteJson = Callable[[str, Any], Path]
+from .files import Files
+
 Built = Callable[[str], Path]
 
 CHOICE = {
@@ -91,9 +92,9 @@ Do not include any additional text or explanation in your response.
 
 
 @pytest.fixture
-def questions(tmp_path: Path, write_json: WriteJson) -> dict[str, Question]:
-    write_json("ovo_bench_new.json", [CHOICE, REC, SSR, CRR])
-    return {question.id: question for question in OVOBench(tmp_path).questions()}
+def questions(files: Files) -> dict[str, Question]:
+    files.json("ovo_bench_new.json", [CHOICE, REC, SSR, CRR])
+    return {question.id: question for question in OVOBench(files.root).questions()}
 
 
 def test_prompts_byte_for_byte(questions: dict[str, Question]) -> None:
@@ -148,28 +149,24 @@ def test_parts_that_are_none_are_told(parts: tuple[str, ...], tmp_path: Path) ->
         OVOBench(tmp_path, parts=parts)
 
 
-def test_sources_go_before_the_published_cuts(
-    tmp_path: Path, questions: dict[str, Question], touch: Callable[..., None]
-) -> None:
+def test_sources_go_before_the_published_cuts(files: Files, questions: dict[str, Question]) -> None:
     assert {question.path for question in questions.values()} == {None}
-    touch("chunked_videos/609.mp4", "chunked_videos/1558_1.mp4")
-    found = {question.id: question.path for question in OVOBench(tmp_path).questions()}
-    assert found["609"] == tmp_path / "chunked_videos/609.mp4"
-    assert found["1558_1"] == tmp_path / "chunked_videos/1558_1.mp4"
+    files.touch("chunked_videos/609.mp4", "chunked_videos/1558_1.mp4")
+    found = {question.id: question.path for question in OVOBench(files.root).questions()}
+    assert found["609"] == files.root / "chunked_videos/609.mp4"
+    assert found["1558_1"] == files.root / "chunked_videos/1558_1.mp4"
     assert found["1558_0"] is None
-    touch("src_videos/perception_test/video_4017.mp4")
-    found = {question.id: question.path for question in OVOBench(tmp_path).questions()}
-    assert found["1558_0"] == found["1558_1"] == tmp_path / "src_videos" / str(REC["video"])
+    files.touch("src_videos/perception_test/video_4017.mp4")
+    found = {question.id: question.path for question in OVOBench(files.root).questions()}
+    assert found["1558_0"] == found["1558_1"] == files.root / "src_videos" / str(REC["video"])
 
 
-def test_parquet_configs_hold_the_same_questions(
-    built: Built, tmp_path: Path, write_parquet: Callable[..., Path]
-) -> None:
+def test_parquet_configs_hold_the_same_questions(built: Built, files: Files) -> None:
     items = json.loads((built("ovobench") / "ovo_bench_new.json").read_text("utf-8"))
-    shutil.copytree(built("ovobench") / "src_videos", tmp_path / "src_videos")
+    shutil.copytree(built("ovobench") / "src_videos", files.root / "src_videos")
     for part, own in {"backward": ("EPM",), "realtime": ("ACR", "STU")}.items():
         rows = [item for item in items if item["task"] in own]
-        write_parquet(f"{part}/test-00000-of-00001.parquet", rows)
+        files.parquet(f"{part}/test-00000-of-00001.parquet", rows)
     # One table for items of three kinds: absent fields are null.
     names = sorted({name for item in items[3:] for name in item})
     rows = [{name: item.get(name) for name in names} for item in items[3:]]
@@ -184,9 +181,9 @@ def test_parquet_configs_hold_the_same_questions(
             }
             for probe in row["test_info"]
         ]
-    write_parquet("forward/test-00000-of-00001.parquet", rows)
+    files.parquet("forward/test-00000-of-00001.parquet", rows)
     theirs = OVOBench(built("ovobench")).questions()
-    ours = OVOBench(tmp_path).questions()
+    ours = OVOBench(files.root).questions()
     assert [replace(one, path=None) for one in ours] == [replace(one, path=None) for one in theirs]
 
 
@@ -201,12 +198,10 @@ def test_parquet_configs_hold_the_same_questions(
         ({**CRR, "test_info": None}, r"field 'test_info' is None, not a list of items"),
     ],
 )
-def test_a_bad_item_is_told(
-    item: dict[str, Any], message: str, tmp_path: Path, write_json: WriteJson
-) -> None:
-    write_json("ovo_bench_new.json", [item])
+def test_a_bad_item_is_told(item: dict[str, Any], message: str, files: Files) -> None:
+    files.json("ovo_bench_new.json", [item])
     with pytest.raises(ValueError, match=message):
-        OVOBench(tmp_path).questions()
+        OVOBench(files.root).questions()
 
 
 # reply, official verdict, strict reading; for the right answers "A", "12", "Yes" and "No"

@@ -1,6 +1,5 @@
 """StreamingBench: JSON and CSV, prompts byte for byte, clips, sequential context."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import pytest
 
 from crossframe.experiments.benchmarks import StreamingBench
 
-WriteJson = Callable[[str, Any], Path]
+from .files import Files
 
 ASKED = {
     "task_type": "Object Recognition",
@@ -80,20 +79,18 @@ TOLD_MORE = (
 
 
 @pytest.mark.parametrize("folder", ["", "src/data/", "data/"])
-def test_prompt_byte_for_byte(folder: str, tmp_path: Path, write_json: WriteJson) -> None:
-    write_json(f"{folder}questions_real.json", [REAL])
-    (question,) = StreamingBench(tmp_path).questions()
+def test_prompt_byte_for_byte(folder: str, files: Files) -> None:
+    files.json(f"{folder}questions_real.json", [REAL])
+    (question,) = StreamingBench(files.root).questions()
     assert question.prompt == PROMPT
     assert (question.id, question.video) == ("sample_348_real_1", "sample_348_real")
     assert (question.start, question.end, question.answer) == (0.0, 151.0, "C")
     assert question.groups == {"part": "real", "task": "Object Recognition"}
 
 
-def test_sequential_questions_are_told_those_before_with_right_answers(
-    tmp_path: Path, write_json: WriteJson
-) -> None:
-    write_json("questions_sqa.json", SQA)
-    first, second, third = StreamingBench(tmp_path, parts=("sqa",)).questions()
+def test_sequential_questions_are_told_those_before_with_right_answers(files: Files) -> None:
+    files.json("questions_sqa.json", SQA)
+    first, second, third = StreamingBench(files.root, parts=("sqa",)).questions()
     people = "A. Wang.\nB. Fan.\nC. Xu.\nD. Ma."
     assert first.prompt == SQA_PROMPT.format("", "Who serves?", people)
     assert second.prompt == SQA_PROMPT.format(TOLD, "And who won?", people)
@@ -103,11 +100,11 @@ def test_sequential_questions_are_told_those_before_with_right_answers(
     assert third.end == 298.0
 
 
-def test_a_question_may_see_only_the_time_before_it(tmp_path: Path, write_json: WriteJson) -> None:
-    write_json(
+def test_a_question_may_see_only_the_time_before_it(files: Files) -> None:
+    files.json(
         "questions_real.json", [REAL, {**REAL, "questions": [{**ASKED, "time_stamp": "0:31"}]}]
     )
-    questions = StreamingBench(tmp_path, context_seconds=60).questions()
+    questions = StreamingBench(files.root, context_seconds=60).questions()
     assert [(question.start, question.end) for question in questions] == [
         (91.0, 151.0),
         (0.0, 31.0),
@@ -119,19 +116,17 @@ def test_a_question_may_see_only_the_time_before_it(tmp_path: Path, write_json: 
     ("stamp", "seconds"),
     [("00:02:31", 151.0), ("0:07:40", 460.0), ("00:24", 24.0), ("1:00:01", 3601.0)],
 )
-def test_time_stamps(stamp: str, seconds: float, tmp_path: Path, write_json: WriteJson) -> None:
-    write_json("questions_real.json", [{**REAL, "questions": [{**ASKED, "time_stamp": stamp}]}])
-    assert StreamingBench(tmp_path).questions()[0].end == seconds
+def test_time_stamps(stamp: str, seconds: float, files: Files) -> None:
+    files.json("questions_real.json", [{**REAL, "questions": [{**ASKED, "time_stamp": stamp}]}])
+    assert StreamingBench(files.root).questions()[0].end == seconds
 
 
-def test_torn_options_show_their_first_four_as_officially(
-    tmp_path: Path, write_json: WriteJson
-) -> None:
+def test_torn_options_show_their_first_four_as_officially(files: Files) -> None:
     options = ["A. He says: 'Wait", "for me.'", "B. A hat.", "C. A key.", "D. A pen."]
     asked = {**ASKED, "options": options, "answer": "D"}
     video = "./videos/sample_2_Source_Discrimination.mp4"
-    write_json("questions_omni.json", [{**REAL, "questions": [asked], "video_path": video}])
-    (question,) = StreamingBench(tmp_path, parts=("omni",)).questions()
+    files.json("questions_omni.json", [{**REAL, "questions": [asked], "video_path": video}])
+    (question,) = StreamingBench(files.root, parts=("omni",)).questions()
     assert "Options:\nA. He says: 'Wait\nfor me.'\nB. A hat.\nC. A key.\n\nThe" in question.prompt
     assert (question.answer, list(question.choices)) == ("D", ["A", "B", "C", "D"])
     assert question.groups["part"] == "omni"
@@ -154,18 +149,11 @@ EMOTION, SCENE = "sample_2_Emotion_Recognition", "sample_30_Scene_Understanding_
         ("omni", SCENE, "Scene Understanding/sample_30/video.mp4"),
     ],
 )
-def test_videos_renamed_or_as_unpacked(
-    part: str,
-    sample: str,
-    file: str,
-    tmp_path: Path,
-    write_json: WriteJson,
-    touch: Callable[..., None],
-) -> None:
-    write_json(f"questions_{part}.json", [{**REAL, "video_path": f"/abs/videos/{sample}.mp4"}])
-    touch(file)
-    (question,) = StreamingBench(tmp_path, parts=(part,)).questions()
-    assert question.path == tmp_path / file
+def test_videos_renamed_or_as_unpacked(part: str, sample: str, file: str, files: Files) -> None:
+    files.json(f"questions_{part}.json", [{**REAL, "video_path": f"/abs/videos/{sample}.mp4"}])
+    files.touch(file)
+    (question,) = StreamingBench(files.root, parts=(part,)).questions()
+    assert question.path == files.root / file
     # The archive's halves are no videos of their own.
     assert question.video == sample.removesuffix("_1-25").removesuffix("_26-50")
 
@@ -185,26 +173,26 @@ def write_csv(path: Path, *names: str) -> None:
 
 
 @pytest.mark.parametrize("folder", ["", "StreamingBench"])
-def test_csv_holds_the_same_question(folder: str, tmp_path: Path, write_json: WriteJson) -> None:
+def test_csv_holds_the_same_question(folder: str, files: Files) -> None:
     name = "Real-Time Visual Understanding_sample_348_1"
-    write_csv(tmp_path / folder / "Real_Time_Visual_Understanding.csv", name)
-    (question,) = StreamingBench(tmp_path).questions()
+    write_csv(files.root / folder / "Real_Time_Visual_Understanding.csv", name)
+    (question,) = StreamingBench(files.root).questions()
     assert question.id == name
-    write_json("elsewhere/questions_real.json", [REAL])
-    (other,) = StreamingBench(tmp_path / "elsewhere").questions()
+    files.json("elsewhere/questions_real.json", [REAL])
+    (other,) = StreamingBench(files.root / "elsewhere").questions()
     assert replace(question, id="") == replace(other, id="")
 
 
-def test_csv_of_omni_comes_in_two_tables_whose_videos_are_found(
-    tmp_path: Path, touch: Callable[..., None]
-) -> None:
-    write_csv(tmp_path / "Omni_Source_Understanding.csv", "Scene Understanding_sample_30_2")
+def test_csv_of_omni_comes_in_two_tables_whose_videos_are_found(files: Files) -> None:
+    write_csv(files.root / "Omni_Source_Understanding.csv", "Scene Understanding_sample_30_2")
     with pytest.raises(ValueError, match=r"holds none of .*Contextual_Understanding\.csv"):
-        StreamingBench(tmp_path, parts=("omni",)).questions()
-    write_csv(tmp_path / "Contextual_Understanding.csv", "Anomaly Context Understanding_sample_1_1")
-    touch("videos/sample_30_Scene_Understanding_26-50.mp4")
-    scene, anomaly = StreamingBench(tmp_path, parts=("omni",)).questions()
-    assert scene.path == tmp_path / "videos/sample_30_Scene_Understanding_26-50.mp4"
+        StreamingBench(files.root, parts=("omni",)).questions()
+    write_csv(
+        files.root / "Contextual_Understanding.csv", "Anomaly Context Understanding_sample_1_1"
+    )
+    files.touch("videos/sample_30_Scene_Understanding_26-50.mp4")
+    scene, anomaly = StreamingBench(files.root, parts=("omni",)).questions()
+    assert scene.path == files.root / "videos/sample_30_Scene_Understanding_26-50.mp4"
     assert (scene.video, anomaly.path) == ("sample_30_Scene_Understanding", None)
     assert anomaly.video == "sample_1_Anomaly_Context_Understanding"
 
@@ -218,10 +206,10 @@ def test_csv_of_sequential_questions_is_told_the_same(tmp_path: Path) -> None:
     assert first.video == second.video == "sample_17_sqa"
 
 
-def test_several_parts_are_read_one_after_another(tmp_path: Path, write_json: WriteJson) -> None:
-    write_json("questions_real.json", [REAL])
-    write_json("questions_sqa.json", SQA)
-    questions = StreamingBench(tmp_path, parts=("sqa", "real")).questions()
+def test_several_parts_are_read_one_after_another(files: Files) -> None:
+    files.json("questions_real.json", [REAL])
+    files.json("questions_sqa.json", SQA)
+    questions = StreamingBench(files.root, parts=("sqa", "real")).questions()
     assert [question.groups["part"] for question in questions] == ["sqa", "sqa", "sqa", "real"]
 
 
@@ -247,33 +235,29 @@ def test_no_context_is_told(seconds: float, tmp_path: Path) -> None:
         ({"time_stamp": "31"}, "field 'time_stamp' is '31', not"),
     ],
 )
-def test_a_bad_question_is_told(
-    change: dict[str, Any], message: str, tmp_path: Path, write_json: WriteJson
-) -> None:
-    write_json("questions_real.json", [{**REAL, "questions": [{**ASKED, **change}]}])
+def test_a_bad_question_is_told(change: dict[str, Any], message: str, files: Files) -> None:
+    files.json("questions_real.json", [{**REAL, "questions": [{**ASKED, **change}]}])
     with pytest.raises(ValueError, match=message):
-        StreamingBench(tmp_path).questions()
+        StreamingBench(files.root).questions()
 
 
-def test_names_that_tell_no_video_are_told(tmp_path: Path, write_json: WriteJson) -> None:
-    write_json("questions_real.json", [{**REAL, "video_path": "./videos/one.mp4"}])
+def test_names_that_tell_no_video_are_told(files: Files) -> None:
+    files.json("questions_real.json", [{**REAL, "video_path": "./videos/one.mp4"}])
     with pytest.raises(ValueError, match=r"names no sample_<number>_<kind>\.mp4 but 'one\.mp4'"):
-        StreamingBench(tmp_path).questions()
-    (tmp_path / "questions_real.json").unlink()
-    write_csv(tmp_path / "Real_Time_Visual_Understanding.csv", "one")
+        StreamingBench(files.root).questions()
+    (files.root / "questions_real.json").unlink()
+    write_csv(files.root / "Real_Time_Visual_Understanding.csv", "one")
     with pytest.raises(ValueError, match="field 'question_id' is 'one', not <category>_sample"):
-        StreamingBench(tmp_path).questions()
+        StreamingBench(files.root).questions()
 
 
 @pytest.mark.parametrize(
     ("reply", "letter"),
     [("C", "C"), ("C. A key.", "C"), ("Certainly D", "C"), ("The answer is C", None), ("", None)],
 )
-def test_the_first_character_answers(
-    reply: str, letter: str | None, tmp_path: Path, write_json: WriteJson
-) -> None:
-    write_json("questions_real.json", [REAL])
-    benchmark = StreamingBench(tmp_path)
+def test_the_first_character_answers(reply: str, letter: str | None, files: Files) -> None:
+    files.json("questions_real.json", [REAL])
+    benchmark = StreamingBench(files.root)
     assert benchmark.parse(benchmark.questions()[0], reply) == letter
 
 

@@ -1,7 +1,7 @@
 """Video-MME: its prompts byte for byte, its files, its parsers of two years."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,8 @@ import pytest
 
 from crossframe.experiments.benchmarks import VideoMME
 
-WriteRows = Callable[[str, Sequence[Mapping[str, Any]]], Path]
+from .files import Files
+
 TABLE = "videomme/test-00000-of-00001.parquet"
 ROW = {
     "video_id": "001",
@@ -25,16 +26,6 @@ ROW = {
     "answer": "C",
 }
 
-LMMS_EVAL = """\
-Select the best answer to the following multiple-choice question based on the video and the \
-subtitles. Respond with only the letter (A, B, C, or D) of the correct option.
-What colour is the tree?
-A. Red.
-B. Green.
-C. Blue.
-D. White.
-
-Answer with the option's letter from the given choices directly."""
 PAPER = """\
 Select the best answer to the following multiple-choice question based on the video and the \
 subtitles. Respond with only the letter (A, B, C, or D) of the correct option.
@@ -43,6 +34,7 @@ A. Red.
 B. Green.
 C. Blue.
 D. White."""
+LMMS_EVAL = f"{PAPER}\n\nAnswer with the option's letter from the given choices directly."
 OFFICIAL = """\
 Select the best answer to the following multiple-choice question based on the video. Respond with \
 only the letter (A, B, C, or D) of the correct option.
@@ -70,28 +62,28 @@ WITH_SUBTITLES = {
 
 
 @pytest.mark.parametrize("prompt", VideoMME.prompts)
-def test_prompt_byte_for_byte(prompt: str, tmp_path: Path, write_parquet: WriteRows) -> None:
-    write_parquet(TABLE, [ROW])
-    (question,) = VideoMME(tmp_path, prompt).questions()
+def test_prompt_byte_for_byte(prompt: str, files: Files) -> None:
+    files.parquet(TABLE, [ROW])
+    (question,) = VideoMME(files.root, prompt).questions()
     assert question.prompt == PROMPTS[prompt]
     assert (question.reply_start, question.system) == ("", None)
 
 
 @pytest.mark.parametrize("prompt", WITH_SUBTITLES)
 def test_prompt_with_subtitles_byte_for_byte(
-    prompt: str, built: Callable[[str], Path], tmp_path: Path, write_parquet: WriteRows
+    prompt: str, built: Callable[[str], Path], files: Files
 ) -> None:
-    write_parquet(TABLE, [{**ROW, "videoID": "clip1"}])
+    files.parquet(TABLE, [{**ROW, "videoID": "clip1"}])
     for folder in ("data", "subtitle"):
-        shutil.copytree(built("videomme") / folder, tmp_path / folder)
-    (question,) = VideoMME(tmp_path, prompt, subtitles=True).questions()
+        shutil.copytree(built("videomme") / folder, files.root / folder)
+    (question,) = VideoMME(files.root, prompt, subtitles=True).questions()
     expected = WITH_SUBTITLES[prompt].format("This is red.\nAnd this is blue.")
     assert question.prompt == expected
     # One moment is the first frame's.
-    (question,) = VideoMME(tmp_path, prompt, subtitles=True, subtitle_frames=1).questions()
+    (question,) = VideoMME(files.root, prompt, subtitles=True, subtitle_frames=1).questions()
     assert question.prompt == WITH_SUBTITLES[prompt].format("This is red.")
-    shutil.rmtree(tmp_path / "subtitle")
-    (question,) = VideoMME(tmp_path, prompt, subtitles=True).questions()
+    shutil.rmtree(files.root / "subtitle")
+    (question,) = VideoMME(files.root, prompt, subtitles=True).questions()
     assert question.prompt == WITH_SUBTITLES[prompt].format("No subtitles available")
 
 
@@ -109,19 +101,19 @@ def test_length_of_replies_belongs_to_the_wording(tmp_path: Path) -> None:
     assert lengths == {"lmms-eval": 16, "paper": 1024, "official": 16, "qwen3-vl": 16}
 
 
-def test_parser_belongs_to_the_wording(tmp_path: Path, write_parquet: WriteRows) -> None:
-    write_parquet(TABLE, [ROW])
-    (question,) = VideoMME(tmp_path).questions()
+def test_parser_belongs_to_the_wording(files: Files) -> None:
+    files.parquet(TABLE, [ROW])
+    (question,) = VideoMME(files.root).questions()
     reply = "Best option: C"
-    assert VideoMME(tmp_path).parse(question, reply) == "C"
-    assert VideoMME(tmp_path, "paper").parse(question, reply) == "B"
-    assert not VideoMME(tmp_path, "paper").correct(question, reply)
-    assert VideoMME(tmp_path, "paper", parser="lmms-eval").correct(question, reply)
+    assert VideoMME(files.root).parse(question, reply) == "C"
+    assert VideoMME(files.root, "paper").parse(question, reply) == "B"
+    assert not VideoMME(files.root, "paper").correct(question, reply)
+    assert VideoMME(files.root, "paper", parser="lmms-eval").correct(question, reply)
 
 
-def test_a_row_becomes_a_question(tmp_path: Path, write_parquet: WriteRows) -> None:
-    write_parquet(TABLE, [ROW])
-    (question,) = VideoMME(tmp_path).questions()
+def test_a_row_becomes_a_question(files: Files) -> None:
+    files.parquet(TABLE, [ROW])
+    (question,) = VideoMME(files.root).questions()
     assert (question.id, question.video, question.path) == ("001-1", "fFjv93ACGo8", None)
     assert (question.answer, question.start, question.end) == ("C", 0.0, None)
     assert question.groups == {
@@ -136,12 +128,10 @@ def test_a_row_becomes_a_question(tmp_path: Path, write_parquet: WriteRows) -> N
 @pytest.mark.parametrize(
     "file", ["data/fFjv93ACGo8.mp4", "data/fFjv93ACGo8.MP4", "data/fFjv93ACGo8.mkv"]
 )
-def test_videos_in_the_published_folders(
-    file: str, tmp_path: Path, write_parquet: WriteRows, touch: Callable[..., None]
-) -> None:
-    write_parquet(TABLE, [ROW])
-    touch(file)
-    assert VideoMME(tmp_path).questions()[0].path == tmp_path / file
+def test_videos_in_the_published_folders(file: str, files: Files) -> None:
+    files.parquet(TABLE, [ROW])
+    files.touch(file)
+    assert VideoMME(files.root).questions()[0].path == files.root / file
 
 
 @pytest.mark.parametrize(
@@ -152,18 +142,16 @@ def test_videos_in_the_published_folders(
         ({"options": None}, r"field 'options' is None"),
     ],
 )
-def test_a_bad_row_is_told(
-    change: dict[str, Any], message: str, tmp_path: Path, write_parquet: WriteRows
-) -> None:
-    write_parquet(TABLE, [{**ROW, **change}])
+def test_a_bad_row_is_told(change: dict[str, Any], message: str, files: Files) -> None:
+    files.parquet(TABLE, [{**ROW, **change}])
     with pytest.raises(ValueError, match=message):
-        VideoMME(tmp_path).questions()
+        VideoMME(files.root).questions()
 
 
-def test_a_missing_column_is_told(tmp_path: Path, write_parquet: WriteRows) -> None:
-    write_parquet(TABLE, [{name: value for name, value in ROW.items() if name != "options"}])
+def test_a_missing_column_is_told(files: Files) -> None:
+    files.parquet(TABLE, [{name: value for name, value in ROW.items() if name != "options"}])
     with pytest.raises(ValueError, match=r"parquet, row 0: field 'options' is missing"):
-        VideoMME(tmp_path).questions()
+        VideoMME(files.root).questions()
 
 
 def test_score_is_micro_with_breakdowns(tmp_path: Path) -> None:
