@@ -2,10 +2,8 @@
 
 import math
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
-import av
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,20 +12,9 @@ from hypothesis import strategies as st
 from crossframe.framework.video import VideoError, frames_at, stream_video
 from crossframe.framework.video.playhead import Playhead
 
-Library = Callable[[str], Path]
+from .samples import Library, decoded
+
 VIDEOS = ["plain.mp4", "one_key.mp4", "irregular.mp4", "late_start.mkv", "plain.ts", "live.webm"]
-
-
-@cache
-def decoded(path: Path) -> list[tuple[torch.Tensor, float]]:
-    """Every frame of a file and its seconds after the first."""
-    with av.open(path) as container:
-        frames = list(container.decode(video=0))
-    start, tick = frames[0].pts or 0, float(frames[0].time_base or 0)
-    return [
-        (torch.from_numpy(frame.to_ndarray(format="rgb24")), ((frame.pts or 0) - start) * tick)
-        for frame in frames
-    ]
 
 
 @pytest.mark.parametrize("name", VIDEOS)

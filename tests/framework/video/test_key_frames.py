@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crossframe.framework.video import VideoError, frames_at, key_frames, probe_video, stream_video
+from crossframe.framework.video import frames_at, key_frames, probe_video, stream_video
 from crossframe.framework.video.key_frames import (
     IndexedKeyFrames,
     SoughtKeyFrames,
@@ -20,13 +20,8 @@ from crossframe.framework.video.key_frames import (
 )
 from crossframe.framework.video.playhead import Playhead
 
-Library = Callable[[str], Path]
-Sample = tuple[torch.Tensor, float]
+from .samples import VIDEOS, Library, assert_same, packets_of, until_error
 
-VIDEOS = [
-    "plain.mp4", "one_key.mp4", "open_gop.mp4", "fragments.mp4", "irregular.mp4",
-    "irregular.mkv", "late_start.mkv", "plain.ts", "plain.avi", "vp9.webm", "live.webm",
-]  # fmt: skip
 SHOWS_INDEX = tuple(map(int, av.__version__.split(".")[:2])) >= (17, 1)
 needs_index = pytest.mark.skipif(
     not SHOWS_INDEX, reason=f"PyAV {av.__version__} shows no index to compare with"
@@ -161,13 +156,6 @@ def test_nothing_is_decoded_twice(
     assert len(count) <= 161  # all frames once, and the end
 
 
-def assert_same(samples: list[Sample], expected: list[Sample]) -> None:
-    assert [time for _, time in samples] == [time for _, time in expected]
-    assert all(
-        torch.equal(one, other) for (one, _), (other, _) in zip(samples, expected, strict=True)
-    )
-
-
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files as Linux does")
 def test_second_file_is_closed(write_video: Callable[..., Path], tmp_path: Path) -> None:
     path = write_video(tmp_path / "long.mp4", 200, key_every=20)
@@ -202,7 +190,7 @@ def test_what_comes_before_a_cut_is_right(
     data = whole.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
     with without_index():
-        taken, error = until_error(path, fps)
+        taken, error = until_error(path, fps=fps)
     assert_same(taken, full[: len(taken)])
     assert (error is None) == (len(taken) == len(full))
 
@@ -210,14 +198,13 @@ def test_what_comes_before_a_cut_is_right(
 @pytest.mark.parametrize("sought", [pytest.param(False, marks=needs_index), True])
 def test_a_cut_between_two_frames_of_an_mp4_is_noticed(library: Library, sought: bool) -> None:
     whole = library("plain.mp4")
-    with av.open(whole) as container:
-        packets = [packet for packet in container.demux(video=0) if packet.size]
+    packets = packets_of(whole)
     begin: Any = packets[99].pos
     end = begin + packets[99].size
     path = whole.with_name("between.mp4")
     path.write_bytes(whole.read_bytes()[:end])
     with without_index() if sought else pytest.MonkeyPatch.context():
-        taken, error = until_error(path, None)
+        taken, error = until_error(path)
     assert 90 <= len(taken) <= 100
     assert error is not None
 
@@ -232,19 +219,9 @@ def test_an_mp4_that_lost_only_sound(library: Library, tmp_path: Path, sought: b
     data[place : place + 4] = length.to_bytes(4)
     path.write_bytes(data)
     with without_index() if sought else pytest.MonkeyPatch.context():
-        taken, error = until_error(path, None)
+        taken, error = until_error(path)
     assert len(taken) == (159 if sought else 160)  # the last frame is shown past its decoding time
     assert (error is not None) == sought
-
-
-def until_error(path: Path, fps: float | None) -> tuple[list[Sample], VideoError | None]:
-    taken: list[Sample] = []
-    try:
-        for sample in stream_video(path, fps=fps):
-            taken.append(sample)
-    except VideoError as error:
-        return taken, error
-    return taken, None
 
 
 def box(kind: bytes, content: bytes) -> bytes:

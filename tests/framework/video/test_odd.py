@@ -14,28 +14,9 @@ from crossframe.framework.video import VideoError, frames_at, probe_video, strea
 from crossframe.framework.video import reading as video
 from crossframe.framework.video.promised_bytes import end_of_clusters, end_of_movi
 
-Library = Callable[[str], Path]
+from .samples import FRAMES, Library, Sample, assert_same, packets_of, until_error
+
 Write = Callable[..., Path]
-Sample = tuple[torch.Tensor, float]
-
-FRAMES = 160  # of each video in the library
-
-
-def assert_same(samples: list[Sample], expected: list[Sample]) -> None:
-    assert [time for _, time in samples] == [time for _, time in expected]
-    assert all(
-        torch.equal(one, other) for (one, _), (other, _) in zip(samples, expected, strict=True)
-    )
-
-
-def until_error(path: Path, **options: float | None) -> tuple[list[Sample], str]:
-    taken: list[Sample] = []
-    try:
-        for sample in stream_video(path, fps=options.get("fps")):
-            taken.append(sample)
-    except VideoError as error:
-        return taken, str(error)
-    return taken, ""
 
 
 # Names and titles
@@ -103,18 +84,17 @@ def test_an_avi_cut_between_two_pictures_is_no_shorter_video(
         tmp_path / "whole.avi", 60, codec=codec, codec_options={"bf": "0"}, pixels=pixels
     )
     full = list(stream_video(whole, fps=None))
-    with av.open(whole) as container:
-        packets = [packet for packet in container.demux(video=0) if packet.size]
+    packets = packets_of(whole)
     path = tmp_path / "third.avi"
     end = (packets[20].pos or 0) - 8  # where the chunk of the next picture begins
     path.write_bytes(whole.read_bytes()[:end])
-    taken, told = until_error(path)
+    taken, error = until_error(path)
     assert 19 <= len(taken) <= 20
     assert_same(taken, full[: len(taken)])
-    assert "the data are cut off or damaged" in told
+    assert "the data are cut off or damaged" in str(error)
     assert probe_video(path).duration == probe_video(whole).duration
-    taken, told = until_error(path, fps=2)
-    assert "cut off" in told
+    taken, error = until_error(path, fps=2)
+    assert "cut off" in str(error)
     assert len(taken) == 2
 
 
@@ -148,14 +128,13 @@ def test_a_matroska_cut_shortly_before_its_end_is_no_shorter_video(
     library: Library, tmp_path: Path, name: str
 ) -> None:
     whole = library(name)
-    with av.open(whole) as container:
-        packets = [packet for packet in container.demux(video=0) if packet.size]
+    packets = packets_of(whole)
     path = tmp_path / name
     path.write_bytes(whole.read_bytes()[: packets[-3].pos])
-    taken, told = until_error(path)
+    taken, error = until_error(path)
     assert FRAMES - 5 <= len(taken) <= FRAMES - 3
     assert_same(taken, list(stream_video(whole, fps=None))[: len(taken)])
-    assert "the data are cut off or damaged" in told
+    assert "the data are cut off or damaged" in str(error)
 
 
 @pytest.mark.parametrize("name", ["irregular.mkv", "vp9.webm"])
@@ -200,8 +179,8 @@ def test_times_that_fall_back_are_damage(library: Library, tmp_path: Path) -> No
         data[entries + 8 * entry + 4 : entries + 8 * entry + 8] = bytes(4)
     path = tmp_path / "composition.mp4"
     path.write_bytes(data)
-    taken, told = until_error(path)
-    assert "the times of the frames fall back" in told
+    taken, error = until_error(path)
+    assert "the times of the frames fall back" in str(error)
     times = [time for _, time in taken]
     assert times == sorted(times)
     assert 30 < len(taken) < 100
@@ -221,8 +200,7 @@ def test_the_guessed_times_of_an_avi_never_fall(write_video: Write, tmp_path: Pa
 def flagged(library: Library, tmp_path: Path) -> Path:
     """Frame 100 is damaged; the next key frame is number 120."""
     whole = library("one_flag.avi")
-    with av.open(whole) as container:
-        packets = [packet for packet in container.demux(video=0) if packet.size]
+    packets = packets_of(whole)
     return damaged(whole, packets[100], tmp_path / "flagged.avi")
 
 
@@ -273,9 +251,7 @@ def test_flagged_frames_before_the_first_good_one_are_skipped_and_counted(
     library: Library, tmp_path: Path
 ) -> None:
     whole = library("one_flag.avi")
-    with av.open(whole) as container:
-        (first, *_) = [packet for packet in container.demux(video=0) if packet.size]
-    path = damaged(whole, first, tmp_path / "headless.avi")
+    path = damaged(whole, packets_of(whole)[0], tmp_path / "headless.avi")
     stream = stream_video(path, fps=None)
     assert len(list(stream)) == FRAMES - 1
     assert stream.flagged == 1

@@ -3,11 +3,9 @@
 import gc
 import weakref
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import av
 import pytest
 import torch
 from hypothesis import given, settings
@@ -16,35 +14,14 @@ from hypothesis import strategies as st
 from crossframe.framework.video import VideoInfo, probe_video, stream_video
 from crossframe.framework.video.playhead import Playhead
 
-Sample = tuple[torch.Tensor, float]
-Library = Callable[[str], Path]
-
-FRAMES = 160  # of each video in the library, at 20 a second where they are regular
-VIDEOS = [
-    "plain.mp4", "one_key.mp4", "open_gop.mp4", "fragments.mp4", "irregular.mp4",
-    "irregular.mkv", "late_start.mkv", "plain.ts", "plain.avi", "vp9.webm", "live.webm",
-]  # fmt: skip
-
-
-@cache
-def decode_everything(path: Path) -> list[Sample]:
-    with av.open(path) as container:
-        frames = list(container.decode(video=0))
-    start, tick = frames[0].pts, frames[0].time_base
-    assert start is not None
-    assert tick is not None
-    return [
-        (torch.from_numpy(frame.to_ndarray(format="rgb24")), float((frame.pts - start) * tick))
-        for frame in frames
-        if frame.pts is not None
-    ]
+from .samples import FRAMES, VIDEOS, Library, Sample, assert_same, decoded
 
 
 def oracle(
     path: Path, *, fps: float | None = 1.0, max_frames: int | None = None, sampling: str = "auto"
 ) -> list[Sample]:
     """What the docstring of `stream_video` promises, in a plain way."""
-    frames, duration = decode_everything(path), probe_video(path).duration
+    frames, duration = decoded(path), probe_video(path).duration
     if sampling == "auto":
         if fps is None:
             picked = frames
@@ -63,13 +40,6 @@ def oracle(
 
 def on_display(frames: list[Sample], time: float) -> Sample:
     return [sample for sample in frames if sample[1] <= time + 1e-3][-1]
-
-
-def assert_same(samples: list[Sample], expected: list[Sample]) -> None:
-    assert [time for _, time in samples] == pytest.approx([time for _, time in expected], abs=1e-9)
-    assert all(
-        torch.equal(one, other) for (one, _), (other, _) in zip(samples, expected, strict=True)
-    )
 
 
 # Which frames
@@ -133,9 +103,7 @@ def test_rotation_is_applied(
 ) -> None:
     upright = write_video(tmp_path / "upright.mp4", 3)
     turned = write_video(tmp_path / "turned.mp4", 3, rotation=rotation)
-    expected = [
-        (torch.rot90(frame, rotation // 90), time) for frame, time in decode_everything(upright)
-    ]
+    expected = [(torch.rot90(frame, rotation // 90), time) for frame, time in decoded(upright)]
     assert_same(list(stream_video(turned, fps=None)), expected)
     assert (probe_video(turned).height, probe_video(turned).width) == expected[0][0].shape[:2]
 
