@@ -15,22 +15,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-import crossframe.framework.stream.session as session_module
-import crossframe.models.hf as hf_module
 from crossframe.framework import VideoSession
+from crossframe.framework.archives import growing, storage
+from crossframe.framework.stream import progress, step, turns
+from crossframe.framework.stream import session as sessions
 from crossframe.methods import StateKVMemory
-from crossframe.models import DecoderModel, Qwen3VL
+from crossframe.models import DecoderModel, Qwen3VL, hf, loans
 from crossframe.models.hf import HFDecoder
 from crossframe.models.tiny import tiny_qwen2, tiny_qwen3_vl
 
 from .cases import Case, Family
 
-FRAMEWORK, MODELS = Path(session_module.__file__).parent, Path(hf_module.__file__).parent
-NAMES = ("session", "progress", "turns", "step", "storage", "growing")
 WATCHED = {
-    *(str(FRAMEWORK / f"{name}.py") for name in NAMES),
-    str(MODELS / "hf.py"),
-    str(MODELS / "loans.py"),
+    str(module.__file__)
+    for module in (sessions, progress, turns, step, storage, growing, hf, loans)
 }
 QUESTION = [7, 8, 9]
 HOOKS = [name for name, value in vars(nn.Module()).items() if name.endswith("_hooks")]
