@@ -10,25 +10,12 @@ from torch.testing import assert_close
 
 from crossframe.framework import VideoModel, VideoSession
 from crossframe.methods import StateKVMemory
-from crossframe.models import DecoderModel, Eagle2_5, InternVL3, LlavaOnevision, Qwen2_5VL, Qwen3VL
-from crossframe.models.tiny import (
-    tiny_eagle2_5,
-    tiny_internvl,
-    tiny_llava_onevision,
-    tiny_qwen2,
-    tiny_qwen2_5_vl,
-    tiny_qwen3_vl,
-)
+from crossframe.models import DecoderModel
 
+from ..every import FAMILIES, decoder
 from .cases import Case
 
-VISION: dict[str, Callable[[], VideoModel]] = {
-    "internvl3": lambda: InternVL3(*tiny_internvl(layers=1)),
-    "eagle2_5": lambda: Eagle2_5(*tiny_eagle2_5(layers=1)),
-    "llava_onevision": lambda: LlavaOnevision(*tiny_llava_onevision(layers=1)),
-    "qwen2_5_vl": lambda: Qwen2_5VL(*tiny_qwen2_5_vl(layers=1, max_tokens=24)),
-    "qwen3_vl": lambda: Qwen3VL(*tiny_qwen3_vl(layers=1), planned_frames=6),
-}
+VISION = tuple(FAMILIES)
 HEIGHT, WIDTH = 56, 84
 LATEST = 1.5  # seconds: the newest timestamp of `begun`
 PROBE = [3, 1, 4]
@@ -36,7 +23,10 @@ PROBE = [3, 1, 4]
 
 @cache
 def model(name: str) -> VideoModel:
-    return DecoderModel(tiny_qwen2(layers=1)) if name == "decoder" else VISION[name]()
+    if name == "decoder":
+        return decoder(torch.float32, layers=1)
+    sizes = {"layers": 1} | ({"max_tokens": 24} if name == "qwen2_5_vl" else {})
+    return FAMILIES[name].shipped(*FAMILIES[name].tiny(**sizes)).for_stream(6)
 
 
 def pixels(count: int, seed: int = 0) -> Tensor:

@@ -1,4 +1,4 @@
-"""Every memory against every law."""
+"""Every memory and every wrapper, alone and nested, against every law."""
 
 from __future__ import annotations
 
@@ -15,90 +15,34 @@ from crossframe.framework import (
     ScoringMemory,
     Slots,
     WrappedRankingMemory,
+    nested,
 )
 from crossframe.framework.testing import LAWS, check_law, memory_machine
 from crossframe.methods import (
+    AdaptiveHeadBudgets,
     ContiguousPositions,
-    CoverageMemory,
-    FullMemory,
-    H2OMemory,
-    InfiniPotVMemory,
-    IsolatedFramesMemory,
-    KeyDiffMemory,
-    KnormMemory,
-    LagKVMemory,
-    MergedEvictions,
-    PredictedChangeMemory,
-    RandomMemory,
-    RecencyMemory,
-    ReservoirMemory,
-    SinksAndRecentMemory,
+    ProtectedSinks,
     SlidingWindowMemory,
-    SnapKVMemory,
+    SmoothedScore,
     StateKVMemory,
-    StreamMemMemory,
     TokenDroppingMemory,
-    TOVAMemory,
-    UniformMemory,
-    ValueNormMemory,
-    WeightStatisticMemory,
 )
 
-# Each with the same rule unbounded, where it has one.
-MEMORIES: list[tuple[CrossFrameMemory, CrossFrameMemory | None]] = [
-    (FullMemory(), FullMemory()),
-    (IsolatedFramesMemory(), None),
-    (CoverageMemory(5), CoverageMemory(None)),
-    (CoverageMemory(0), CoverageMemory(1000)),
-    (InfiniPotVMemory(5), InfiniPotVMemory(None)),
-    (InfiniPotVMemory(7, 0.5, 0.8, pooling=True), InfiniPotVMemory(1000)),
-    (H2OMemory(6), H2OMemory(None)),
-    (H2OMemory(5, recent=1, normalise="age"), H2OMemory(1000, normalise="age")),
-    (KeyDiffMemory(5), KeyDiffMemory(None)),
-    (KnormMemory(5), KnormMemory(None)),
-    (LagKVMemory(8, lag=2, num_sinks=2), LagKVMemory(None)),
-    (LagKVMemory(7, lag=3, num_sinks=0, cross_scoring=True), LagKVMemory(1000, lag=2)),
-    (MergedEvictions(StateKVMemory(5), 0.2), MergedEvictions(StateKVMemory(None), 0.2)),
-    (MergedEvictions(SlidingWindowMemory(2), -1.0), MergedEvictions(FullMemory(), -1.0)),
-    (PredictedChangeMemory(6), PredictedChangeMemory(None)),
-    (RandomMemory(4), RandomMemory(None)),
-    (RecencyMemory(3), RecencyMemory(None)),
-    (RecencyMemory(1000), RecencyMemory(1000)),
-    (ReservoirMemory(4), ReservoirMemory(None)),
-    (SinksAndRecentMemory(6), SinksAndRecentMemory(None)),
-    (SlidingWindowMemory(2), SlidingWindowMemory(None)),
-    (SlidingWindowMemory(0), SlidingWindowMemory(1000)),
-    (SnapKVMemory(5, observation_window=2, kernel=3), SnapKVMemory(None)),
-    (SnapKVMemory(5, 2, 3, pooling="avg"), SnapKVMemory(None, pooling="avg")),
-    (StateKVMemory(5), StateKVMemory(None)),
-    (StateKVMemory(0), StateKVMemory(1000)),
-    (StreamMemMemory(5, (3, 0, 7)), StreamMemMemory(None, (3, 0, 7))),
-    (StreamMemMemory(2, (1,)), StreamMemMemory(1000, (1,))),
-    (TOVAMemory(5), TOVAMemory(None)),
-    (TOVAMemory(0, rows=3), TOVAMemory(1000, rows=3)),
-    (TokenDroppingMemory(ratio=0.5), TokenDroppingMemory(ratio=0.0)),
-    (TokenDroppingMemory(StateKVMemory(4), ratio=0.3, rule="uniform"), None),
-    (TokenDroppingMemory(ratio=0.3, rule="random"), None),
-    (UniformMemory(5), UniformMemory(None)),
-    (UniformMemory(5, unit="token"), UniformMemory(1000, unit="token")),
-    (ValueNormMemory(5), ValueNormMemory(None)),
-    (WeightStatisticMemory(5), WeightStatisticMemory(None)),
-]
+from ..every import MEMORIES, NESTED, WRAPPERS, Pair, named
 
-
-def _name(memory: CrossFrameMemory) -> str:
-    return repr(memory).replace(" ", "")
+ALL = [*MEMORIES, *WRAPPERS, *NESTED]
 
 
 @pytest.mark.parametrize("law", LAWS)
-@pytest.mark.parametrize("pair", MEMORIES, ids=lambda pair: _name(pair[0]))
-def test_law(law: str, pair: tuple[CrossFrameMemory, CrossFrameMemory | None]) -> None:
+@pytest.mark.parametrize("pair", ALL, ids=lambda pair: named(pair[0]))
+def test_law(law: str, pair: Pair) -> None:
     memory, unbounded = pair
-    check_law(law, memory, unbounded=unbounded, max_examples=8)
+    examples = 8 if pair in MEMORIES else 4
+    check_law(law, memory, unbounded=unbounded, max_examples=examples)
 
 
 @pytest.mark.parametrize("repeated", [True, False])
-@pytest.mark.parametrize("memory", [pair[0] for pair in MEMORIES], ids=_name)
+@pytest.mark.parametrize("memory", [pair[0] for pair in ALL], ids=named)
 def test_rows_of_a_batch_keep_what_they_keep_alone(rows_keep_as_alone, memory, repeated) -> None:
     for float_type in (torch.float32, torch.float64):
         rows_keep_as_alone(memory, float_type, repeated=repeated)
@@ -125,13 +69,24 @@ def test_law_of_dropping_by_threshold(law: str) -> None:
     check_law(law, memory, unbounded=unbounded, max_batch=1, max_examples=8)
 
 
-def test_every_memory_is_held_to_the_laws() -> None:
-    # Wrappers that compose with each other have test_wrappers_contract.py.
+def test_every_memory_and_every_wrapper_is_held_to_the_laws() -> None:
+    # Those that compose with each other, each around two memories or more.
     composing = (WrappedRankingMemory, ProtectingMemory, ContiguousPositions)
     exported = [kind for kind in vars(methods).values() if isinstance(kind, type)]
     memories = {kind for kind in exported if issubclass(kind, CrossFrameMemory)}
-    tested = {type(memory) for memory, _ in MEMORIES}
-    assert tested == {kind for kind in memories if not issubclass(kind, composing)}
+    wrappers = {kind for kind in memories if issubclass(kind, composing)}
+    assert {type(memory) for memory, _ in MEMORIES} == memories - wrappers
+    assert {type(memory) for memory, _ in WRAPPERS} == wrappers
+    for wrapper in wrappers:
+        assert sum(type(memory) is wrapper for memory, _ in WRAPPERS) >= 2
+
+
+def test_settings_of_nested_memories_are_seen_from_outside() -> None:
+    memory = NESTED[0][0]
+    kinds = [type(inside) for inside in nested(memory)]
+    assert kinds == [AdaptiveHeadBudgets, ProtectedSinks, SmoothedScore, StateKVMemory]
+    assert memory.needs_mass
+    assert memory.limit(0, 1, 9) == 5
 
 
 TestStateKV = memory_machine(StateKVMemory(4), max_examples=8).TestCase
@@ -139,3 +94,5 @@ TestDropping = memory_machine(
     TokenDroppingMemory(StateKVMemory(4), ratio=0.5), max_examples=8
 ).TestCase
 TestSlidingWindow = memory_machine(SlidingWindowMemory(1), max_examples=8).TestCase
+TestNested = memory_machine(NESTED[1][0], max_examples=6).TestCase
+TestAdaptive = memory_machine(NESTED[0][0], max_examples=6).TestCase

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product
 
 import pytest
 import torch
 from torch import Tensor
 
-from crossframe.framework import RankingMemory, ScoringMemory, Slots, WrappedRankingMemory
+from crossframe.framework import (
+    CrossFrameMemory,
+    RankingMemory,
+    ScoringMemory,
+    Slots,
+    WrappedRankingMemory,
+)
 from crossframe.framework.testing import check_law
 from crossframe.methods import (
+    CoverageMemory,
     H2OMemory,
+    InfiniPotVMemory,
     KeyDiffMemory,
     KnormMemory,
     LagKVMemory,
@@ -34,6 +43,8 @@ ALONE = [
     UniformMemory(6, unit="token"),
     ValueNormMemory(6),
 ]
+# They choose by more than a ranking.
+CHOOSING = [CoverageMemory(6), InfiniPotVMemory(9, recent_ratio=0.4, pooling=True)]
 # Their priorities depend on which head it is, so that one head alone is another one.
 BY_HEAD = [RandomMemory(6), ReservoirMemory(6)]
 
@@ -42,19 +53,32 @@ COUNTS, NUM_NEW = (16, 11, 5, 3), 3
 
 
 @pytest.mark.parametrize("memory", ALONE, ids=repr)
-def test_a_padded_head_ranks_and_keeps_as_it_does_alone(memory: ScoringMemory) -> None:
+def test_a_padded_head_ranks_as_it_does_alone(memory: ScoringMemory) -> None:
     ragged = _ragged()
-    ranking, kept = memory.ranking(_copy(ragged)), memory.update(_copy(ragged))
-    for row in range(2):
-        for head, count in enumerate(COUNTS):
-            alone = _alone(ragged, row, head)
-            expected = memory.ranking(_copy(alone))[0, 0]
-            got = ranking[row, head, -count:]
-            assert torch.equal(got.isinf(), expected.isinf())
-            assert torch.allclose(got.double(), expected.double())
-            real = kept.index[row, head] >= 0
-            same = memory.update(_copy(alone)).index[0, 0]
-            assert torch.equal(kept.index[row, head][real], same)
+    ranking = memory.ranking(_copy(ragged))
+    for row, head in product(range(2), range(len(COUNTS))):
+        expected = memory.ranking(_copy(_alone(ragged, row, head)))[0, 0]
+        got = ranking[row, head, -COUNTS[head] :]
+        assert torch.equal(got.isinf(), expected.isinf())
+        assert torch.allclose(got.double(), expected.double())
+
+
+@pytest.mark.parametrize("memory", [*ALONE, *CHOOSING], ids=repr)
+def test_a_padded_head_keeps_what_it_keeps_alone(memory: CrossFrameMemory) -> None:
+    ragged = _ragged()
+    kept = memory.update(_copy(ragged)).index
+    for row, head in product(range(2), range(len(COUNTS))):
+        real = kept[row, head] >= 0
+        same = memory.update(_copy(_alone(ragged, row, head))).index[0, 0]
+        assert torch.equal(kept[row, head][real], same)
+
+
+@pytest.mark.parametrize("memory", CHOOSING, ids=repr)
+def test_no_device_is_asked_while_slots_are_chosen(memory: CrossFrameMemory) -> None:
+    numbers = torch.zeros(1, 2, 12, dtype=torch.int64, device="meta")
+    rows = torch.zeros(1, 2, 12, 8, device="meta")
+    slots = Slots(rows, rows, numbers, numbers, numbers.bool(), numbers[None])
+    assert memory.update(slots).num_slots == memory.limit(0, 1, 12)
 
 
 @dataclass(frozen=True)
@@ -96,11 +120,17 @@ def _ragged() -> Slots:
     valid = (torch.arange(places) >= padding).expand(2, -1, -1)
     index = torch.where(valid, 7 * torch.arange(places) + 1, torch.arange(places) - places)
     stats = {"h2o_mass": drawn(2, heads, places), "h2o_queries": index.abs() + 9}
+    stats["patch"] = index.abs() % 4
+    keys, values = (drawn(2, heads, places, 8) - 0.5 for _ in range(2))
+    for head, count in enumerate(COUNTS[1:], start=1):
+        # Padding that looks like slots which are there must not stand in for them.
+        for rows in (keys, values):
+            rows[:, head, : places - count] = rows[:, head, -1:]
     # Rows of weights over real slots only, of two query heads per KV head.
     weights = drawn(2, heads, 2, NUM_NEW, places) * valid[:, :, None, None]
     return Slots(
-        keys=drawn(2, heads, places, 8) - 0.5,
-        values=drawn(2, heads, places, 8) - 0.5,
+        keys=keys,
+        values=values,
         index=index,
         frame=index // 10,
         visual=torch.ones_like(valid),

@@ -1,10 +1,14 @@
-"""Hashed priorities behave like independent uniform numbers."""
+"""Hashed priorities behave like independent uniform numbers, and memories draw by them."""
 
 from __future__ import annotations
 
+import pytest
 import torch
 
+from crossframe.methods import RandomMemory, ReservoirMemory
 from crossframe.methods.random_priority import hashed_priority
+
+EACH = pytest.mark.parametrize("kind", [RandomMemory, ReservoirMemory])
 
 
 def test_priorities_are_uniform_and_independent_of_each_other() -> None:
@@ -32,3 +36,32 @@ def test_a_salt_draws_the_same_as_an_integer_and_as_a_tensor() -> None:
     together = hashed_priority(index, salts, 5)
     for row, salt in zip(together, salts.flatten().tolist(), strict=True):
         assert torch.equal(row, hashed_priority(index, salt, 5))
+
+
+@EACH
+def test_the_seed_alone_decides(frames, open_session, kind: type) -> None:
+    def kept(seed: int) -> torch.Tensor:
+        session = open_session(kind(6, seed=seed))
+        for frame in frames(*[5] * 8):
+            session.push(frame)
+        return session.slots(1).index
+
+    assert torch.equal(kept(1), kept(1))
+    assert not torch.equal(kept(1), kept(2))
+
+
+@EACH
+def test_layers_and_heads_draw_apart(frames, open_session, kind: type) -> None:
+    session = open_session(kind(6))
+    session.push(frames(*[5] * 8))
+    first, second = (session.slots(layer).index[0] for layer in range(2))
+    assert not torch.equal(first[0], first[1])
+    assert not torch.equal(first[0], second[0])
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, None, "7"])
+@EACH
+def test_a_seed_that_is_no_count_is_refused(kind: type, seed: object) -> None:
+    name = kind.__name__
+    with pytest.raises(ValueError, match=f"{name}: seed must be an integer of at least 0"):
+        kind(5, seed=seed)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import pytest
-import torch
 from hypothesis import strategies as st
 
 from crossframe import methods
@@ -17,7 +14,6 @@ from crossframe.framework import (
     PlainArchive,
     ReadAll,
     Reader,
-    VideoModel,
 )
 from crossframe.framework.testing import READER_LAWS, check_reader, check_reader_law
 from crossframe.framework.testing.reader_laws import PlacedAnew
@@ -29,8 +25,8 @@ from crossframe.methods import (
     StateKVMemory,
     TokenDroppingMemory,
 )
-from crossframe.models import InternVL3, Qwen3VL
-from crossframe.models.tiny import tiny_internvl, tiny_qwen3_vl
+
+from ..every import FAMILIES
 
 READERS: list[Reader] = [
     ReadAll(),
@@ -62,20 +58,11 @@ def test_the_kit_s_own_memories_and_archives(reader: Reader) -> None:
     check_reader(reader, max_examples=8)
 
 
-@cache
-def adapter(name: str) -> VideoModel:
-    if name == "internvl3":
-        return InternVL3(
-            *tiny_internvl(dtype=torch.float64, layers=2, hidden=32, image_size=28, rope_factor=2.0)
-        )
-    return Qwen3VL(*tiny_qwen3_vl(dtype=torch.float64, layers=2, hidden=32), planned_frames=4)
-
-
 @pytest.mark.parametrize("law", ["selection", "attention"])
 @pytest.mark.parametrize("name", ["internvl3", "qwen3_vl"])
 @pytest.mark.parametrize("reader", [ReadCarried(), ReKVReader(1)], ids=repr)
 def test_law_on_adapters(reader: Reader, name: str, law: str) -> None:
-    check_reader_law(law, reader, models=st.just(adapter(name)), max_examples=4)
+    check_reader_law(law, reader, models=st.just(FAMILIES[name].small_model()), max_examples=4)
 
 
 def test_every_reader_is_held_to_the_laws() -> None:

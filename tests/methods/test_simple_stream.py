@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
@@ -14,31 +13,16 @@ from crossframe.framework import FrameTokens, FullMemory, VideoModel, VideoSessi
 from crossframe.framework.reference import ReferenceDecoder
 from crossframe.framework.testing.oracles import one_shot_logits
 from crossframe.methods import SimpleStream
-from crossframe.models import Eagle2_5, InternVL3, LlavaOnevision, Qwen2_5VL, Qwen3VL
-from crossframe.models.tiny import (
-    tiny_eagle2_5,
-    tiny_internvl,
-    tiny_llava_onevision,
-    tiny_qwen2_5_vl,
-    tiny_qwen3_vl,
-)
+
+from ..every import FAMILIES
 
 QUESTION = torch.tensor([[3, 1, 4]])
-ADAPTERS: dict[str, Callable[[], VideoModel]] = {
-    "internvl3": lambda: InternVL3(*tiny_internvl(dtype=torch.float64, image_size=28)),
-    "qwen3_vl": lambda: Qwen3VL(*tiny_qwen3_vl(dtype=torch.float64), planned_frames=4),
-    "qwen2_5_vl": lambda: Qwen2_5VL(*tiny_qwen2_5_vl(dtype=torch.float64)),
-    "llava_onevision": lambda: LlavaOnevision(
-        *tiny_llava_onevision(dtype=torch.float64, image_size=28)
-    ),
-    "eagle2_5": lambda: Eagle2_5(*tiny_eagle2_5(dtype=torch.float64)),
-    "reference": ReferenceDecoder,
-}
+ADAPTERS = (*FAMILIES, "reference")
 
 
 @cache
 def adapter(name: str) -> VideoModel:
-    return ADAPTERS[name]()
+    return ReferenceDecoder() if name == "reference" else FAMILIES[name].model().for_stream(4)
 
 
 def video(count: int, seed: int = 0) -> Tensor:

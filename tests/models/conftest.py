@@ -12,6 +12,7 @@ from crossframe.models.hf import HFDecoder
 pytest.register_assert_rewrite("tests.models.stock", "tests.models.streams")
 
 Fingerprint = dict[str, Any]
+PLAIN = (str, int, float, bool, type(None))
 HOOKS = [name for name, value in vars(nn.Module()).items() if name.endswith("_hooks")]
 
 
@@ -20,6 +21,7 @@ def look(model: HFDecoder) -> Fingerprint:
     found: Fingerprint = {}
     for name, module in model.hf_model.named_modules():
         found[f"{name} names"] = sorted(vars(module))
+        found[f"{name} values"] = {k: v for k, v in vars(module).items() if isinstance(v, PLAIN)}
         found[f"{name} class"] = type(module), type(module).forward
         found[f"{name} hooks"] = {hooks: len(vars(module)[hooks]) for hooks in HOOKS}
         found[f"{name} buffers"] = {key: id(value) for key, value in module.named_buffers()}
@@ -27,9 +29,8 @@ def look(model: HFDecoder) -> Fingerprint:
         if "config" in vars(module):
             found[f"{name} attention"] = module.config._attn_implementation
             found[f"{name} config"] = module.config.to_dict()
-    plain = (str, int, float, bool)
     rotary = model.decoder.rotary_emb
-    found["rope"] = {key: value for key, value in vars(rotary).items() if isinstance(value, plain)}
+    found["rope"] = {key: value for key, value in vars(rotary).items() if isinstance(value, PLAIN)}
     found["frequencies"] = rotary.inv_freq.tolist(), rotary.original_inv_freq.tolist()
     found["generation"] = model.hf_model.generation_config.to_dict()
     found["weights"] = {key: _version(value) for key, value in model.hf_model.state_dict().items()}

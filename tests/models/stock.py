@@ -1,23 +1,25 @@
 """The stock model and processor on a whole video at once, for streams to be compared with."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from crossframe.framework import VideoSession
+from crossframe.models import Qwen3VL
 from crossframe.models.hf import HFDecoder
 
-from .streams import QUESTION, TOLERANCES, Watched, asked
+from ..every import Watched
+from .streams import QUESTION, TOLERANCES, asked
 
 
-def chat(processor: Any, question: str = QUESTION) -> str:
+def chat(processor: Any, question: str = QUESTION, system: str | None = None) -> str:
     """The prompt about one video, by the processor's own template."""
     content = [{"type": "video"}, {"type": "text", "text": question}]
-    return processor.apply_chat_template(
-        [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
-    )
+    turns: list[dict[str, Any]] = [{"role": "user", "content": content}]
+    if system is not None:
+        turns = [{"role": "system", "content": [{"type": "text", "text": system}]}, *turns]
+    return processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
 
 
 def processed(
@@ -26,21 +28,21 @@ def processed(
     question: str = QUESTION,
     *,
     fps: float | None = None,
-    numbers: Sequence[int] | None = None,
+    system: str | None = None,
 ) -> dict[str, Tensor]:
     """What the installed processor makes of the whole video and the question.
 
     Args:
         fps: for processors that ask for times: every frame is taken, that many a second.
-        numbers: of the frames, other than 0, 1, 2, ...
     """
-    processor, count, times = model.prompt.processor, len(frames), dict[str, Any]()
+    processor, numbers, times = model.prompt.processor, list(range(len(frames))), dict[str, Any]()
+    if len(frames) == 1 and isinstance(model, Qwen3VL):  # refuses one alone, so it goes in twice
+        frames, numbers = frames.expand(2, -1, -1, -1), [0, 0]
     if fps is not None:
-        told = {"fps": fps, "frames_indices": numbers or list(range(count))}
-        times["video_metadata"] = [told | {"total_num_frames": count}]
-        times["do_sample_frames"] = False
+        told = {"fps": fps, "frames_indices": numbers, "total_num_frames": len(frames)}
+        times = {"video_metadata": [told], "do_sample_frames": False}
     videos = [frames.permute(0, 3, 1, 2)]
-    text = chat(processor, question)
+    text = chat(processor, question, system)
     inputs = processor(text=text, videos=videos, return_tensors="pt", **times)
     return {
         name: value.to(model.dtype) if name.startswith("pixel_values") else value

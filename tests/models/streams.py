@@ -10,29 +10,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from crossframe.framework import CrossFrameMemory, Cursor, FrameTokens, FullMemory, VideoSession
-from crossframe.methods import (
-    RandomMemory,
-    RecencyMemory,
-    SinksAndRecentMemory,
-    SlidingWindowMemory,
-    StateKVMemory,
-    TokenDroppingMemory,
-)
 from crossframe.models.hf import HFDecoder
+
+from ..every import UNBOUNDED
 
 QUESTION = "What happens in this video?"
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
 DTYPES = pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
-UNBOUNDED: list[CrossFrameMemory] = [
-    FullMemory(),
-    StateKVMemory(None),
-    RecencyMemory(None),
-    SlidingWindowMemory(None),
-    TokenDroppingMemory(ratio=0.0),
-    SinksAndRecentMemory(None),
-    RandomMemory(None),
-    StateKVMemory(10_000),
-]
 
 
 def video(frames: int, size: tuple[int, int] = (70, 100), seed: int = 0) -> Tensor:
@@ -82,39 +66,3 @@ def patches(model: HFDecoder, *seeds: int) -> list[FrameTokens]:
             found.append(model.encode(video(2, seed=seed), [None, None], cursor))
         cursor = Cursor(0, number + 1, int(found[-1].positions.max()) + 1)
     return found
-
-
-class Watched(HFDecoder):
-    """Before an adapter among the parents: notes what passes the decoder."""
-
-    picture_token = "video_token_id"  # in the model's config
-
-    def __init__(self, *parts: Any, **options: Any) -> None:
-        super().__init__(*parts, **options)
-        self.steps: list[FrameTokens] = []
-
-    def step(self, frame: FrameTokens, attention: Any, max_tokens: int) -> Tensor:
-        self.steps.append(frame)
-        return super().step(frame, attention, max_tokens)
-
-    @property
-    def picture_id(self) -> int:
-        return getattr(self.hf_model.config, self.picture_token)
-
-    def passed_ids(self) -> Tensor:
-        """[tokens] ids behind the embeddings; the picture token's where no id has such a one."""
-        table = self.hf_model.get_input_embeddings().weight
-        embeds = torch.cat([frame.embeds[0] for frame in self.steps])
-        found = (embeds[:, None] == table).all(-1)
-        return found.int().argmax(-1).where(found.any(-1), self.picture_id)
-
-    def passed_visual(self) -> Tensor:
-        """[tokens] bool; a question's tokens are none of them."""
-        parts = [
-            torch.zeros(1, frame.num_tokens).bool() if frame.visual is None else frame.visual
-            for frame in self.steps
-        ]
-        return torch.cat(parts, 1)[0]
-
-    def passed_positions(self) -> Tensor:
-        return torch.cat([frame.positions for frame in self.steps], -1)

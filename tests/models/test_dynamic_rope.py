@@ -19,10 +19,11 @@ from crossframe.models import DecoderModel, InternVL3
 from crossframe.models.hf import cache_argument
 from crossframe.models.tiny import tiny_internvl, tiny_qwen2
 
+from .stock import processed, stock_logits, worst
+from .streams import DTYPES, TOLERANCES, video
+
 TRAINED = 64
 SCALED: dict[str, Any] = {"max_position_embeddings": TRAINED, "rope_factor": 2.0}
-TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
-DTYPES = pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
 UNBOUNDED = [FullMemory(), StateKVMemory(None), RecencyMemory(None), SlidingWindowMemory(None)]
 PARTS = [30, 25, 1, 30, 10]  # the third frame ends below the trained range, the fourth beyond
 
@@ -41,8 +42,7 @@ def token_ids(count: int, batch: int = 1) -> Tensor:
 
 
 def one_shot(ids: Tensor, dtype: torch.dtype = torch.float64, **options: Any) -> Tensor:
-    with torch.no_grad():
-        return scaled(dtype, **options)(input_ids=ids).logits
+    return stock_logits(scaled(dtype, **options), input_ids=ids)
 
 
 def streamed(
@@ -52,11 +52,6 @@ def streamed(
     for part in ids.split(PARTS, 1):
         session.push(model.frame(part, session.cursor))
     return session
-
-
-def worst(got: Tensor, expected: Tensor) -> float:
-    assert got.shape == expected.shape
-    return float((got - expected).abs().max())
 
 
 @DTYPES
@@ -71,21 +66,14 @@ def test_planned_for_the_exact_length_it_equals_the_stock_one_shot_forward(memor
 
 @DTYPES
 def test_internvl3_past_its_trained_range_equals_the_stock_model(dtype):
-    stock, processor = scaled_internvl(dtype)
-    frames = torch.randint(0, 256, (9, 3, 40, 60), dtype=torch.uint8)
-    content = [{"type": "video"}, {"type": "text", "text": "What moves?"}]
-    text = processor.apply_chat_template(
-        [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
-    )
-    inputs = processor(text=text, videos=[frames], return_tensors="pt")
+    frames = video(9, (40, 60))
+    inputs = processed(InternVL3(*scaled_internvl(dtype)), frames, "What moves?")
     length = inputs["input_ids"].shape[1]
     assert length > TRAINED
-    with torch.no_grad():
-        pixels = inputs["pixel_values"].to(dtype)
-        expected = stock(input_ids=inputs["input_ids"], pixel_values=pixels).logits
+    expected = stock_logits(scaled_internvl(dtype)[0], **inputs)
     model = InternVL3(*scaled_internvl(dtype))
     session = VideoSession(model, FullMemory(), max_tokens=length)
-    for frame in frames.permute(0, 2, 3, 1):
+    for frame in frames:
         session.push(frame)
     got = session.question_logits(model.question_ids("What moves?"))
     assert worst(got, expected[:, -got.shape[1] :]) <= TOLERANCES[dtype]

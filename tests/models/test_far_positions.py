@@ -10,8 +10,9 @@ import torch
 from crossframe.framework import FrameTokens, VideoModel, VideoSession
 from crossframe.framework.frame_tokens import Cursor, advance
 from crossframe.methods import ContiguousPositions, ReadCarried, StateKVMemory
-from crossframe.models import DecoderModel, InternVL3, Qwen3VL
-from crossframe.models.tiny import tiny_internvl, tiny_qwen2, tiny_qwen3_vl
+from crossframe.models import DecoderModel
+
+from ..every import FAMILIES, decoder
 
 PLAN, SECONDS = 170, 60
 QUESTION = [3, 1, 4]
@@ -19,11 +20,7 @@ QUESTION = [3, 1, 4]
 
 @cache
 def model(name: str, dtype: torch.dtype) -> VideoModel:
-    if name == "qwen2":
-        return DecoderModel(tiny_qwen2(dtype=dtype))
-    if name == "internvl3":
-        return InternVL3(*tiny_internvl(dtype=dtype))
-    return Qwen3VL(*tiny_qwen3_vl(dtype=dtype))
+    return decoder(dtype) if name == "qwen2" else FAMILIES[name].model(dtype)
 
 
 def stream(of: VideoModel, start: int, seconds: int) -> list[FrameTokens]:

@@ -14,24 +14,13 @@ from transformers import GenerationConfig, StoppingCriteria, TextStreamer
 
 from crossframe.framework import FullMemory, VideoSession
 from crossframe.methods import RecencyMemory, StateKVMemory
-from crossframe.models import (
-    DecoderModel,
-    Eagle2_5,
-    InternVL3,
-    LlavaOnevision,
-    Qwen2_5VL,
-    Qwen3VL,
-)
+from crossframe.models import DecoderModel, Eagle2_5, InternVL3
 from crossframe.models.hf import HFDecoder, cache_argument
-from crossframe.models.tiny import (
-    tiny_eagle2_5,
-    tiny_internvl,
-    tiny_llava_onevision,
-    tiny_qwen2,
-    tiny_qwen2_5_vl,
-    tiny_qwen3_vl,
-    tiny_tokenizer,
-)
+from crossframe.models.tiny import tiny_internvl, tiny_qwen2, tiny_tokenizer
+
+from ..every import FAMILIES, Family
+from .stock import processed
+from .streams import video
 
 QUESTION = [7, 8, 9]
 Fingerprint = Callable[[HFDecoder], dict[str, Any]]
@@ -41,17 +30,15 @@ def token_ids(count: int, seed: int = 0) -> Tensor:
     return torch.randint(0, 300, (1, count), generator=torch.Generator().manual_seed(seed))
 
 
-def video(frames: int, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 256, (frames, 40, 60, 3), generator=generator).to(torch.uint8)
-
-
 def stock_logits(model: HFDecoder) -> Tensor:
     with torch.no_grad():
-        if isinstance(model, InternVL3):
-            inputs = model.processor(text="<video>?", videos=[video(2)], return_tensors="pt")
-            return model.hf_model(**inputs).logits
-        return model.hf_model(input_ids=token_ids(12, 5)).logits
+        if isinstance(model, DecoderModel):
+            return model.hf_model(input_ids=token_ids(12, 5)).logits
+        if isinstance(model, Eagle2_5):
+            inputs: Any = model.processor(video(2), "?", timestamps=[0.0, 0.5])
+        else:
+            inputs = processed(model, video(2), "?", fps=2.0)
+        return model.hf_model(**inputs).logits
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +62,11 @@ def session(internvl: InternVL3) -> VideoSession:
 
 
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
-@pytest.mark.parametrize("kind", ["qwen", "internvl"])
-def test_nothing_is_left_on_the_model(kind, implementation, fingerprint: Fingerprint):
-    model = InternVL3(*tiny_internvl()) if kind == "internvl" else DecoderModel(tiny_qwen2())
+@pytest.mark.parametrize("name", ["decoder", *FAMILIES])
+def test_nothing_is_left_on_the_model(name, implementation, fingerprint: Fingerprint):
+    model: Any = DecoderModel(tiny_qwen2())
+    if name != "decoder":
+        model = FAMILIES[name].shipped(*FAMILIES[name].tiny()).for_stream(4)
     model.hf_model.set_attn_implementation(implementation)
     logits = stock_logits(model)  # the first stock forward installs hooks of transformers' own
     before = fingerprint(model)
@@ -87,11 +76,11 @@ def test_nothing_is_left_on_the_model(kind, implementation, fingerprint: Fingerp
 
     session = VideoSession(model, StateKVMemory(6))
     assert untouched()
-    for number in range(3):
+    for number in range(4):  # no frame waits in the end
         if isinstance(model, DecoderModel):
             session.push(model.frame(token_ids(5, number), session.cursor))
         else:
-            session.push(video(1, number))
+            session.push(video(1, seed=number))
         assert untouched()
         session.ask(QUESTION, max_new_tokens=3)
         assert untouched()
@@ -137,21 +126,9 @@ def test_the_fingerprint_sees_what_could_be_left(fingerprint: Fingerprint):
 # What is said
 
 
-@pytest.mark.parametrize(
-    "build",
-    [
-        lambda: InternVL3(*tiny_internvl()),
-        lambda: Qwen3VL(*tiny_qwen3_vl(), planned_frames=4),
-        lambda: Qwen2_5VL(*tiny_qwen2_5_vl()),
-        lambda: LlavaOnevision(*tiny_llava_onevision()),
-        lambda: Eagle2_5(*tiny_eagle2_5()),
-    ],
-    ids=["internvl3", "qwen3_vl", "qwen2_5_vl", "llava_onevision", "eagle2_5"],
-)
-def test_a_stream_and_a_question_warn_of_nothing(
-    build: Callable[[], HFDecoder], capfd: pytest.CaptureFixture[str]
-):
-    session = VideoSession(build(), StateKVMemory(6))
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+def test_a_stream_and_a_question_warn_of_nothing(family: Family, capfd: pytest.CaptureFixture[str]):
+    session = VideoSession(family.model(torch.float32), StateKVMemory(6))
     capfd.readouterr()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")  # transformers' and torch's own too, which pytest ignores
@@ -205,7 +182,7 @@ def test_two_interleaved_sessions_equal_two_separate_ones(internvl: InternVL3):
         answers: list[list[Tensor]] = [[] for _ in sessions]
         for number in range(3):
             for session, answer in zip(sessions, answers, strict=True):
-                session.push(video(2, number))
+                session.push(video(2, seed=number))
                 got = session.ask("What?", max_new_tokens=4)
                 answer += [got.token_ids, got.first_logits, session.slots(1).keys]
         return answers

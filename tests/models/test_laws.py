@@ -1,6 +1,6 @@
 """The public kit over transformers models: memories keep the laws on every adapter."""
 
-from functools import cache
+from functools import cache, partial
 
 import pytest
 import torch
@@ -17,25 +17,11 @@ from crossframe.methods import (
     StateKVMemory,
     TokenDroppingMemory,
 )
-from crossframe.models import (
-    DecoderModel,
-    Eagle2_5,
-    InternVL3,
-    LlavaOnevision,
-    Qwen2_5VL,
-    Qwen3VL,
-)
+from crossframe.models import DecoderModel
 from crossframe.models.hf import HFDecoder
-from crossframe.models.tiny import (
-    tiny_eagle2_5,
-    tiny_internvl,
-    tiny_llava_onevision,
-    tiny_qwen2,
-    tiny_qwen2_5_vl,
-    tiny_qwen3_vl,
-)
 
-FLOAT64 = torch.float64
+from ..every import FAMILIES, decoder
+
 MEMORIES: list[tuple[CrossFrameMemory, CrossFrameMemory]] = [
     (FullMemory(), FullMemory()),
     (StateKVMemory(5), StateKVMemory(None)),
@@ -49,26 +35,10 @@ MEMORIES: list[tuple[CrossFrameMemory, CrossFrameMemory]] = [
     ),
 ]
 ADAPTERS = {
-    "internvl3": lambda: InternVL3(
-        *tiny_internvl(dtype=FLOAT64, layers=1, hidden=32, image_size=28)
-    ),
-    "qwen3_vl": lambda: Qwen3VL(
-        *tiny_qwen3_vl(dtype=FLOAT64, layers=2, hidden=32), planned_frames=4
-    ),
-    "llava_onevision": lambda: LlavaOnevision(
-        *tiny_llava_onevision(dtype=FLOAT64, layers=1, hidden=32, image_size=28)
-    ),
-    "qwen2_5_vl": lambda: Qwen2_5VL(
-        *tiny_qwen2_5_vl(dtype=FLOAT64, layers=1, hidden=32, heads=2, kv_heads=1, max_tokens=2)
-    ),
-    "eagle2_5": lambda: Eagle2_5(*tiny_eagle2_5(dtype=FLOAT64)),
-    "two groups": lambda: DecoderModel(tiny_qwen2(dtype=FLOAT64, layers=2, hidden=32)),
-    "one group of seven": lambda: DecoderModel(
-        tiny_qwen2(dtype=FLOAT64, layers=1, hidden=56, heads=7, kv_heads=1)
-    ),
-    "dynamic rope": lambda: DecoderModel(
-        tiny_qwen2(dtype=FLOAT64, layers=1, hidden=32, rope_factor=2.0)
-    ),
+    **{name: family.small_model for name, family in FAMILIES.items()},
+    "two groups": partial(decoder, layers=2, hidden=32),
+    "one group of seven": partial(decoder, layers=1, hidden=56, heads=7, kv_heads=1),
+    "dynamic rope": partial(decoder, layers=1, hidden=32, rope_factor=2.0),
 }
 
 

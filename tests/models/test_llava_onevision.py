@@ -1,82 +1,25 @@
-"""LLaVA-OneVision: streaming equals one stock forward of what the installed processor makes."""
+"""LLaVA-OneVision: the newline behind all frames, tokens per frame."""
 
-from functools import cache
 from typing import Any
 
 import pytest
 import torch
 import transformers
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from crossframe.framework import Cursor
-from crossframe.methods import StateKVMemory
 from crossframe.models.llava_onevision import LlavaOnevision
 from crossframe.models.tiny import (
     tiny_llava_onevision,
     tiny_llava_onevision_processor,
 )
 
-from .stock import decoded_alike, processed, require_equal, stock_logits, worst
-from .streams import (
-    DTYPES,
-    QUESTION,
-    TOLERANCES,
-    UNBOUNDED,
-    Watched,
-    asked,
-    pushed_in_cuts,
-    session_after,
-    video,
-)
-
-KINDS: dict[str, dict[str, Any]] = {
-    "odd side": {},
-    "even side": {"image_size": 56},
-    "tied": {"tie_word_embeddings": True, "hidden": 56, "heads": 7, "kv_heads": 1, "layers": 3},
-}
-SIZES = [(40, 60), (60, 40), (7, 90)]
+from ..every import NATIVE
+from .stock import decoded_alike, processed, stock_logits, worst
+from .streams import QUESTION, asked, session_after, video
 
 
-class WatchedLlavaOnevision(Watched, LlavaOnevision):
-    """Notes what passes the decoder."""
-
-
-@cache
-def loaded(dtype: torch.dtype = torch.float64, kind: str = "odd side") -> tuple[Any, Any]:
-    return tiny_llava_onevision(dtype=dtype, **KINDS[kind])
-
-
-def adapter(dtype: torch.dtype = torch.float64, kind: str = "odd side") -> WatchedLlavaOnevision:
-    return WatchedLlavaOnevision(*loaded(dtype, kind))
-
-
-# Parity
-
-
-@pytest.mark.parametrize("memory", UNBOUNDED, ids=lambda memory: type(memory).__name__)
-@pytest.mark.parametrize("kind", KINDS)
-@DTYPES
-def test_frame_by_frame_equals_the_stock_model_and_its_answer(dtype, kind, memory):
-    model, frames = adapter(dtype, kind), video(3)
-    require_equal(session_after(model, *frames, memory=memory), model, processed(model, frames))
-
-
-@given(data=st.data(), dtype=st.sampled_from(list(TOLERANCES)), size=st.sampled_from(SIZES))
-@settings(max_examples=15)
-def test_any_cut_of_any_video_equals_the_stock_model(data, dtype, size):
-    model = adapter(dtype)
-    frames = video(data.draw(st.integers(1, 9)), size, data.draw(st.integers(0, 99)))
-    session = pushed_in_cuts(data, model, frames)
-    require_equal(session, model, processed(model, frames), new=2)
-
-
-def test_pictures_and_their_order_are_part_of_the_comparison():
-    model, frames = adapter(), video(4)
-    expected = stock_logits(model.hf_model, **processed(model, frames))
-    for changed in (frames.flip(0), frames.clone().fill_(7)):
-        got = asked(session_after(model, changed))
-        assert worst(got, expected[:, -got.shape[1] :]) > 0.1
+def adapter() -> Any:
+    return NATIVE["llava_onevision"].model()
 
 
 # The newline behind all frames
@@ -118,18 +61,6 @@ def test_only_the_question_is_embedded_anew():
     assert decoded_alike(session_after(model, frames), inputs, options) == [video_id] * 4
 
 
-def test_nothing_is_left_on_the_model(fingerprint):
-    model = LlavaOnevision(*tiny_llava_onevision())
-    stock_logits(model.hf_model, **processed(model, video(1)))  # installs transformers' own hooks
-    before = fingerprint(model)
-    session = session_after(model, video(3), memory=StateKVMemory(9))
-    session.ask(QUESTION, max_new_tokens=3)
-    assert fingerprint(model) == before
-    with pytest.raises(ValueError, match="not used by the model"):
-        session.ask(QUESTION, max_new_tokens=3, nonsense=True)
-    assert fingerprint(model) == before
-
-
 # Frames
 
 
@@ -157,23 +88,11 @@ def test_frames_of_384_pixels_have_196_tokens():
     assert LlavaOnevision(model, processor).tokens_per_frame == 196
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 300), (2160, 3840)])
-def test_frames_of_any_size_pass(size):
-    session = session_after(adapter(), video(1, size))
-    assert session.ask("What?", max_new_tokens=2).first_logits.isfinite().all()
-
-
-def test_times_do_not_reach_the_model():
-    session, timed = session_after(adapter(), video(3)), session_after(adapter())
-    timed.push(video(3), [0.0, 5.0, 5.5])
-    assert torch.equal(asked(session), asked(timed))
-
-
 # What does not belong together
 
 
 def test_a_processor_of_another_frame_size_is_refused():
-    model, _ = loaded()
+    model, _ = NATIVE["llava_onevision"].loaded()
     with pytest.raises(ValueError, match="frames of 56 x 56 pixels, the model takes 42 x 42"):
         LlavaOnevision(model, tiny_llava_onevision_processor(image_size=56))
 

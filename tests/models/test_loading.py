@@ -1,6 +1,5 @@
 """From a folder to an adapter: what loads, and what a damaged or foreign checkpoint is told."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -8,18 +7,22 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from crossframe.framework import FullMemory, VideoSession
-from crossframe.models import Eagle2_5, InternVL3, Qwen3VL, load_model
+from crossframe.models import InternVL3, load_model
 from crossframe.models.tiny import (
-    save_official_eagle2_5,
     save_tiny_checkpoint,
-    save_tiny_qwen3_vl,
     tiny_internvl,
     tiny_processor,
     tiny_tokenizer,
 )
+
+from ..every import FAMILIES, Family
+from .damage import edit_config, edit_weights
+
+
+HEAD = "language_model.lm_head.weight"
 
 
 @pytest.fixture(scope="module")
@@ -33,46 +36,7 @@ def copied(checkpoint: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(checkpoint, tmp_path / "copied"))
 
 
-def edit_weights(folder: Path, **changes: torch.Tensor | None) -> None:
-    """Replace weights whose name ends like the key (`_` for `.`), or take them out."""
-    file = folder / "model.safetensors"
-    weights = load_file(file)
-    for ending, value in changes.items():
-        name = next(name for name in weights if name.replace(".", "_").endswith(ending))
-        if value is None:
-            del weights[name]
-        else:
-            weights[name] = value
-    save_file(weights, file, {"format": "pt"})
-
-
-def edit_config(folder: Path, **changes: Any) -> None:
-    file = folder / "config.json"
-    file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | changes), "utf-8")
-
-
 # What loads
-
-
-@pytest.mark.parametrize("layout", ["chat", "video_first"])
-@pytest.mark.parametrize("tied", [False, True])
-def test_a_loaded_model_answers_like_the_saved_one(tmp_path, tied, layout):
-    options = {"seed": 3, "tie_word_embeddings": tied}
-    folder = save_tiny_checkpoint(tmp_path, **options)
-    loaded = load_model(folder, device="cpu", layout=layout)
-    assert isinstance(loaded, InternVL3)
-    assert not loaded.hf_model.training
-    assert loaded.layout == layout
-    frames = torch.randint(0, 256, (3, 30, 40, 3), dtype=torch.uint8)
-    answers = []
-    for model in (loaded, InternVL3(*tiny_internvl(**options), layout=layout)):
-        session = VideoSession(model, FullMemory())
-        session.push(frames)
-        answers.append(session.ask("What happens?", max_new_tokens=5))
-    # Not bit for bit: mapped from a file, weights lie at other addresses, and on some processors
-    # matrix products round by alignment.
-    assert torch.allclose(answers[0].first_logits, answers[1].first_logits, rtol=0, atol=1e-4)
-    assert answers[0].text == answers[1].text
 
 
 @pytest.mark.parametrize(
@@ -192,13 +156,13 @@ def test_weights_that_were_cut_off_are_named(copied, left):
 
 
 def test_a_missing_weight_is_not_made_up(copied):
-    edit_weights(copied, lm_head_weight=None)
+    edit_weights(copied, {HEAD: None})
     with pytest.raises(ValueError, match=r"do not fit its config.json, missing.*lm_head.weight"):
         load_model(copied)
 
 
 def test_a_weight_of_another_shape_is_named(copied):
-    edit_weights(copied, lm_head_weight=torch.zeros(5, 64))
+    edit_weights(copied, {HEAD: torch.zeros(5, 64)})
     with pytest.raises(ValueError, match=r"mismatched.*lm_head.weight.*\[5, 64\].*anew"):
         load_model(copied)
 
@@ -261,18 +225,13 @@ def test_a_device_that_is_not_there_is_named(tmp_path: Path, device: str) -> Non
         load_model(folder, device=device)
 
 
-def test_every_family_is_found_by_its_checkpoint(tmp_path: Path) -> None:
-    folders = {
-        InternVL3: save_tiny_checkpoint(tmp_path / "internvl3", "internvl3"),
-        Qwen3VL: save_tiny_qwen3_vl(tmp_path / "qwen3_vl"),
-        Eagle2_5: save_official_eagle2_5(tmp_path / "eagle2_5"),
-    }
-    for family, folder in folders.items():
-        model = load_model(folder, dtype="float32")
-        assert isinstance(model, family)
-        session = VideoSession(model, FullMemory())
-        session.push(torch.zeros(2, 64, 64, 3, dtype=torch.uint8), [0.0, 0.5])
-        assert session.ask("What?", max_new_tokens=2).token_ids.numel() >= 1
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+def test_every_family_is_found_by_its_checkpoint(family: Family, tmp_path: Path) -> None:
+    model = load_model(family.save(tmp_path), dtype="float32")
+    assert isinstance(model, family.shipped)
+    session = VideoSession(model, FullMemory())
+    session.push(torch.zeros(2, 64, 64, 3, dtype=torch.uint8), [0.0, 0.5])
+    assert session.ask("What?", max_new_tokens=2).token_ids.numel() >= 1
 
 
 def test_an_option_of_another_family_is_named(checkpoint) -> None:

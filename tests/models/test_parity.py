@@ -9,22 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from crossframe.framework import CrossFrameMemory, Cursor, VideoSession
-from crossframe.models import DecoderModel, InternVL3
-from crossframe.models.tiny import tiny_internvl, tiny_qwen2
+from crossframe.framework import CrossFrameMemory, Cursor, FullMemory, VideoSession
+from crossframe.models import DecoderModel
+from crossframe.models.tiny import tiny_qwen2
 
+from ..every import NATIVE, UNBOUNDED, named
 from .stock import greedy, processed, require_equal, stock_logits, worst
-from .streams import (
-    DTYPES,
-    TOLERANCES,
-    UNBOUNDED,
-    Watched,
-    asked,
-    cuts,
-    pushed_in_cuts,
-    session_after,
-    video,
-)
+from .streams import DTYPES, TOLERANCES, asked, cuts, pushed_in_cuts, session_after, video
 
 DECODERS: dict[str, dict[str, Any]] = {
     "two groups": {},
@@ -34,31 +25,15 @@ DECODERS: dict[str, dict[str, Any]] = {
 }
 
 
-def named(memory: CrossFrameMemory) -> str:
-    return type(memory).__name__
-
-
+KINDS = [(name, kind) for name, family in NATIVE.items() for kind in ("", *family.kinds)]
+SIZES = [(70, 100), (100, 70), (20, 31), (64, 200)]
+RATES = [0.1, 0.3, 1.0, 2.0, 3.0, 29.97]
 MEMORIES = pytest.mark.parametrize("memory", UNBOUNDED, ids=named)
-
-
-class WatchedInternVL3(Watched, InternVL3):
-    """Notes what passes the decoder."""
-
-    picture_token = "image_token_id"
 
 
 @cache
 def decoder(kind: str, dtype: torch.dtype) -> DecoderModel:
     return DecoderModel(tiny_qwen2(dtype=dtype, **DECODERS[kind]))
-
-
-@cache
-def loaded(dtype: torch.dtype) -> tuple[Any, Any]:
-    return tiny_internvl(dtype=dtype)
-
-
-def internvl(dtype: torch.dtype) -> WatchedInternVL3:
-    return WatchedInternVL3(*loaded(dtype))
 
 
 def token_ids(model: DecoderModel, batch: int, count: int, seed: int = 0) -> Tensor:
@@ -121,24 +96,51 @@ def test_a_decoders_answer_is_greedy_generates(kind, memory, dtype):
     assert worst(answer.first_logits, first) <= TOLERANCES[dtype]
 
 
+# Families: what the installed processor makes of the whole video, in one stock forward
+
+
+def require_parity(
+    name: str, dtype: torch.dtype, kind: str, count: int, memory: CrossFrameMemory
+) -> None:
+    family, frames = NATIVE[name], video(count)
+    model = family.model(dtype, kind).for_stream(count)
+    session = VideoSession(model, memory)
+    for number, frame in enumerate(frames):
+        session.push(frame, family.fps and number / family.fps)
+    require_equal(session, model, processed(model, frames, fps=family.fps))
+
+
 @DTYPES
 @MEMORIES
-def test_internvl3_pushed_frame_by_frame_equals_the_stock_model_and_its_answer(memory, dtype):
-    model, frames = internvl(dtype), video(4)
-    require_equal(session_after(model, *frames, memory=memory), model, processed(model, frames))
+@pytest.mark.parametrize(("name", "kind"), KINDS)
+def test_frame_by_frame_equals_the_stock_model_and_its_answer(name, kind, memory, dtype):
+    require_parity(name, dtype, kind, 5, memory)
 
 
+@DTYPES
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_qwen3_vl_frames_that_fill_no_patch_equal_the_stock_model_too(count, dtype):
+    require_parity("qwen3_vl", dtype, "", count, FullMemory())
+
+
+@pytest.mark.parametrize("name", NATIVE)
 @given(data=st.data())
 @settings(max_examples=20)
-def test_internvl3_equals_the_stock_model_however_the_video_is_cut(data):
-    model = internvl(data.draw(one_of(TOLERANCES)))
-    frames = video(data.draw(st.integers(1, 12)), seed=data.draw(st.integers(0, 99)))
-    session = pushed_in_cuts(data, model, frames)
-    require_equal(session, model, processed(model, frames), new=2)
+def test_any_cut_of_any_video_equals_the_stock_model(name, data):
+    family, count = NATIVE[name], data.draw(st.integers(1, 12))
+    fps = family.fps and data.draw(one_of(RATES))
+    model = family.model(data.draw(one_of(TOLERANCES))).for_stream(count, fps=fps)
+    frames = video(count, data.draw(one_of(SIZES)), data.draw(st.integers(0, 99)))
+    times = fps and [number / fps for number in range(count)]
+    session = pushed_in_cuts(data, model, frames, times)
+    require_equal(session, model, processed(model, frames, fps=fps), new=2)
 
 
-def test_the_pictures_are_part_of_the_comparison():
-    model = internvl(torch.float64)
-    expected = stock_logits(model.hf_model, **processed(model, video(3)))
-    got = asked(session_after(model, video(3).flip(0)))
-    assert worst(got, expected[:, -got.shape[1] :]) > 0.1
+@pytest.mark.parametrize("name", NATIVE)
+def test_pictures_and_their_order_are_part_of_the_comparison(name):
+    frames, fps = video(4), NATIVE[name].fps
+    model = NATIVE[name].model().for_stream(4)
+    expected = stock_logits(model.hf_model, **processed(model, frames, fps=fps))
+    for changed in (frames.flip(0), frames.clone().fill_(7)):
+        got = asked(session_after(model, changed))
+        assert worst(got, expected[:, -got.shape[1] :]) > 0.05

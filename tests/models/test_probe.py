@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -21,49 +21,30 @@ from crossframe.framework import (
 from crossframe.framework.frame_tokens import advance, join_frames
 from crossframe.framework.testing import LAWS, check_law
 from crossframe.methods import StreamMemMemory
-from crossframe.models import Eagle2_5, InternVL3, LlavaOnevision, Qwen2_5VL, Qwen3VL
+from crossframe.models import InternVL3, Qwen3VL
 from crossframe.models.hf import HFDecoder
-from crossframe.models.tiny import (
-    tiny_eagle2_5,
-    tiny_internvl,
-    tiny_llava_onevision,
-    tiny_qwen2_5_vl,
-    tiny_qwen3_vl,
-)
 
-FLOAT64 = torch.float64
+from ..every import FAMILIES
+
 TAIL = "<|im_end|>\n<|im_start|>assistant\n"
-# What each chat template writes behind the video, and the model it belongs to.
-ADAPTERS: dict[str, tuple[str, Callable[[], HFDecoder]]] = {
-    "internvl3": (
-        "\n" + TAIL,
-        lambda: InternVL3(*tiny_internvl(dtype=FLOAT64, layers=2, hidden=32, image_size=28)),
-    ),
-    "internvl3, video first": (
-        "<|im_start|>user\n" + TAIL,
-        lambda: InternVL3(
-            *tiny_internvl(dtype=FLOAT64, layers=1, hidden=32, image_size=28), layout="video_first"
-        ),
-    ),
-    "qwen3_vl": (
-        "<|vision_end|>" + TAIL,
-        lambda: Qwen3VL(*tiny_qwen3_vl(dtype=FLOAT64, layers=2, hidden=32), planned_frames=4),
-    ),
-    "qwen2_5_vl": (
-        "<|vision_end|>" + TAIL,
-        lambda: Qwen2_5VL(
-            *tiny_qwen2_5_vl(dtype=FLOAT64, layers=1, hidden=32, heads=2, kv_heads=1, max_tokens=2)
-        ),
-    ),
+# What each chat template writes behind the video.
+TEXTS = {
+    "internvl3": "\n" + TAIL,
+    "internvl3, video first": "<|im_start|>user\n" + TAIL,
+    "qwen3_vl": "<|vision_end|>" + TAIL,
+    "qwen2_5_vl": "<|vision_end|>" + TAIL,
     # The video token stands for the newline feature behind the last frame.
-    "llava_onevision": (
-        "<video>\n" + TAIL.replace("\n<|im_start|>", "<|im_start|>"),
-        lambda: LlavaOnevision(
-            *tiny_llava_onevision(dtype=FLOAT64, layers=1, hidden=32, image_size=28)
-        ),
-    ),
-    "eagle2_5": (TAIL, lambda: Eagle2_5(*tiny_eagle2_5(dtype=FLOAT64))),
+    "llava_onevision": "<video>\n" + TAIL.replace("\n<|im_start|>", "<|im_start|>"),
+    "eagle2_5": TAIL,
 }
+
+
+def small(name: str) -> HFDecoder:
+    family, _, first = name.partition(", ")
+    if first:
+        sizes = FAMILIES[family].small
+        return InternVL3(*FAMILIES[family].loaded(**sizes), layout="video_first")
+    return FAMILIES[family].small_model()
 
 
 @dataclass(frozen=True)
@@ -99,12 +80,11 @@ def encoded(session: VideoSession, images: Tensor) -> list[FrameTokens]:
     return frames
 
 
-@pytest.mark.parametrize("name", ADAPTERS)
+@pytest.mark.parametrize("name", TEXTS)
 def test_the_probe_equals_one_stock_pass_over_stream_and_text(name, fingerprint) -> None:
-    text, build = ADAPTERS[name]
-    model, memory = build(), Looking(FullMemory())
+    model, memory = small(name), Looking(FullMemory())
     ids = model.question_ids("")
-    assert decoded(model, ids) == text
+    assert decoded(model, ids) == TEXTS[name]
     session = VideoSession(model, memory)
     frames = encoded(session, torch.randint(0, 256, (4, 28, 28, 3)).to(torch.uint8))
     before = fingerprint(model)
@@ -144,6 +124,6 @@ def causal_weights(model: HFDecoder, tokens: FrameTokens) -> dict[int, Tensor]:
 def test_what_the_models_own_text_looks_at_is_ranked_and_merged_by_the_laws(
     name: str, law: str
 ) -> None:
-    model = ADAPTERS[name][1]()
+    model = FAMILIES[name].small_model()
     memory, unbounded = StreamMemMemory(5), StreamMemMemory(None)
     check_law(law, memory, unbounded=unbounded, models=st.just(model), max_examples=2)

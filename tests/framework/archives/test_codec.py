@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -25,11 +24,12 @@ from crossframe.framework import (
     Reader,
     Slots,
     VideoSession,
-    WrappedArchive,
 )
 from crossframe.framework.archives.storage import ArchiveStorage
 from crossframe.framework.reference import ReferenceDecoder
 from crossframe.framework.stream.step import AskStep
+
+from ...every import Counting
 
 QUESTION = torch.tensor([[3, 1, 4]])
 EVERY: list[Archive] = [
@@ -50,18 +50,6 @@ class Some(Reader):
 
     def read(self, queries: Tensor, archive: LayerArchive, carried: Slots) -> Slots:
         return archive.slots(frames=self.frames)
-
-
-@dataclass(frozen=True)
-class Counting(WrappedArchive):
-    """Notes how many tokens are unpacked."""
-
-    unpacked: list[int] = field(default_factory=list)
-
-    def unpack(self, packed: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        keys, values = self.inner.unpack(packed)
-        self.unpacked.append(keys.shape[2])
-        return keys, values
 
 
 def seen(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 import torch
 
-from crossframe.framework import FrameTokens, Slots, VideoSession
-from crossframe.framework.reference import ReferenceDecoder
+from crossframe.framework import Slots
 from crossframe.methods import CoverageMemory
+
+from ..loops import LoopHead, LoopSlot
 
 
 def _cosine(a: list[float], b: list[float]) -> float:
@@ -18,12 +20,15 @@ def _cosine(a: list[float], b: list[float]) -> float:
     return dot / math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
 
 
-def _covering(pool: list[int], keys: list, values: list, capacity: int) -> list[int]:
+def _covering(slots: Sequence[LoopSlot], capacity: int) -> list[int]:
     """Remove one by one, each time the one without which the whole sum stays largest."""
+    pool = range(len(slots))
     similar = {
         (j, i): 2**20
         if i == j
-        else round(2**19 * (_cosine(keys[j], keys[i]) + _cosine(values[j], values[i])))
+        else round(
+            2**19 * (_cosine(slots[j].key, slots[i].key) + _cosine(slots[j].value, slots[i].value))
+        )
         for j in pool
         for i in pool
     }
@@ -38,30 +43,11 @@ def _covering(pool: list[int], keys: list, values: list, capacity: int) -> list[
 
 
 @pytest.mark.parametrize("capacity", [0, 1, 2, 9])
-def test_kept_slots_equal_the_oracle_after_every_frame(capacity: int) -> None:
-    model = ReferenceDecoder()
-    session = VideoSession(model, CoverageMemory(capacity))
-    generator = torch.Generator().manual_seed(capacity)
-    held: dict[tuple[int, int, int], list[int]] = {}
-    start = 0
-    for _ in range(60):
-        count = int(torch.randint(1, 7, (), generator=generator))
-        embeds = torch.randn(2, count, 24, generator=generator, dtype=torch.float64)
-        new = list(range(start, start + count))
-        session.push(FrameTokens(embeds, torch.tensor(new).expand(1, 2, -1)))
-        start += count
-        for layer in range(2):
-            stored = session.archive.layers[layer]
-            index = session.slots(layer).index
-            for row in range(2):
-                for head in range(2):
-                    keys, values = (
-                        stored[name].view()[row, head].tolist() for name in ("keys", "values")
-                    )
-                    place = (layer, row, head)
-                    pool = held.get(place, []) + new
-                    held[place] = _covering(pool, keys, values, capacity)
-                    assert index[row, head].tolist() == held[place]
+def test_kept_slots_equal_the_oracle(equals_loops, capacity: int) -> None:
+    def rule(heads: Sequence[LoopHead]) -> list[list[int]]:
+        return [_covering(head.slots, capacity) for head in heads]
+
+    equals_loops(CoverageMemory(capacity), rule)
 
 
 def _slots(keys: torch.Tensor) -> Slots:
@@ -98,35 +84,6 @@ def test_a_zero_vector_is_covered_by_itself_alone() -> None:
     keys = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     assert CoverageMemory(3).update(_slots(keys)).index[0, 0].tolist() == [0, 2, 3]
     assert CoverageMemory(2).update(_slots(keys[:1].expand(5, 2))).index[0, 0].tolist() == [3, 4]
-
-
-def test_padding_of_ragged_heads_changes_nothing() -> None:
-    generator = torch.Generator().manual_seed(0)
-    count, padding = 24, torch.tensor([[0, 9], [17, 2]])
-    numbers = torch.arange(count).expand(2, 2, -1)
-    valid = numbers >= padding[..., None]
-    rows = torch.randn(2, 2, 2, count, 8, generator=generator, dtype=torch.float64)
-    # Padding that looks like slots which are there must not stand in for them.
-    rows[..., :9, :] = rows[..., 15:, :]
-    keys, values = rows
-    index = torch.where(valid, numbers, numbers - count)
-    slots = Slots(keys, values, index, numbers, valid, numbers[None], valid=valid)
-    kept = CoverageMemory(10).update(slots)
-    for row in range(2):
-        for head in range(2):
-            first = int(padding[row, head])
-            alone = _slots(keys[row, head, first:])
-            alone.values = values[row, head, first:][None, None]
-            expected = (CoverageMemory(10).update(alone).index[0, 0] + first).tolist()
-            got = kept.index[row, head].tolist()
-            assert [number for number in got if number >= 0] == expected
-
-
-def test_no_device_is_asked_while_slots_are_chosen() -> None:
-    numbers = torch.zeros(1, 2, 12, dtype=torch.int64, device="meta")
-    rows = torch.zeros(1, 2, 12, 8, device="meta")
-    slots = Slots(rows, rows, numbers, numbers, numbers.bool(), numbers[None])
-    assert CoverageMemory(5).update(slots).num_slots == 5
 
 
 def test_a_negative_capacity_is_refused() -> None:

@@ -2,29 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 
 from crossframe.methods import RandomMemory
-
-
-def test_the_seed_alone_decides(frames, open_session) -> None:
-    def kept(seed: int) -> torch.Tensor:
-        session = open_session(RandomMemory(6, seed=seed))
-        for frame in frames(*[5] * 8):
-            session.push(frame)
-        return session.slots(1).index
-
-    assert torch.equal(kept(1), kept(1))
-    assert not torch.equal(kept(1), kept(2))
-
-
-def test_layers_and_heads_draw_apart(frames, open_session) -> None:
-    session = open_session(RandomMemory(6))
-    session.push(frames(*[5] * 8))
-    first, second = (session.slots(layer).index[0] for layer in range(2))
-    assert not torch.equal(first[0], first[1])
-    assert not torch.equal(first[0], second[0])
 
 
 def test_rows_of_a_batch_draw_alike_and_alone(frames, open_session) -> None:
@@ -48,9 +28,3 @@ def test_old_frames_fade_geometrically(frames, open_session) -> None:
     expected = torch.tensor([160 * 20 / 2 ** (9 - frame) for frame in range(9)])
     assert counts.sum() == 3200
     assert ((counts[1:] - expected[1:]).abs() < 5 * expected[1:].sqrt()).all()
-
-
-@pytest.mark.parametrize("seed", [-1, 0.5, None, "7"])
-def test_a_seed_that_is_no_count_is_refused(seed) -> None:
-    with pytest.raises(ValueError, match="RandomMemory: seed must be an integer of at least 0"):
-        RandomMemory(5, seed=seed)

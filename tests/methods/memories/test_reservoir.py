@@ -2,28 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 
 from crossframe.methods import ReservoirMemory
-
-
-def test_the_seed_alone_decides(frames, open_session) -> None:
-    def kept(seed: int) -> torch.Tensor:
-        session = open_session(ReservoirMemory(6, seed=seed))
-        session.push(frames(*[5] * 8))
-        return session.slots(1).index
-
-    assert torch.equal(kept(1), kept(1))
-    assert not torch.equal(kept(1), kept(2))
-
-
-def test_layers_and_heads_draw_apart(frames, open_session) -> None:
-    session = open_session(ReservoirMemory(6))
-    session.push(frames(*[5] * 8))
-    first, second = (session.slots(layer).index[0] for layer in range(2))
-    assert not torch.equal(first[0], first[1])
-    assert not torch.equal(first[0], second[0])
 
 
 def test_every_part_of_the_stream_is_held_equally_often(frames, open_session) -> None:
@@ -50,9 +31,3 @@ def test_what_is_held_does_not_depend_on_the_way_there(frames, open_session) -> 
         late.push(frame)
     at_once = ReservoirMemory(8).update(late.slots(1))
     assert torch.equal(at_once.index, early.slots(1).index)
-
-
-@pytest.mark.parametrize("seed", [-1, 0.5, None, "7"])
-def test_a_seed_that_is_no_count_is_refused(seed) -> None:
-    with pytest.raises(ValueError, match="ReservoirMemory: seed must be an integer of at least 0"):
-        ReservoirMemory(5, seed=seed)

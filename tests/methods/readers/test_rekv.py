@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -21,24 +20,17 @@ from crossframe.framework import (
     ReadAll,
     Slots,
     VideoSession,
-    WrappedArchive,
 )
-from crossframe.framework.reference import ReferenceDecoder
+from crossframe.framework.reference import TINY, ReferenceDecoder
 from crossframe.framework.testing.reader_laws import WatchedReader
 from crossframe.methods import ReKVReader, StateKVMemory
 from crossframe.methods.readers import rekv
 from crossframe.models import DecoderModel
 from crossframe.models.tiny import tiny_qwen2
 
-SIZES = DecoderSpec(
-    num_layers=3,
-    hidden=24,
-    intermediate=16,
-    num_query_heads=6,
-    num_kv_heads=2,
-    head_dim=8,
-    vocab=31,
-)
+from ...every import Counting
+
+SIZES = replace(TINY, num_layers=3, num_query_heads=6)
 Vector = list[float]
 
 
@@ -247,18 +239,6 @@ def test_equal_frames_retrieve_the_newer_one() -> None:
     session.push([frame] * 4)
     slots, _ = reading(session, ReKVReader(2), torch.tensor([[1]]))
     assert slots[0].frame[0, 0].tolist() == [2, 2, 3, 3]
-
-
-@dataclass(frozen=True)
-class Counting(WrappedArchive):
-    """Notes how many tokens are unpacked at a time."""
-
-    unpacked: list[int] = field(default_factory=list)
-
-    def unpack(self, packed: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        keys, values = self.inner.unpack(packed)
-        self.unpacked.append(keys.shape[2])
-        return keys, values
 
 
 @pytest.mark.parametrize("inner", [PlainArchive(), CPUArchive(), Int8Archive()], ids=repr)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
 import pytest
 import torch
-from torch import Tensor
 
-from crossframe.framework import FullMemory, PlainArchive, ReadAll, VideoSession, WrappedArchive
+from crossframe.framework import FullMemory, PlainArchive, ReadAll, VideoSession
 from crossframe.framework.reference import ReferenceDecoder
 from crossframe.framework.testing.reader_laws import WatchedReader
 from crossframe.methods import ReadSinksAndRecent, StateKVMemory, TokenDroppingMemory
+
+from ...every import Counting
 
 QUESTION = torch.tensor([[3, 1, 4]])
 SIZES = [3, 4, 1, 2, 6, 5, 2]
@@ -35,18 +33,6 @@ def test_it_reads_the_ends_of_the_archive_after_every_push(
         session.fork(reader=watched).question_logits(QUESTION)
         for pick in watched.picks:
             assert pick.slots.index[0].tolist() == [expected] * 2
-
-
-@dataclass(frozen=True)
-class Counting(WrappedArchive):
-    """Notes how many tokens are unpacked at a time."""
-
-    unpacked: list[int] = field(default_factory=list)
-
-    def unpack(self, packed: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        keys, values = self.inner.unpack(packed)
-        self.unpacked.append(keys.shape[2])
-        return keys, values
 
 
 @pytest.mark.parametrize(("num_sinks", "recent"), [(2, 5), (0, 7), (7, 0)])

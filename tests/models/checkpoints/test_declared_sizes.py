@@ -9,16 +9,12 @@ import pytest
 from crossframe.models import load_model
 from crossframe.models.tiny import save_tiny_checkpoint
 
+from ..damage import edit_config
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return save_tiny_checkpoint(tmp_path, layers=1, hidden=32)
-
-
-def declare(folder: Path, part: str, **changes: Any) -> None:
-    fields = json.loads((folder / "config.json").read_text("utf-8"))
-    fields[part] |= changes
-    (folder / "config.json").write_text(json.dumps(fields), "utf-8")
 
 
 @pytest.mark.timeout(20)
@@ -26,7 +22,7 @@ def declare(folder: Path, part: str, **changes: Any) -> None:
 def test_more_layers_than_tensors_are_refused_before_one_is_built(
     folder: Path, layers: int
 ) -> None:
-    declare(folder, "text_config", num_hidden_layers=layers)
+    edit_config(folder, "text_config", num_hidden_layers=layers)
     message = rf"config.json has text_config.num_hidden_layers={layers}, but .* \d+ tensors in all"
     with pytest.raises(ValueError, match=message):
         load_model(folder)
@@ -34,7 +30,7 @@ def test_more_layers_than_tensors_are_refused_before_one_is_built(
 
 @pytest.mark.parametrize("size", ["hidden_size", "vocab_size", "intermediate_size"])
 def test_many_more_weights_than_the_files_hold_are_refused(folder: Path, size: str) -> None:
-    declare(folder, "text_config", **{size: 2**28})
+    edit_config(folder, "text_config", **{size: 2**28})
     with pytest.raises(
         ValueError, match=r"config.json describes \d{10,} weights, but .* hold \d+;"
     ):
@@ -43,14 +39,14 @@ def test_many_more_weights_than_the_files_hold_are_refused(folder: Path, size: s
 
 @pytest.mark.parametrize("value", [0, -1, 2.5, True, "many", 2**70])
 def test_what_is_no_size_is_named(folder: Path, value: Any) -> None:
-    declare(folder, "vision_config", patch_size=[14, value])
+    edit_config(folder, "vision_config", patch_size=[14, value])
     message = f"config.json has vision_config.patch_size={value!r}, which is no size; download"
     with pytest.raises(ValueError, match=message):
         load_model(folder)
 
 
 def test_heads_that_do_not_divide_are_named(folder: Path) -> None:
-    declare(folder, "vision_config", num_attention_heads=3)
+    edit_config(folder, "vision_config", num_attention_heads=3)
     with pytest.raises(
         ValueError, match=r"vision_config.num_attention_heads=3, .* divide 32; downl"
     ):

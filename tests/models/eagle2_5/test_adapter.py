@@ -1,10 +1,8 @@
 """The Eagle2.5 adapter: prompt, pixels and arithmetic as the released processor and model."""
 
 import os
-from functools import cache
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -17,20 +15,16 @@ from crossframe.models.eagle2_5.modules import pixel_shuffle
 from crossframe.models.eagle2_5.processing import PICTURES, Eagle2_5Processor
 from crossframe.models.tiny import tiny_eagle2_5, tiny_internvl, tiny_tokenizer
 
-from ..streams import asked, session_after, video
+from ...every import FAMILIES
+from ..streams import video
 
 REAL = "CROSSFRAME_EAGLE_TOKENIZER"  # a folder with the tokenizer of nvidia/Eagle2.5-8B
 CHAT = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
 TIMES = [0.0, 0.5, 1.0, 1.5]
 
 
-@cache
-def tiny() -> tuple[Any, Eagle2_5Processor]:
-    return tiny_eagle2_5(dtype=torch.float64)
-
-
-def adapter(fps: float | None = None) -> Eagle2_5:
-    return Eagle2_5(*tiny(), fps=fps)
+def adapter(fps: float | None = None) -> Any:
+    return FAMILIES["eagle2_5"].model(fps=fps)
 
 
 # Pixels
@@ -51,22 +45,6 @@ def test_pixels_are_the_released_processors():
         ((1, 200, 300), (0.396078, -0.003922, -0.145098)),
     ):
         assert pixels[place[0], :, *place[1:]].tolist() == pytest.approx(expected, abs=5e-7)
-
-
-@pytest.mark.parametrize("size", [(56, 56), (1, 1), (1, 300), (301, 17), (2160, 3840)])
-def test_frames_of_any_size_become_one_tile(size):
-    session = session_after(adapter(), video(1, size))
-    assert session.slots(0).visual[0, 0].sum() == 4
-    assert session.ask("What?", max_new_tokens=2).first_logits.isfinite().all()
-
-
-def test_gray_and_alpha_frames_count_as_rgb():
-    frames = video(1)
-    alpha = torch.cat([frames, torch.full_like(frames[..., :1], 7)], -1)
-    gray = frames[..., :1]
-    for one, other in ((frames, alpha), (gray.expand(-1, -1, -1, 3), gray), (frames, frames[0])):
-        first, second = (session_after(adapter(), np.asarray(kind)) for kind in (one, other))
-        assert torch.equal(asked(first), asked(second))
 
 
 def test_pixel_shuffle_maps_patches_as_specified():
@@ -132,18 +110,11 @@ def test_any_question_has_the_ids_of_the_whole_prompt(question):
     assert model.question_ids(question)[0].tolist() == whole[start:]
 
 
-@pytest.mark.parametrize("token", ["<IMG_CONTEXT>", "<video-1>", "<image-12>"])
-def test_a_question_may_not_stand_for_pictures(token):
-    session = session_after(adapter(), video(1))
-    with pytest.raises(ValueError, match=f"question contains {token}.*take it out"):
-        session.ask(f"What is in {token}?")
-
-
 # What does not belong together
 
 
 def test_another_model_or_processor_is_refused():
-    model, processor = tiny()
+    model, processor = FAMILIES["eagle2_5"].loaded()
     other: Any = tiny_internvl()
     with pytest.raises(ValueError, match="got InternVLForConditionalGeneration; use load_model"):
         Eagle2_5(other[0], processor)
@@ -160,7 +131,7 @@ def test_an_impossible_rate_is_refused(fps):
 
 
 def test_a_processor_of_other_sizes_is_refused():
-    model, _ = tiny()
+    model, _ = FAMILIES["eagle2_5"].loaded()
     wrong = Eagle2_5Processor(tiny_tokenizer())
     with pytest.raises(ValueError, match="448 pixels and 256 tokens, the model expects 56 and 4"):
         Eagle2_5(model, wrong)

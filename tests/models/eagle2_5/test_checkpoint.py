@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from transformers import Qwen2Tokenizer
 
 from crossframe.models.checkpoints.shards import INDEX
@@ -21,6 +21,8 @@ from crossframe.models.tiny.eagle2_5 import (
     save_tiny_eagle2_5,
     tiny_eagle2_5,
 )
+
+from ..damage import edit_config, edit_weights, shard_of
 
 CPU = torch.device("cpu")
 VISION, TEXT = "vision_model.vision_model.", "language_model."
@@ -36,31 +38,6 @@ def official(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copied(official: Path, tmp_path: Path) -> Path:
     """A checkpoint to break."""
     return Path(shutil.copytree(official, tmp_path / "copied"))
-
-
-def file_of(folder: Path, key: str) -> Path:
-    return folder / json.loads((folder / INDEX).read_text("utf-8"))["weight_map"][key]
-
-
-def edit_weights(folder: Path, file: Path, **changes: torch.Tensor | None) -> None:
-    """Replace, add or take out weights (`__` for `.`), in the file and in the index."""
-    index = json.loads((folder / INDEX).read_text("utf-8"))
-    weights = load_file(file)
-    for name, value in ((name.replace("__", "."), value) for name, value in changes.items()):
-        weights.pop(name, None)
-        index["weight_map"].pop(name, None)
-        if value is not None:
-            weights[name] = value
-            index["weight_map"][name] = file.name
-    save_file(weights, file, {"format": "pt"})
-    (folder / INDEX).write_text(json.dumps(index), "utf-8")
-
-
-def edit_config(folder: Path, part: str | None = None, **changes: Any) -> None:
-    file = folder / "config.json"
-    fields = json.loads(file.read_text("utf-8"))
-    (fields[part] if part else fields).update(changes)
-    file.write_text(json.dumps(fields), "utf-8")
 
 
 def same_weights(first: Any, second: Any) -> bool:
@@ -137,7 +114,7 @@ def test_a_loaded_model_outlives_its_files(copied):
 def test_the_pooling_head_need_not_be_there(copied):
     for shard in SHARDS:
         head = [name for name in load_file(copied / shard) if name.startswith(POOLING_HEAD)]
-        edit_weights(copied, copied / shard, **dict.fromkeys(head))
+        edit_weights(copied, dict.fromkeys(head))
     assert same_weights(load_weights(copied, CPU), tiny_eagle2_5(layers=1)[0])
 
 
@@ -148,20 +125,20 @@ def test_the_pooling_head_need_not_be_there(copied):
     "name", ["mlp1.4.weight", "vision_model.head.probe", "language_model.model.layers.1.x", "new"]
 )
 def test_an_unknown_weight_is_refused(copied, name):
-    edit_weights(copied, copied / SHARDS[0], **{name: torch.zeros(1)})
+    edit_weights(copied, {name: torch.zeros(1)}, copied / SHARDS[0])
     with pytest.raises(ValueError, match=f"{SHARDS[0]} holds {name}, which Eagle2.5 does not have"):
         load_weights(copied, CPU)
 
 
 def test_a_missing_weight_is_named(copied):
-    edit_weights(copied, file_of(copied, FC1), **{FC1: None})
+    edit_weights(copied, {FC1: None})
     with pytest.raises(ValueError, match=f"no file of {copied} holds {FC1} .1 weights are missing"):
         load_weights(copied, CPU)
 
 
 def test_a_missing_shard_is_named_with_a_weight(copied):
-    file_of(copied, FC1).unlink()
-    with pytest.raises(ValueError, match=f"{file_of(copied, FC1)} is missing, and .*weight with"):
+    shard_of(copied, FC1).unlink()
+    with pytest.raises(ValueError, match=f"{shard_of(copied, FC1)} is missing, and .*weight with"):
         load_weights(copied, CPU)
 
 
@@ -175,7 +152,7 @@ def test_a_shard_that_was_cut_off_is_named(copied, left):
 
 def test_index_and_shard_must_agree(copied):
     index = json.loads((copied / INDEX).read_text("utf-8"))
-    index["weight_map"][FC1] = next(s for s in SHARDS if s != file_of(copied, FC1).name)
+    index["weight_map"][FC1] = next(s for s in SHARDS if s != shard_of(copied, FC1).name)
     (copied / INDEX).write_text(json.dumps(index), "utf-8")
     with pytest.raises(ValueError, match=rf"safetensors and {INDEX} disagree about {FC1}"):
         load_weights(copied, CPU)
@@ -193,7 +170,7 @@ def test_index_and_shard_must_agree(copied):
     ],
 )
 def test_a_weight_of_another_shape_is_named(copied, name, shape):
-    edit_weights(copied, file_of(copied, name), **{name: torch.zeros(shape)})
+    edit_weights(copied, {name: torch.zeros(shape)})
     found = rf"holds {name} as \[{', '.join(map(str, shape))}\], by config.json it is \["
     with pytest.raises(ValueError, match=found):
         load_weights(copied, CPU)

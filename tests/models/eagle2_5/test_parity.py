@@ -1,13 +1,12 @@
 """Eagle2.5 streamed equals Eagle2.5 in one go: features, logits, answers, FLOPs."""
 
-from functools import cache
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from crossframe.framework import Cursor, FrameTokens, FullMemory, VideoSession
+from crossframe.framework import FullMemory, VideoSession
 from crossframe.framework.flops import VisionSpec
 from crossframe.framework.testing.flop_counting import flop_counter
 from crossframe.methods import StateKVMemory
@@ -18,10 +17,11 @@ from crossframe.models.eagle2_5.modules import (
     Eagle2_5ForConditionalGeneration,
 )
 from crossframe.models.eagle2_5.processing import Eagle2_5Processor
-from crossframe.models.tiny import tiny_eagle2_5, tiny_tokenizer
+from crossframe.models.tiny import tiny_tokenizer
 
-from ..stock import greedy, stock_logits, worst
-from ..streams import DTYPES, QUESTION, TOLERANCES, asked, video
+from ...every import FAMILIES
+from ..stock import require_equal, worst
+from ..streams import DTYPES, QUESTION, asked, video
 
 TIMES = [0.0, 0.5, 1.0, 1.5]
 SECOND = "Frame 2 sample at 0.50s: <img></img>"
@@ -34,13 +34,8 @@ KINDS: dict[str, tuple[float | None, list[float | None]]] = {
 }
 
 
-@cache
-def tiny(dtype: torch.dtype = torch.float64) -> tuple[Any, Eagle2_5Processor]:
-    return tiny_eagle2_5(dtype=dtype)
-
-
-def adapter(fps: float | None = None, dtype: torch.dtype = torch.float64) -> Eagle2_5:
-    return Eagle2_5(*tiny(dtype), fps=fps)
+def adapter(fps: float | None = None, dtype: torch.dtype = torch.float64) -> Any:
+    return FAMILIES["eagle2_5"].model(dtype, fps=fps)
 
 
 def pushed(model: Eagle2_5, frames: Tensor, times: Any) -> VideoSession:
@@ -50,35 +45,11 @@ def pushed(model: Eagle2_5, frames: Tensor, times: Any) -> VideoSession:
     return session
 
 
-def stream_ids(model: Eagle2_5, frames: Tensor, times: Any) -> list[list[int]]:
-    """The ids behind what a session lets pass, prologue first."""
-    table, cursor = model.hf_model.get_input_embeddings().weight, Cursor()
-    parts: list[FrameTokens] = []
-    for number, (frame, time) in enumerate(zip(frames, times, strict=True)):
-        if not number:
-            prologue = model.prologue(cursor)
-            assert prologue is not None
-            parts.append(prologue)
-            cursor = Cursor(prologue.num_tokens, 0, prologue.num_tokens)
-        with torch.no_grad():
-            parts.append(model.encode(frame[None], [time], cursor))
-        seen = cursor.tokens + parts[-1].num_tokens
-        assert torch.equal(parts[-1].positions[0, 0], torch.arange(cursor.tokens, seen))
-        cursor = Cursor(seen, number + 1, seen)
-    return [
-        [
-            model.processor.image_token_id if seen else int((table == row).all(-1).nonzero())
-            for row, seen in zip(part.embeds[0], part.visual_mask()[0], strict=True)
-        ]
-        for part in parts
-    ]
-
-
 # Features
 
 
 def test_visual_tokens_are_tower_shuffle_connector():
-    model, _ = tiny()
+    model, _ = FAMILIES["eagle2_5"].loaded()
     pixels = torch.randn(3, 3, 56, 56, dtype=torch.float64)
     with torch.no_grad():
         tower = model.vision_model
@@ -113,37 +84,18 @@ def test_few_frames_pass_the_vision_tower_together():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_stream_has_the_ids_of_the_whole_prompt(kind):
-    fps, times = KINDS[kind]
-    model, frames = adapter(fps), video(6)
-    parts = stream_ids(model, frames, times)
-    question = model.question_ids(QUESTION)[0].tolist()
-    whole = model.processor.tokenize(model.processor.prompt(QUESTION, times, fps))
-    assert [token for part in parts for token in part] + question == whole
-    # " Frame" is one token behind the header's colon, and so belongs to the first frame.
-    texts = [str(model.processor.tokenizer.decode(part)) for part in parts]
-    assert texts[0] == model.processor.before_video(fps).removesuffix(" ")
-    assert texts[1].startswith(" Frame 1") and texts[2].startswith("Frame 2")
-
-
-@pytest.mark.parametrize("kind", KINDS)
 @DTYPES
 def test_frames_pushed_one_by_one_equal_one_forward_and_its_answer(kind, dtype):
     fps, times = KINDS[kind]
     model, frames = adapter(fps, dtype), video(6)
-    text = model.processor.prompt(QUESTION, times, fps)
-    inputs = {
-        "input_ids": torch.tensor([model.processor.tokenize(text)]),
-        "pixel_values": model.processor.pixels(frames),
-    }
-    expected = stock_logits(model.hf_model, **inputs)
-    session = pushed(model, frames, times)
-    logits = asked(session)
-    assert session.cursor.tokens + logits.shape[1] == expected.shape[1]
-    assert worst(logits, expected[:, -logits.shape[1] :]) <= TOLERANCES[dtype]
-    answer = session.ask(QUESTION, max_new_tokens=20, min_new_tokens=20)
-    assert answer.token_ids.tolist() == greedy(model.hf_model, 20, **inputs)
-    assert worst(answer.first_logits, expected[0, -1]) <= TOLERANCES[dtype]
+    session, processor = pushed(model, frames, times), model.processor
+    # " Frame" is one token behind the header's colon, and so belongs to the first frame.
+    texts = [str(processor.tokenizer.decode(model.ids_of(frame))) for frame in model.steps[:3]]
+    assert texts[0] == processor.before_video(fps).removesuffix(" ")
+    assert texts[1].startswith(" Frame 1") and texts[2].startswith("Frame 2")
+    ids = processor.tokenize(processor.prompt(QUESTION, times, fps))
+    inputs = {"input_ids": torch.tensor([ids]), "pixel_values": processor.pixels(frames)}
+    require_equal(session, model, inputs)
 
 
 @pytest.mark.parametrize("per_step", [1, 3])
@@ -195,15 +147,7 @@ def test_the_whole_8b_takes_a_frame_on_the_meta_device_at_the_stated_cost():
 
 
 def test_a_prompt_must_fit_its_frames():
-    model, processor = tiny()
+    model, processor = FAMILIES["eagle2_5"].loaded()
     inputs = processor(video(2), QUESTION)
     with pytest.raises(ValueError, match="prompt has 8 image tokens, the frames give 4"):
         model(inputs["input_ids"], inputs["pixel_values"][:1])
-
-
-def test_nothing_is_left_on_the_model(fingerprint):
-    model = adapter(2.0)
-    before = fingerprint(model)
-    session = pushed(model, video(2), TIMES[:2])
-    session.ask(QUESTION, max_new_tokens=2)
-    assert fingerprint(model) == before

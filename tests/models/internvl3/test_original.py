@@ -8,12 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from crossframe.framework import FullMemory, VideoSession
 from crossframe.models import load_model
-from crossframe.models.checkpoints.shards import INDEX
 from crossframe.models.hf import spec_of
 from crossframe.models.internvl3.adapter import InternVL3
 from crossframe.models.internvl3.original import (
@@ -24,6 +21,8 @@ from crossframe.models.internvl3.original import (
 from crossframe.models.paper_models import paper_config, paper_specs
 from crossframe.models.tiny import tiny_internvl
 
+from ..damage import edit_config, edit_weights
+from ..streams import video
 from .layout import SHARDS, original_fields, save_original
 
 CPU = torch.device("cpu")
@@ -40,29 +39,6 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copied(original: Path, tmp_path: Path) -> Path:
     """A checkpoint to break."""
     return Path(shutil.copytree(original, tmp_path / "copied"))
-
-
-def edit_weight(folder: Path, name: str, value: Tensor | None) -> None:
-    """Replace, add or take out a weight, in its file and in the index."""
-    index = json.loads((folder / INDEX).read_text("utf-8"))
-    file = folder / index["weight_map"].pop(name, SHARDS[0])
-    weights = load_file(file)
-    weights.pop(name, None)
-    if value is not None:
-        weights[name], index["weight_map"][name] = value, file.name
-    save_file(weights, file, {"format": "pt"})
-    (folder / INDEX).write_text(json.dumps(index), "utf-8")
-
-
-def edit_config(folder: Path, part: str | None, **changes: Any) -> None:
-    fields = json.loads((folder / "config.json").read_text("utf-8"))
-    (fields[part] if part else fields).update(changes)
-    (folder / "config.json").write_text(json.dumps(fields), "utf-8")
-
-
-def video(frames: int) -> Tensor:
-    generator = torch.Generator().manual_seed(frames)
-    return torch.randint(0, 256, (frames, 40, 60, 3), generator=generator).to(torch.uint8)
 
 
 # What loads
@@ -137,14 +113,14 @@ def test_names_of_the_large_tower_follow_the_same_rule():
 
 @pytest.mark.parametrize("name", ["mlp1.4.weight", "model.norm.weight", f"{LAYERS}ls3", "new"])
 def test_an_unknown_weight_is_refused(copied, name):
-    edit_weight(copied, name, torch.zeros(1))
+    edit_weights(copied, {name: torch.zeros(1)})
     with pytest.raises(ValueError, match=f"{SHARDS[0]} holds {name}, which InternVL3 does not"):
         load_model(copied, device="cpu")
 
 
 @pytest.mark.parametrize("name", [QKV, PROJ, HEAD])
 def test_a_missing_weight_is_named(copied, name):
-    edit_weight(copied, name, None)
+    edit_weights(copied, {name: None})
     count = len(native_names(name))
     with pytest.raises(ValueError, match=rf"holds {min(native_names(name))} \({count} weights are"):
         load_model(copied, device="cpu")
@@ -152,7 +128,7 @@ def test_a_missing_weight_is_named(copied, name):
 
 @pytest.mark.parametrize("rows", [95, 32, 97])
 def test_a_misshapen_weight_is_named(copied, rows):
-    edit_weight(copied, QKV, torch.zeros(rows, 32))
+    edit_weights(copied, {QKV: torch.zeros(rows, 32)})
     with pytest.raises(ValueError, match=rf"{QKV} as \[{rows}, 32\], by config.json it is \[96"):
         load_model(copied, device="cpu")
 

@@ -12,13 +12,14 @@ from torch import Tensor
 from crossframe.framework import Cursor, FullMemory, VideoSession
 from crossframe.framework.testing import check_law
 from crossframe.methods import SimpleStream, StateKVMemory
-from crossframe.models import InternVL3, Qwen2_5VL, Qwen3VL
+from crossframe.models import InternVL3
 from crossframe.models.qwen_vl.qwen2_5_vl import Qwen2_5VLImages
 from crossframe.models.qwen_vl.qwen3_vl import Qwen3VLImages
-from crossframe.models.tiny import tiny_internvl, tiny_qwen2_5_vl, tiny_qwen3_vl
+from crossframe.models.tiny import tiny_internvl
 
+from ...every import NATIVE, UNBOUNDED, Watched, named
 from ..stock import require_equal
-from ..streams import DTYPES, QUESTION, UNBOUNDED, Watched, asked, video
+from ..streams import DTYPES, QUESTION, asked, video
 
 SYSTEM = "Watch closely."
 SIZES = [(70, 100), (100, 70), (20, 31), (64, 200)]
@@ -36,21 +37,17 @@ class WatchedQwen2_5VL(Watched, Qwen2_5VLImages):
     picture_token = "image_token_id"
 
 
-FAMILIES: dict[str, tuple[Any, Any, Any]] = {
-    "qwen3_vl": (tiny_qwen3_vl, Qwen3VL, WatchedQwen3VL),
-    "qwen2_5_vl": (tiny_qwen2_5_vl, Qwen2_5VL, WatchedQwen2_5VL),
-}
-EACH = pytest.mark.parametrize("family", FAMILIES)
+IMAGES = {"qwen3_vl": WatchedQwen3VL, "qwen2_5_vl": WatchedQwen2_5VL}
+EACH = pytest.mark.parametrize("family", IMAGES)
 
 
 @cache
 def around_a_video(family: str, dtype: torch.dtype = torch.float64) -> Any:
-    tiny, adapter, _ = FAMILIES[family]
-    return adapter(*tiny(dtype=dtype))
+    return NATIVE[family].model(dtype)
 
 
 def adapter(family: str, dtype: torch.dtype = torch.float64) -> Any:
-    return FAMILIES[family][2](around_a_video(family, dtype))
+    return IMAGES[family](around_a_video(family, dtype))
 
 
 def images(count: int) -> list[Tensor]:
@@ -81,7 +78,7 @@ def test_image_by_image_equals_the_stock_model_and_its_answer(family, dtype, cou
     require_equal(session, model, whole(model, frames))
 
 
-@pytest.mark.parametrize("memory", UNBOUNDED, ids=lambda memory: type(memory).__name__)
+@pytest.mark.parametrize("memory", UNBOUNDED, ids=named)
 @EACH
 def test_unbounded_memories_and_steps_of_several_images_change_nothing(family, memory) -> None:
     model, frames = adapter(family), images(6)
@@ -143,7 +140,7 @@ def test_a_system_turn_enters_only_where_it_is_told(family) -> None:
     frames = images(2)
     told = f"<|im_start|>system\n{SYSTEM}<|im_end|>\n"
     first = around_a_video(family).for_stream(2, SYSTEM).for_images()
-    model = FAMILIES[family][2](around_a_video(family).for_stream(2, SYSTEM))
+    model = IMAGES[family](around_a_video(family).for_stream(2, SYSTEM))
     session = after(model, frames)
     require_equal(session, model, whole(model, frames, told), new=2)
     for twin in (first, around_a_video(family).for_images().for_stream(2, SYSTEM, fps=1.0)):

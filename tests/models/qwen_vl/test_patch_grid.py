@@ -10,34 +10,22 @@ from torch import Tensor
 from crossframe.framework import Cursor, FrameTokens, VideoModel
 from crossframe.framework.frame_tokens import advance
 from crossframe.framework.reference import ReferenceDecoder
-from crossframe.models import (
-    DecoderModel,
-    Eagle2_5,
-    InternVL3,
-    LlavaOnevision,
-    Qwen2_5VL,
-    Qwen3VL,
-)
-from crossframe.models.tiny import (
-    tiny_eagle2_5,
-    tiny_internvl,
-    tiny_llava_onevision,
-    tiny_qwen2,
-    tiny_qwen2_5_vl,
-    tiny_qwen3_vl,
-)
+from crossframe.models import InternVL3, LlavaOnevision, Qwen2_5VL
+from crossframe.models.tiny import tiny_internvl, tiny_llava_onevision, tiny_qwen2_5_vl
+
+from ...every import FAMILIES, decoder
 
 MODELS: dict[str, Callable[[], VideoModel]] = {
     "reference": ReferenceDecoder,
     "reference in pairs": lambda: ReferenceDecoder(patch=2),
     "internvl3": lambda: InternVL3(*tiny_internvl(image_size=112)),
     "internvl3 video first": lambda: InternVL3(*tiny_internvl(), layout="video_first"),
-    "eagle2_5": lambda: Eagle2_5(*tiny_eagle2_5()),
+    "eagle2_5": FAMILIES["eagle2_5"].model,
     "llava_onevision, odd side": lambda: LlavaOnevision(*tiny_llava_onevision(image_size=70)),
-    "llava_onevision, even side": lambda: LlavaOnevision(*tiny_llava_onevision(image_size=56)),
+    "llava_onevision, even side": lambda: FAMILIES["llava_onevision"].model(kind="even side"),
     "qwen2_5_vl": lambda: Qwen2_5VL(*tiny_qwen2_5_vl(max_tokens=24)),
-    "qwen3_vl": lambda: Qwen3VL(*tiny_qwen3_vl(), planned_frames=2),
-    "qwen3_vl, many frames": lambda: Qwen3VL(*tiny_qwen3_vl(), planned_frames=6),
+    "qwen3_vl": lambda: FAMILIES["qwen3_vl"].model().for_stream(2),
+    "qwen3_vl, many frames": lambda: FAMILIES["qwen3_vl"].model().for_stream(6),
 }
 SIZES = [(96, 160), (160, 96), (70, 70), (33, 201)]
 
@@ -116,4 +104,4 @@ def changes(model: VideoModel, picture: Tensor) -> Tensor:
 
 def test_a_model_without_a_vision_side_says_so() -> None:
     with pytest.raises(ValueError, match="DecoderModel has no vision side: frames of 48 x 64"):
-        DecoderModel(tiny_qwen2()).patch_grid(48, 64)
+        decoder().patch_grid(48, 64)

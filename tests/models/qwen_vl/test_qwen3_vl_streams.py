@@ -1,7 +1,6 @@
 """Qwen3-VL in sessions: pending frames, memories, forks, saving, costs, what is left behind."""
 
-from functools import cache
-from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,8 +14,8 @@ from crossframe.methods import (
     TokenDroppingMemory,
 )
 from crossframe.models.qwen_vl.qwen3_vl import Qwen3VL
-from crossframe.models.tiny import tiny_qwen3_vl
 
+from ...every import NATIVE
 from ..streams import QUESTION, asked, patches, session_after, video
 
 BOUNDED: list[CrossFrameMemory] = [
@@ -27,27 +26,11 @@ BOUNDED: list[CrossFrameMemory] = [
 ]
 
 
-@cache
-def model_with(experts: int = 0) -> Qwen3VL:
-    return Qwen3VL(*tiny_qwen3_vl(dtype=torch.float64, experts=experts), planned_frames=4)
+def model_with(kind: str = "") -> Any:
+    return NATIVE["qwen3_vl"].model(kind=kind).for_stream(4)
 
 
 # Pending frames
-
-
-def test_asking_about_a_waiting_frame_changes_nothing():
-    session = session_after(model_with(), video(5))
-    assert (session.cursor.frames, len(session.state.pending)) == (2, 1)
-    before = session.cursor, session.state_bytes, session.archive.num_tokens, len(session.costs)
-    first = session.ask(QUESTION, max_new_tokens=5)
-    second = session.ask(QUESTION, max_new_tokens=5)
-    assert torch.equal(first.first_logits, second.first_logits)
-    assert torch.equal(first.token_ids, second.token_ids)
-    after = session.cursor, session.state_bytes, session.archive.num_tokens, len(session.costs)
-    assert after == before
-    assert not torch.equal(asked(session), asked(session_after(model_with(), video(4))))
-    session.push(video(6)[5])
-    assert torch.equal(asked(session), asked(session_after(model_with(), video(6))))
 
 
 def test_one_waiting_frame_can_be_asked_about():
@@ -80,23 +63,6 @@ def test_bounded_memories_run_and_keep_their_bound(memory):
     assert (asked(session) - asked(session_after(model_with(), video(9)))).abs().max() > 1e-6
 
 
-@pytest.mark.parametrize("memory", [FullMemory(), StateKVMemory(9), BOUNDED[-1]], ids=repr)
-def test_forks_and_saved_sessions_go_on_as_if_nothing_had_happened(memory, tmp_path):
-    frames = video(9)
-    expected = asked(session_after(model_with(), frames[:5], frames[5:], memory=memory))
-    session = session_after(model_with(), frames[:5], memory=memory)
-    file = Path(tmp_path) / "stream"
-    session.save(file)
-    fork, read = session.fork(), VideoSession.load(file, model_with())
-    for other in (fork, read):
-        assert len(other.state.pending) == 1
-        other.push(frames[5:])
-        assert torch.equal(asked(other), expected)
-    session.push(video(2, seed=5))
-    assert torch.equal(asked(fork), expected)
-    assert not torch.equal(asked(session), expected)
-
-
 # Costs
 
 
@@ -109,9 +75,9 @@ def rotary_products(model: Qwen3VL, tokens: int) -> int:
 
 
 @pytest.mark.parametrize("memory", [FullMemory(), StateKVMemory(9)], ids=repr)
-@pytest.mark.parametrize("experts", [0, 4])
-def test_the_counted_cost_of_a_push_is_the_closed_form(memory, experts):
-    model = model_with(experts)
+@pytest.mark.parametrize(("kind", "experts"), [("", 0), ("experts", 4)])
+def test_the_counted_cost_of_a_push_is_the_closed_form(memory, kind, experts):
+    model = model_with(kind)
     session = VideoSession(model, memory)
     for frame in patches(model_with(), 1, 2, 3):
         with flop_counter() as counter:

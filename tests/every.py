@@ -1,0 +1,367 @@
+"""Every family of models and every memory, once: the tables that tests go through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor
+
+from crossframe.framework import CrossFrameMemory, FrameTokens, FullMemory, WrappedArchive
+from crossframe.methods import (
+    AdaptiveHeadBudgets,
+    CausalityCorrected,
+    ContiguousPositions,
+    CoverageMemory,
+    H2OMemory,
+    InfiniPotVMemory,
+    IsolatedFramesMemory,
+    KeyDiffMemory,
+    KnormMemory,
+    LagKVMemory,
+    LayerBudgets,
+    MergedEvictions,
+    PredictedChangeMemory,
+    ProtectedRecent,
+    ProtectedSinks,
+    PyramidBudgets,
+    QueryRows,
+    RandomMemory,
+    RecencyMemory,
+    ReservoirMemory,
+    SinksAndRecentMemory,
+    SlidingWindowMemory,
+    SmoothedScore,
+    SnapKVMemory,
+    StateKVMemory,
+    StreamMemMemory,
+    TokenDroppingMemory,
+    TOVAMemory,
+    UniformMemory,
+    ValueNormMemory,
+    ValueWeighted,
+    WeightStatisticMemory,
+)
+from crossframe.models import (
+    DecoderModel,
+    Eagle2_5,
+    InternVL3,
+    LlavaOnevision,
+    Qwen2_5VL,
+    Qwen3VL,
+    tiny,
+)
+from crossframe.models.hf import HFDecoder
+
+# Families
+
+
+class Watched(HFDecoder):
+    """Before an adapter among the parents: notes what passes the decoder."""
+
+    picture_token = "video_token_id"  # in the model's config
+
+    def __init__(self, *parts: Any, **options: Any) -> None:
+        super().__init__(*parts, **options)
+        self.steps: list[FrameTokens] = []
+
+    def step(self, frame: FrameTokens, attention: Any, max_tokens: int) -> Tensor:
+        self.steps.append(frame)
+        return super().step(frame, attention, max_tokens)
+
+    @property
+    def picture_id(self) -> int:
+        return getattr(self.hf_model.config, self.picture_token)
+
+    def ids_of(self, *frames: FrameTokens) -> Tensor:
+        """[tokens] ids behind the embeddings; the picture token's where no id has such a one."""
+        table = self.hf_model.get_input_embeddings().weight
+        embeds = torch.cat([frame.embeds[0] for frame in frames])
+        found = (embeds[:, None] == table).all(-1)
+        return found.int().argmax(-1).where(found.any(-1), self.picture_id)
+
+    def passed_ids(self) -> Tensor:
+        return self.ids_of(*self.steps)
+
+    def passed_visual(self) -> Tensor:
+        """[tokens] bool; a question's tokens are none of them."""
+        parts = [
+            torch.zeros(1, frame.num_tokens).bool() if frame.visual is None else frame.visual
+            for frame in self.steps
+        ]
+        return torch.cat(parts, 1)[0]
+
+    def passed_positions(self) -> Tensor:
+        return torch.cat([frame.positions for frame in self.steps], -1)
+
+
+class WatchedInternVL3(Watched, InternVL3):
+    picture_token = "image_token_id"
+
+
+class WatchedLlavaOnevision(Watched, LlavaOnevision):
+    """Notes what passes the decoder."""
+
+
+class WatchedQwen2_5VL(Watched, Qwen2_5VL):
+    """Notes what passes the decoder."""
+
+
+class WatchedQwen3VL(Watched, Qwen3VL):
+    """Notes what passes the decoder."""
+
+
+class WatchedEagle2_5(Watched, Eagle2_5):
+    picture_token = "image_token_index"
+
+
+@cache
+def _loaded(make: Callable[..., Any], sizes: tuple[tuple[str, Any], ...]) -> tuple[Any, Any]:
+    return make(**dict(sizes))
+
+
+@dataclass(frozen=True)
+class Family:
+    """An adapter and what it is tested with.
+
+    Attributes:
+        adapter: one that notes what passes its decoder.
+        save: writes a tiny checkpoint into a folder.
+        stock: transformers' classes of the model, the processor and its video processor; none
+            where the family is not theirs.
+        small: sizes of the smallest model that has all parts.
+        kinds: other sizes that its parity is tested with.
+        tokens: special tokens whose ids the adapter compares, as the processor names them.
+        fps: at which the processor is told that frames were taken; None if it does not ask.
+    """
+
+    adapter: Any
+    tiny: Callable[..., tuple[Any, Any]]
+    save: Callable[..., Path]
+    stock: tuple[type, ...] = ()
+    small: Mapping[str, Any] = field(default_factory=dict)
+    kinds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    tokens: tuple[str, ...] = ("video",)
+    fps: float | None = None
+
+    @property
+    def shipped(self) -> Any:
+        """The adapter itself, without the notes."""
+        return self.adapter.__bases__[1]
+
+    def loaded(self, dtype: torch.dtype = torch.float64, **sizes: Any) -> tuple[Any, Any]:
+        """A tiny model and its processor, made once; not to be changed."""
+        return _loaded(self.tiny, (("dtype", dtype), *sorted(sizes.items())))
+
+    def model(self, dtype: torch.dtype = torch.float64, kind: str = "", **options: Any) -> Any:
+        """A new adapter around the model of that kind, or the default one."""
+        return self.adapter(*self.loaded(dtype, **(self.kinds[kind] if kind else {})), **options)
+
+    def small_model(self) -> Any:
+        """A new adapter around the smallest model, for streams of 4 frames."""
+        return self.adapter(*self.loaded(**self.small)).for_stream(4)
+
+
+ONE_GROUP_OF_SEVEN = {"tie_word_embeddings": True, "heads": 7, "kv_heads": 1}
+ONE_LAYER = {"layers": 1, "hidden": 32}
+NATIVE = {
+    "internvl3": Family(
+        WatchedInternVL3,
+        tiny.tiny_internvl,
+        tiny.save_tiny_checkpoint,
+        (
+            transformers.InternVLForConditionalGeneration,
+            transformers.InternVLProcessor,
+            transformers.InternVLVideoProcessor,
+        ),
+        small=ONE_LAYER | {"image_size": 28},
+        tokens=("image",),
+    ),
+    "llava_onevision": Family(
+        WatchedLlavaOnevision,
+        tiny.tiny_llava_onevision,
+        tiny.save_tiny_llava_onevision,
+        (
+            transformers.LlavaOnevisionForConditionalGeneration,
+            transformers.LlavaOnevisionProcessor,
+            transformers.LlavaOnevisionVideoProcessor,
+        ),
+        small=ONE_LAYER | {"image_size": 28},
+        kinds={
+            "even side": {"image_size": 56},
+            "tied": ONE_GROUP_OF_SEVEN | {"hidden": 56, "layers": 3},
+        },
+    ),
+    "qwen2_5_vl": Family(
+        WatchedQwen2_5VL,
+        tiny.tiny_qwen2_5_vl,
+        tiny.save_tiny_qwen2_5_vl,
+        (
+            transformers.Qwen2_5_VLForConditionalGeneration,
+            transformers.Qwen2_5_VLProcessor,
+            transformers.Qwen2VLVideoProcessor,
+        ),
+        small=ONE_LAYER | {"heads": 2, "kv_heads": 1, "max_tokens": 2},
+        kinds={"tied": ONE_GROUP_OF_SEVEN | {"hidden": 112, "layers": 3}},
+        fps=2.0,
+    ),
+    "qwen3_vl": Family(
+        WatchedQwen3VL,
+        tiny.tiny_qwen3_vl,
+        tiny.save_tiny_qwen3_vl,
+        (
+            transformers.Qwen3VLForConditionalGeneration,
+            transformers.Qwen3VLProcessor,
+            transformers.Qwen3VLVideoProcessor,
+        ),
+        small={"layers": 2, "hidden": 32},
+        kinds={
+            "tied": ONE_GROUP_OF_SEVEN | {"hidden": 56, "layers": 2},
+            "experts": {"experts": 4},
+        },
+        tokens=("video", "vision_start", "vision_end"),
+        fps=2.0,
+    ),
+}
+FAMILIES = NATIVE | {
+    "eagle2_5": Family(WatchedEagle2_5, tiny.tiny_eagle2_5, tiny.save_official_eagle2_5),
+}
+
+
+def decoder(dtype: torch.dtype = torch.float64, **sizes: Any) -> DecoderModel:
+    """A text decoder without a vision side."""
+    return DecoderModel(tiny.tiny_qwen2(dtype=dtype, **sizes))
+
+
+# Memories, each with the same rule unbounded, where it has one
+
+Pair = tuple[CrossFrameMemory, CrossFrameMemory | None]
+MEMORIES: list[Pair] = [
+    (FullMemory(), FullMemory()),
+    (IsolatedFramesMemory(), None),
+    (CoverageMemory(5), CoverageMemory(None)),
+    (CoverageMemory(0), CoverageMemory(1000)),
+    (InfiniPotVMemory(5), InfiniPotVMemory(None)),
+    (InfiniPotVMemory(7, 0.5, 0.8, pooling=True), InfiniPotVMemory(1000)),
+    (H2OMemory(6), H2OMemory(None)),
+    (H2OMemory(5, recent=1, normalise="age"), H2OMemory(1000, normalise="age")),
+    (KeyDiffMemory(5), KeyDiffMemory(None)),
+    (KnormMemory(5), KnormMemory(None)),
+    (LagKVMemory(8, lag=2, num_sinks=2), LagKVMemory(None)),
+    (LagKVMemory(7, lag=3, num_sinks=0, cross_scoring=True), LagKVMemory(1000, lag=2)),
+    (MergedEvictions(StateKVMemory(5), 0.2), MergedEvictions(StateKVMemory(None), 0.2)),
+    (MergedEvictions(SlidingWindowMemory(2), -1.0), MergedEvictions(FullMemory(), -1.0)),
+    (PredictedChangeMemory(6), PredictedChangeMemory(None)),
+    (RandomMemory(4), RandomMemory(None)),
+    (RecencyMemory(3), RecencyMemory(None)),
+    (RecencyMemory(1000), RecencyMemory(1000)),
+    (ReservoirMemory(4), ReservoirMemory(None)),
+    (SinksAndRecentMemory(6), SinksAndRecentMemory(None)),
+    (SlidingWindowMemory(2), SlidingWindowMemory(None)),
+    (SlidingWindowMemory(0), SlidingWindowMemory(1000)),
+    (SnapKVMemory(5, observation_window=2, kernel=3), SnapKVMemory(None)),
+    (SnapKVMemory(5, 2, 3, pooling="avg"), SnapKVMemory(None, pooling="avg")),
+    (StateKVMemory(5), StateKVMemory(None)),
+    (StateKVMemory(0), StateKVMemory(1000)),
+    (StreamMemMemory(5, (3, 0, 7)), StreamMemMemory(None, (3, 0, 7))),
+    (StreamMemMemory(2, (1,)), StreamMemMemory(1000, (1,))),
+    (TOVAMemory(5), TOVAMemory(None)),
+    (TOVAMemory(0, rows=3), TOVAMemory(1000, rows=3)),
+    (TokenDroppingMemory(ratio=0.5), TokenDroppingMemory(ratio=0.0)),
+    (TokenDroppingMemory(StateKVMemory(4), ratio=0.3, rule="uniform"), None),
+    (TokenDroppingMemory(ratio=0.3, rule="random"), None),
+    (UniformMemory(5), UniformMemory(None)),
+    (UniformMemory(5, unit="token"), UniformMemory(1000, unit="token")),
+    (ValueNormMemory(5), ValueNormMemory(None)),
+    (WeightStatisticMemory(5), WeightStatisticMemory(None)),
+]
+
+STATEKV, ALL = StateKVMemory(5), StateKVMemory(None)
+WRAPPERS: list[Pair] = [
+    (ProtectedSinks(STATEKV, tokens=2), ProtectedSinks(ALL, tokens=2, frames=1, prompt=True)),
+    (ProtectedSinks(RecencyMemory(8), tokens=2), ProtectedSinks(RecencyMemory(None), frames=1)),
+    (
+        ProtectedSinks(SlidingWindowMemory(1), tokens=2, frames=1, prompt=True),
+        ProtectedSinks(SlidingWindowMemory(None), tokens=2),
+    ),
+    (ProtectedRecent(STATEKV, tokens=2), ProtectedRecent(ALL, tokens=2, frames=1)),
+    (ProtectedRecent(KnormMemory(6), tokens=3), ProtectedRecent(KnormMemory(None), frames=1)),
+    (ProtectedRecent(IsolatedFramesMemory(), tokens=1, frames=2), None),
+    (LayerBudgets(STATEKV, (3, 1)), LayerBudgets(ALL, (3, 1))),
+    (LayerBudgets(RecencyMemory(4), (1, 2, 1)), LayerBudgets(RecencyMemory(1000), (1,))),
+    (LayerBudgets(SinksAndRecentMemory(9), (2, 1)), None),
+    (PyramidBudgets(STATEKV, beta=3), PyramidBudgets(ALL)),
+    (PyramidBudgets(KnormMemory(6), beta=4, reserved=2), PyramidBudgets(KnormMemory(1000))),
+    (PyramidBudgets(RecencyMemory(5), beta=2, reserved=5), None),
+    (PyramidBudgets(STATEKV, beta=3, rule="released"), PyramidBudgets(ALL, rule="released")),
+    (AdaptiveHeadBudgets(STATEKV), AdaptiveHeadBudgets(ALL)),
+    (AdaptiveHeadBudgets(KnormMemory(4), 0.0), AdaptiveHeadBudgets(KnormMemory(1000), 0.0)),
+    (AdaptiveHeadBudgets(RecencyMemory(3), 0.5), None),
+    (AdaptiveHeadBudgets(STATEKV, rule="kvpress"), AdaptiveHeadBudgets(ALL, rule="kvpress")),
+    (SmoothedScore(STATEKV, "sum"), SmoothedScore(ALL, "sum")),
+    (SmoothedScore(RecencyMemory(4), "mean"), SmoothedScore(RecencyMemory(None), "mean")),
+    (SmoothedScore(STATEKV, "peak"), SmoothedScore(ALL, "peak")),
+    (SmoothedScore(KnormMemory(5), "ema"), SmoothedScore(KnormMemory(1000), "ema", 0.5)),
+    (CausalityCorrected(STATEKV), CausalityCorrected(ALL)),
+    (CausalityCorrected(QueryRows(STATEKV, "all")), None),
+    (QueryRows(STATEKV, "last"), QueryRows(ALL, "last")),
+    (QueryRows(STATEKV, 2), QueryRows(ALL, "all")),
+    (QueryRows(STATEKV, "text"), QueryRows(ALL, "text")),
+    (ValueWeighted(STATEKV), ValueWeighted(ALL)),
+    (ValueWeighted(ValueNormMemory(4)), ValueWeighted(RecencyMemory(None))),
+    (ContiguousPositions(STATEKV), ContiguousPositions(ALL)),
+    (ContiguousPositions(STATEKV, 9), ContiguousPositions(ALL, 9)),
+    (ContiguousPositions(SlidingWindowMemory(1)), ContiguousPositions(SlidingWindowMemory(None))),
+    (ContiguousPositions(KnormMemory(4), 30), ContiguousPositions(KnormMemory(None), 1)),
+]
+
+NESTED: list[Pair] = [
+    (
+        AdaptiveHeadBudgets(ProtectedSinks(SmoothedScore(STATEKV, "sum"), tokens=2)),
+        AdaptiveHeadBudgets(ProtectedSinks(SmoothedScore(ALL, "sum"), tokens=2)),
+    ),
+    (
+        ContiguousPositions(ProtectedRecent(LayerBudgets(AdaptiveHeadBudgets(STATEKV), (2, 1)), 1)),
+        None,
+    ),
+    (SmoothedScore(ValueWeighted(QueryRows(ProtectedSinks(STATEKV, 1), 2)), "ema"), None),
+    (TokenDroppingMemory(ContiguousPositions(ProtectedSinks(STATEKV, 2)), ratio=0.5), None),
+    (ProtectedSinks(TokenDroppingMemory(STATEKV, ratio=0.5), 2), None),
+    (
+        PyramidBudgets(CausalityCorrected(ProtectedRecent(ProtectedSinks(STATEKV, 1), 1)), beta=3),
+        None,
+    ),
+    (SinksAndRecentMemory(6, positions="contiguous"), None),
+]
+UNBOUNDED: list[CrossFrameMemory] = [
+    FullMemory(),
+    StateKVMemory(None),
+    RecencyMemory(None),
+    SlidingWindowMemory(None),
+    TokenDroppingMemory(ratio=0.0),
+    SinksAndRecentMemory(None),
+    RandomMemory(None),
+    StateKVMemory(10_000),
+]
+
+
+def named(memory: CrossFrameMemory) -> str:
+    """How a test is called after a memory."""
+    return repr(memory).replace(" ", "")
+
+
+@dataclass(frozen=True)
+class Counting(WrappedArchive):
+    """Notes how many tokens are unpacked at a time."""
+
+    unpacked: list[int] = field(default_factory=list)
+
+    def unpack(self, packed: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        keys, values = self.inner.unpack(packed)
+        self.unpacked.append(keys.shape[2])
+        return keys, values
