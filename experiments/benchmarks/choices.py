@@ -118,8 +118,8 @@ def mentioned_letter(reply: str, choices: Choices) -> str | None:
     places = [(text.rfind(form), letter) for form, letter in forms if form in text]
     if not places and len(text.split()) > 5:
         lower = text.lower()
-        told = ((lower.rfind(words.strip().lower()), letter) for letter, words in choices.items())
-        places = [(place, letter) for place, letter in told if place >= 0 and choices[letter]]
+        last = ((lower.rfind(words.strip().lower()), letter) for letter, words in choices.items())
+        places = [(place, letter) for place, letter in last if place >= 0 and choices[letter]]
     return min(places, key=lambda place: place[0])[1] if places else None
 
 

@@ -149,8 +149,8 @@ class Comparison:
         if answer.finite and full.finite:
             agreement = answer_agreement(answer.token_ids, full.token_ids)
             kl = float(kl_to_full(answer.first_logits, full.first_logits))
-        told = {"answer": answer.text, "finite": answer.finite}
-        return {**told, "agreement": agreement, "kl_to_full": kl}
+        reply = {"answer": answer.text, "finite": answer.finite}
+        return {**reply, "agreement": agreement, "kl_to_full": kl}
 
     def _baseline_row(self, baseline: Baseline) -> Row:
         """Its decoder sees the frames when asked, so that FLOPs are those of the one question."""

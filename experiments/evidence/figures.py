@@ -46,11 +46,11 @@ def ranking(results: Results, size: int | None = None) -> Drawing:
         _kl_ticks(axes.xaxis)
         axes.set_xlabel("KL to full attention on prose (nats), less is better")
         tidy_axes(axes)
-        told = {one.verdict for one in found.values()}
+        verdicts = {one.verdict for one in found.values()}
         entries = {
             f"{verdict} than {rival.label}" if verdict in (BETTER, WORSE) else verdict: _dot(colour)
             for verdict, colour in VERDICT_COLOURS.items()
-            if rival is not None and verdict in told and colours is VERDICT_COLOURS
+            if rival is not None and verdict in verdicts and colours is VERDICT_COLOURS
         }
         if entries:
             legend_below(figure, entries)

@@ -147,8 +147,8 @@ def _reference(model: DecoderModel, cell: Cell, batch: Batch) -> Reference:
     each = zip(batch.streams, passed.hidden, strict=True)
     scored = [log_probabilities(model, hidden, stream.scored) for stream, hidden in each]
     after = batch.after
-    told = None if after is None else passed.session.question_logits(after)
-    return Reference(passed, scored, told)
+    logits = None if after is None else passed.session.question_logits(after)
+    return Reference(passed, scored, logits)
 
 
 def _pass(model: DecoderModel, cell: Cell, batch: Batch) -> Passed:

@@ -24,7 +24,7 @@ from .prediction import pass_streams
 from .prose import prose_ids
 from .suites import FRAME_TOKENS
 
-FIRST = 4  # tokens whose share is told one by one
+FIRST = 4  # tokens whose share is listed one by one
 GROUPED = 6  # layers in a line of the table
 
 
@@ -91,14 +91,14 @@ def shares_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]
     for start in range(0, len(first), GROUPED):
         chosen = slice(start, start + GROUPED)
         parts = [rows[chosen] for rows in result["rows"].values()]
-        told = parts[0]
-        lengths = [_mean(told, name) for name in ("value norm of token 0", "median value norm")]
+        shown = parts[0]
+        lengths = [_mean(shown, name) for name in ("value norm of token 0", "median value norm")]
         cells.append(
             [
-                f"{start}–{start + len(told) - 1}",
+                f"{start}–{start + len(shown) - 1}",
                 *(f"{_mean(rows, 'token 0'):.1%}" for rows in parts),
-                f"{_mean(told, 'token 1'):.1%}",
-                f"{_mean(told, 'strongest other'):.1%}",
+                f"{_mean(shown, 'token 1'):.1%}",
+                f"{_mean(shown, 'strongest other'):.1%}",
                 f"{lengths[0]:.1f} / {lengths[1]:.1f}",
             ]
         )
@@ -126,8 +126,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     dtype = str(model.dtype).removeprefix("torch.")
     environment = {**machine(model.device), "dtype": dtype, "commit": commit()}
     settings = {"streams": options.streams, "tokens": options.tokens}
-    told = {"settings": settings, "environment": environment, "rows": found}
-    options.output.write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+    result = {"settings": settings, "environment": environment, "rows": found}
+    options.output.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

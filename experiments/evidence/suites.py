@@ -105,14 +105,14 @@ def scene(encode: Encode, half: str, seed: int, tokens: int) -> TextStream:
         for kind, values in _ATTRIBUTES.items():
             if random.random() > STAYS:
                 world[name][kind] = random.choice(values)
-        told = _told(encode, name, world[name])
+        described = _description(encode, name, world[name])
         if name in seen:
             group = _age_group(frame - seen[name])
             stayed = [k for k, value in world[name].items() if before[k] == value]
             places = (len(ids) + _place_of(encode, name, world[name], k) for k in stayed)
             scored.setdefault(group, []).extend(sorted(places))
         seen[name] = frame
-        ids += told
+        ids += described
     return TextStream(ids, scored)
 
 
@@ -180,7 +180,7 @@ def _new_person(random: Random) -> dict[str, str]:
     return {kind: random.choice(values) for kind, values in _ATTRIBUTES.items()}
 
 
-def _told(encode: Encode, name: str, person: Mapping[str, str]) -> list[int]:
+def _description(encode: Encode, name: str, person: Mapping[str, str]) -> list[int]:
     ids = encode(SCENE.format(name=name, **person) + FILLER)
     return [*ids[: FRAME_TOKENS - 1], *encode("\n")]
 

@@ -115,7 +115,7 @@ def sizes_table(runs: Sequence[Results]) -> Table:
     return Table("sizes", "KL by size", ["memory", *columns], lines, caption)
 
 
-def said(comparison: Comparison) -> str:
+def with_interval(comparison: Comparison) -> str:
     """A difference and its interval."""
     return f"{comparison.mean:+.3f} ({comparison.low:+.3f} to {comparison.high:+.3f})"
 
@@ -174,7 +174,8 @@ def _paired(results: Results, lines: Sequence[Line], rival: Line, measure: Measu
     def cell(line: Line) -> str:
         if line not in found:
             return ""
-        return f"{said(found[line])} {found[line].verdict}" if decided else said(found[line])
+        text = with_interval(found[line])
+        return f"{text} {found[line].verdict}" if decided else text
 
     return f"{head} − {rival.label}", cell
 
@@ -182,7 +183,7 @@ def _paired(results: Results, lines: Sequence[Line], rival: Line, measure: Measu
 def _apart(results: Results, lines: Sequence[Line], rival: Line) -> Iterator[Column]:
     """Difference in KL and verdict in columns of their own."""
     found = against(results, lines, rival, PROSE_KL)
-    yield f"KL − {rival.label}", lambda line: said(found[line]) if line in found else ""
+    yield f"KL − {rival.label}", lambda line: with_interval(found[line]) if line in found else ""
     if decidable(results, lines, PROSE_KL):
         yield "verdict", lambda line: found[line].verdict if line in found else ""
 
@@ -212,10 +213,10 @@ def _caption(results: Results, lines: Sequence[Line]) -> str:
 def _streams(results: Results) -> str:
     counts = ", ".join(f"{results.streams(suite)} {suite}" for suite in results.suites)
     half, tokens = results.config["half"], results.config["tokens"]
-    said = f"Streams of {tokens:,} tokens of the half {half}: {counts}."
+    text = f"Streams of {tokens:,} tokens of the half {half}: {counts}."
     if results.missing:
-        said += (
+        text += (
             f" UNFINISHED: {results.missing:,} rows are owed, so means are over different streams; "
             "run the same command again."
         )
-    return said
+    return text

@@ -67,8 +67,8 @@ def observe(
         raise ValueError(all_held(options))
     for name, left_out in tables.left_out.items():
         if left_out:
-            say = f"{name}: left out for holding all of the video: {', '.join(left_out)}"
-            console.print(say, markup=False, highlight=False, soft_wrap=True)
+            line = f"{name}: left out for holding all of the video: {', '.join(left_out)}"
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
     _write_tables(folder, tables)
     links = {video.name: _write_held(folder, video, model, memory, settings) for video in observed}
     figures = figures_of(tables)

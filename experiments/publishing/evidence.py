@@ -29,17 +29,17 @@ def compact_result(folder: Path) -> dict[str, Any]:
         ValueError: for a folder without rows.
     """
     found = read_results(folder)
-    told = {name: _commonest(found.rows, name) for name in STAMP}
+    common = {name: _commonest(found.rows, name) for name in STAMP}
     rows = [
         {
             name: _rounded(value)
             for name, value in row.items()
-            if name != "config" and not (name in told and told[name] == value)
+            if name != "config" and not (name in common and common[name] == value)
         }
         for row in found.rows
     ]
-    environment = {**told.pop("environment"), "commit": told.pop("commit")}
-    return {"config": found.config, "environment": environment, **told, "rows": rows}
+    environment = {**common.pop("environment"), "commit": common.pop("commit")}
+    return {"config": found.config, "environment": environment, **common, "rows": rows}
 
 
 def as_text(result: Result) -> str:

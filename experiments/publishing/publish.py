@@ -69,28 +69,28 @@ def observe_text_table(result: Result) -> str:
     """What full attention looks at in texts, with where it was measured."""
     streams = ", ".join(f"{one['video']} ({one['tokens']:,} tokens)" for one in result["videos"])
     size = result["settings"]["tokens_per_frame"] or TOKENS_PER_FRAME
-    told = f"Means over layers, frames and streams: {streams}, in frames of {size} tokens."
-    return f"{observed_table(result)}\n\n{told} {measured_on(result)}"
+    about = f"Means over layers, frames and streams: {streams}, in frames of {size} tokens."
+    return f"{observed_table(result)}\n\n{about} {measured_on(result)}"
 
 
 def sink_shares_table(result: Result) -> str:
     """Where the attention sink sits, with where it was measured."""
     settings = result["settings"]
-    told = (
+    about = (
         f"Means over heads, frames of the second half, and {settings['streams']} search streams of "
         f"{settings['tokens']:,} tokens of prose, with the start-of-text token in front of them "
         "and without; the columns after the first two are with it."
     )
-    return f"{markdown_table(*shares_table(result))}\n\n{told} {measured_on(result)}"
+    return f"{markdown_table(*shares_table(result))}\n\n{about} {measured_on(result)}"
 
 
 def step_time_table(result: Result) -> str:
     """Time of a step beside StateKV's, with where it was measured."""
-    told = (
+    about = (
         f"Of StateKV's time per step of 32 tokens at {result['capacity']} full slots: medians of "
         "the process's own time on one thread, memories in turn."
     )
-    return f"{markdown_table(*times_table(result))}\n\n{told} {measured_on(result)}"
+    return f"{markdown_table(*times_table(result))}\n\n{about} {measured_on(result)}"
 
 
 def without_paths(result: Result) -> dict[str, Any]:

@@ -82,14 +82,14 @@ def whole_numbers(axis: Any) -> None:
     axis.set_major_locator(MaxNLocator(integer=True))
 
 
-def exact_ticks(axes: Axes, values: Any, said: Callable[[float], str]) -> None:
+def exact_ticks(axes: Axes, values: Any, text_of: Callable[[float], str]) -> None:
     """Ticks at exactly these values along the x axis.
 
     Args:
-        said: makes the text of a value.
+        text_of: makes the text of a value.
     """
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     axes.xaxis.set_major_locator(FixedLocator(sorted(set(values))))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: said(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: text_of(value)))

@@ -21,7 +21,6 @@ from crossframe.models.tiny import (
 from ..every import FAMILIES, Family
 from .damage import edit_config, edit_weights
 
-
 HEAD = "language_model.lm_head.weight"
 
 
