@@ -32,11 +32,20 @@ def shares(rows: Rows, group: str) -> dict[str, float]:
         ValueError: for no rows, or a row without the group.
     """
     share(rows)  # refuses none
-    members: dict[str, list[Mapping[str, Any]]] = {}
+    return {name: share(some) for name, some in members(rows, group).items()}
+
+
+def members(rows: Rows, group: str) -> dict[str, list[Mapping[str, Any]]]:
+    """The rows of each name of a group, in order of appearance; of joined names (`AND`) in each.
+
+    Raises:
+        ValueError: for a row without the group.
+    """
+    by_name: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         for name in _name(row, group).split(AND):
-            members.setdefault(name, []).append(row)
-    return {name: share(some) for name, some in members.items()}
+            by_name.setdefault(name, []).append(row)
+    return by_name
 
 
 def share(rows: Rows, field: str = "correct") -> float:

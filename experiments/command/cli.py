@@ -149,8 +149,8 @@ def _demo(values: Values) -> None:
 
 def _evaluate(values: Values) -> None:
     from ..evaluation.options import EvaluateOptions
-    from ..evaluation.report import print_summary
     from ..evaluation.run import evaluate
+    from ..evaluation.summary import print_summary
 
     options, console = options_from(EvaluateOptions, values), Console()
     found = evaluate(options, interactive=console.is_terminal)

@@ -161,11 +161,11 @@ def _unmoved(value: Any) -> Any:
         return [_unmoved(part) for part in value]
     if not isinstance(value, dict):
         return value
-    found = {name: _unmoved(part) for name, part in value.items()}
-    path = found.get("class_path")
+    parts = {name: _unmoved(part) for name, part in value.items()}
+    path = parts.get("class_path")
     if isinstance(path, str) and path.startswith("crossframe."):
-        found["class_path"] = path.rpartition(".")[2]
-    return found
+        parts["class_path"] = path.rpartition(".")[2]
+    return parts
 
 
 def _differences(before: Any, now: Any, where: str = "") -> list[str]:

@@ -38,9 +38,9 @@ def require_generation(settings: Mapping[str, Any]) -> None:
     try:
         GenerationConfig(**settings).validate()
     except Exception as error:
-        said = " ".join(str(error).split())[:200]
+        reason = " ".join(str(error).split())[:200]
         raise ValueError(
-            f"generation: {dict(settings)!r:.100} cannot be used ({said}); see transformers' "
+            f"generation: {dict(settings)!r:.100} cannot be used ({reason}); see transformers' "
             "GenerationConfig"
         ) from error
 

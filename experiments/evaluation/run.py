@@ -15,14 +15,12 @@ from ..streaming.frames import told_flags
 from ..streaming.plan import Refused, Sampled, plan_passes, sample_videos, video_seconds
 from .folder import Config, cell_hashes, config_hash, run_folder, wait_for_others, write_json
 from .generation import require_generation
-from .module import Evaluation, PassData
 from .options import EvaluateOptions
 from .passes import PassRunner, unanswered
 from .rows import REFUSED, Key, Row, RowFile, Work, key_of, owing, read_rows
 from .seals import made_seals
 from .summary import Outcome, flagged_videos, outcome
-from .trainer import make_trainer, quiet
-from .writer import RowWriter
+from .trainer import Evaluation, PassData, RowWriter, make_trainer, quiet
 
 
 def evaluate(options: EvaluateOptions, *, interactive: bool = False) -> Outcome | None:
@@ -49,14 +47,14 @@ def evaluate(options: EvaluateOptions, *, interactive: bool = False) -> Outcome 
             made_seals(folder)
             run = _Run(options, questions, config)
             writer.count(run.rows())
-            run.go_on(trainer)
+            run.finish(trainer)
             if rank > 0:
                 return None
             wait_for_others(folder, world)
             name = config_hash(config)
-            found = outcome(run.rows(), options, questions=len(questions), config=name)
-            write_json(folder / "summary.json", found)
-            return found
+            summary = outcome(run.rows(), options, questions=len(questions), config=name)
+            write_json(folder / "summary.json", summary)
+            return summary
 
 
 class _Run:
@@ -73,7 +71,7 @@ class _Run:
     def rows(self) -> list[Row]:
         return read_rows(self.options.output, self.configs)
 
-    def go_on(self, trainer: lightning.Trainer) -> None:
+    def finish(self, trainer: lightning.Trainer) -> None:
         """Write the rows that are left to write."""
         self._require_unflagged()
         sampled, refused = self._look()

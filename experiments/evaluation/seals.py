@@ -45,14 +45,14 @@ class Seals:
     def require_unchanged(self, where: str, row: Mapping[str, Any]) -> None:
         """Raise ValueError for a row that is not as it was written."""
         content = {name: value for name, value in row.items() if name != "checksum"}
-        found = checksum(content)
+        actual = checksum(content)
         if "checksum" in row or "run" in row:
-            if row.get("checksum") != found:
+            if row.get("checksum") != actual:
                 raise ValueError(
                     f"{where} was changed after it was written (its checksum is "
-                    f"{str(row.get('checksum'))[:20]!r}, what it says has {found!r}): {REMEDY}"
+                    f"{str(row.get('checksum'))[:20]!r}, what it says has {actual!r}): {REMEDY}"
                 )
-        elif self.before is not None and found not in self.before:
+        elif self.before is not None and actual not in self.before:
             raise ValueError(
                 f"{where} has no checksum, as all rows have that were written here: it was changed "
                 f"or comes from elsewhere; {REMEDY}"

@@ -1,17 +1,23 @@
-"""What a run's rows say: official scores, invalid replies, costs, differences to a reference."""
+"""A run summed up: official scores, invalid replies, costs, differences to a reference; as data
+and on the terminal."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table
+
 from ..benchmarks.question import Benchmark
-from ..benchmarks.scores import AND
+from ..benchmarks.scores import mean, members, share
 from ..reports.intervals import paired_difference
-from .accuracy import GroupedAccuracy
+from ..streaming.frames import told_flags
 from .options import EvaluateOptions
 from .rows import Row
 
@@ -21,6 +27,7 @@ COSTS = (
     *("state_bytes", "archive_bytes"),
 )
 CLOSENESS = ("agreement", "kl_to_full")
+NAMED = 5  # videos that are named on the terminal; the rest is in the summary
 
 Summary = dict[str, dict[str, Any]]
 Outcome = dict[str, Any]
@@ -56,11 +63,11 @@ def outcome(
 def flagged_videos(rows: Iterable[Row]) -> dict[str, int]:
     """Frames that FFmpeg flags as damaged, by video, of those that have some; as many as were
     decoded for the question that needed most."""
-    found: dict[str, int] = {}
+    frames: dict[str, int] = {}
     for row in rows:
         if count := row.get("flagged_frames"):
-            found[row["video"]] = max(found.get(row["video"], 0), count)
-    return found
+            frames[row["video"]] = max(frames.get(row["video"], 0), count)
+    return frames
 
 
 def summarise(
@@ -103,16 +110,11 @@ def accuracies(rows: Iterable[Row], group: str) -> dict[str, float]:
 
     A row whose name joins several groups counts in each of them, and so several times in "micro".
     """
-    told = [
-        (name, row["correct"])
-        for row in rows
-        if group in row["groups"]
-        for name in row["groups"][group].split(AND)
-    ]
-    # The rows are those of all processes already.
-    metric = GroupedAccuracy(sorted({name for name, _ in told}), sync_on_compute=False)
-    metric.update((right for _, right in told), (name for name, _ in told))
-    return {name: round(float(share), 4) for name, share in metric.compute().items()}
+    by_name = members([row for row in rows if group in row["groups"]], group)
+    shares = {name: share(by_name[name]) for name in sorted(by_name)}
+    every = list(chain.from_iterable(by_name.values()))
+    percent = {"micro": share(every), "macro": mean(shares.values()), **shares}
+    return {name: round(value, 4) for name, value in percent.items()}
 
 
 def _over(rows: Iterable[Row], name: str, average: Callable[[list[float]], float]) -> float | None:
@@ -129,3 +131,65 @@ def _difference(rows: Sequence[Row], against: Sequence[Row]) -> dict[str, float]
     theirs = [other[row["question"]] for row in both]
     videos = [row["video"] for row in both]
     return asdict(paired_difference([row["correct"] for row in both], theirs, videos))
+
+
+def print_summary(summary: Outcome, folder: Path, console: Console) -> None:
+    """A line per cell: headline score, difference to the reference with its 95 % interval, counts,
+    median FLOPs. Then what is to know about the run."""
+    if summary["cells"]:
+        console.print(_table(summary["cells"]))
+    for line in [*_remarks(summary), f"Rows and all scores: {folder}"]:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _table(cells: Mapping[str, Mapping[str, Any]]) -> Table:
+    headline = next(iter(next(iter(cells.values()))["scores"]))
+    table = Table(show_edge=False)
+    names = (headline, "vs reference", "invalid", "no video", "FLOPs")
+    table.add_column("cell", overflow="fold", min_width=12)
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, cell in cells.items():
+        counts = cell["counts"]
+        table.add_row(
+            name,
+            f"{cell['scores'][headline]:.2f}",
+            _difference_text(cell["difference"]),
+            str(counts["invalid"]),
+            str(counts["missing"] + counts["unreadable"]),
+            "" if cell["decoder_flops"] is None else f"{cell['decoder_flops']:.3g}",
+        )
+    return table
+
+
+def _remarks(summary: Outcome) -> Iterator[str]:
+    yield (
+        f"{summary['questions']} questions, {summary['passes']} passes over videos; "
+        f"{summary['shared']} questions shared another's pass"
+    )
+    if summary["owed"]:
+        yield f"UNFINISHED: {summary['owed']} rows are owed; run the same command again"
+    if summary["missing"]:
+        yield f"No file of {len(summary['missing'])} videos: {_some(summary['missing'])}"
+    for name, cell in summary["cells"].items():
+        count = cell["counts"]["nonfinite"]
+        if count:
+            yield (
+                f"NaN or Inf inside the model at {count} questions of {name}, "
+                "counted as wrong: load it with dtype bfloat16 or float32 (float16 overflows)"
+            )
+    for video, why in list(summary["unreadable"].items())[:NAMED]:
+        yield f"Cannot be read: {video}: {why}"
+    for video, count in list(summary["flagged"].items())[:NAMED]:
+        yield f"Damaged: {video}: {told_flags(count)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _difference_text(difference: Mapping[str, float] | None) -> str:
+    if difference is None:
+        return ""
+    return f"{difference['points']:+.2f} [{difference['low']:+.2f}, {difference['high']:+.2f}]"

@@ -15,9 +15,9 @@ from crossframe.experiments.benchmarks import OVOBench, VideoMME
 from crossframe.experiments.evaluation import run
 from crossframe.experiments.evaluation.folder import cell_hashes, config_hash
 from crossframe.experiments.evaluation.options import EvaluateOptions
-from crossframe.experiments.evaluation.report import print_summary
 from crossframe.experiments.evaluation.rows import read_rows
 from crossframe.experiments.evaluation.run import evaluate
+from crossframe.experiments.evaluation.summary import print_summary
 from crossframe.experiments.streaming.cells import Cell
 from crossframe.experiments.streaming.options import ModelOptions
 from crossframe.experiments.streaming.sampling import FrameSampling

@@ -6,6 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torchmetrics.classification import MulticlassAccuracy
 
 from crossframe.experiments.benchmarks import LVBench, VideoMME
 from crossframe.experiments.evaluation.rows import Row
@@ -95,6 +99,28 @@ def test_a_question_of_several_groups_counts_in_each() -> None:
     assert found == pytest.approx({"micro": 200 / 3, "macro": 75, "entity": 100, "event": 50}, 1e-5)
     score = LVBench(Path()).score(rows[:2])
     assert score["question_type/event"] == found["event"]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from("abcd")), min_size=1, max_size=60))
+def test_accuracies_are_those_of_plain_counting_and_of_torchmetrics(
+    answers: list[tuple[bool, str]],
+) -> None:
+    accuracy = accuracies([{"correct": c, "groups": {"g": name}} for c, name in answers], "g")
+    by_group: dict[str, list[bool]] = {}
+    for correct, name in answers:
+        by_group.setdefault(name, []).append(correct)
+    shares = {name: 100 * sum(some) / len(some) for name, some in by_group.items()}
+    micro, macro = (
+        100 * sum(c for c, _ in answers) / len(answers),
+        sum(shares.values()) / len(shares),
+    )
+    assert accuracy == pytest.approx({"micro": micro, "macro": macro, **shares}, abs=1e-4)
+    # A wrong answer is a prediction of some class that is never a target.
+    target = torch.tensor(["abcd".index(name) for _, name in answers])
+    predicted = torch.where(torch.tensor([correct for correct, _ in answers]), target, 4)
+    theirs = MulticlassAccuracy(num_classes=5, average=None)(predicted, target)
+    own = theirs[["abcd".index(name) for name in by_group]]
+    assert macro == pytest.approx(100 * float(own.mean()), rel=1e-5)
 
 
 def test_the_whole_outcome(options: MakeOptions) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from crossframe.experiments.evaluation.report import print_summary
+from crossframe.experiments.evaluation.summary import print_summary
 
 
 def cell(score: float, **more: Any) -> dict[str, Any]:
