@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from ..reports.drawing import Drawing, drawn, tidy_axes
-from .drawing import (
+from ..reports.drawing import (
     WIDTH,
+    Drawing,
     Style,
+    Table,
+    drawn,
     error_bars,
     families,
     legend_below,
@@ -18,18 +20,16 @@ from .drawing import (
     percent_axis,
     plain_ticks,
     styles,
+    tidy_axes,
 )
-from .tidy import Table, mean_by_video
+from .measures import ACCURACY, KL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Column = Any  # a pandas Series
-MEASURES = (
-    ("correct", 100.0, "accuracy (%)"),
-    ("kl_to_full", 1.0, "KL to full attention (nats)"),
-)
+MEASURES = (ACCURACY, KL)
 DELAYS = (0, 10, 30, 60, 300, 900, 1800, 3600)  # seconds, the lower ends of the parts
 MOST_PARTS = 4
 
@@ -103,11 +103,7 @@ def _measured(asked: Table) -> Table:
     lines = []
     for (family, cell, part), own in asked.groupby(["family", "cell", "part"], sort=False):
         line = {"family": family, "cell": cell, "part": part, "amount": own["amount"].iloc[0]}
-        for column, factor, _ in MEASURES:
-            known = own.dropna(subset=[column])
-            values = known[column].astype(float) * factor
-            line |= mean_by_video(column, list(values), list(known["video"]))
-        lines.append(line)
+        lines.append(line | ACCURACY.over(own) | KL.over(own))
     return DataFrame(lines)
 
 
@@ -123,18 +119,18 @@ def _over_amounts(
 
     def draw(figure: Figure) -> None:
         grid = figure.subplots(len(MEASURES), len(names), sharex=True, sharey="row", squeeze=False)
-        for line, (column, _, label) in zip(grid, MEASURES, strict=True):
+        for line, measure in zip(grid, MEASURES, strict=True):
             for axes, name in zip(line, names, strict=True):
-                _lines(axes, table[table["part"] == name], column, marks, reference)
+                _lines(axes, table[table["part"] == name], measure.name, marks, reference)
                 plain_ticks(axes, amounts)
                 axes.set_xlim(amounts[0] / 1.5, amounts[-1] * 1.5)
-            line[0].set_ylabel(label)
+            line[0].set_ylabel(measure.label)
         percent_axis(grid[0, 0])
         for axes, name in zip(grid[0], names, strict=True):
             axes.set_title(name)
         for axes in grid[-1]:
             axes.set_xlabel(amount)
-        legend_below(figure, {name: _entry(style) for name, style in marks.items()})
+        legend_below(figure, {name: style.legend() for name, style in marks.items()})
 
     return draw
 
@@ -146,7 +142,7 @@ def _lines(
     for name, own in families(known):
         style = marks[name]
         if own["amount"].isna().all():  # fixed memories have no place along the axis
-            if name != reference or column != "kl_to_full":
+            if name != reference or column != KL.name:
                 dashes = "--" if name == reference else ":"
                 axes.axhline(
                     own[column].iloc[0], color=style.colour, linestyle=dashes, linewidth=1.2
@@ -165,26 +161,21 @@ def _as_dots(table: Table, names: Sequence[str]) -> Callable[[Figure], None]:
 
     def draw(figure: Figure) -> None:
         panels = figure.subplots(1, len(MEASURES), sharey=True)
-        for axes, (column, _, label) in zip(panels, MEASURES, strict=True):
+        for axes, measure in zip(panels, MEASURES, strict=True):
             for number, name in enumerate(names):
-                own = table[table["part"] == name].dropna(subset=[column])
+                own = table[table["part"] == name].dropna(subset=[measure.name])
                 shift = 0.5 * ((number + 0.5) / len(names) - 0.5)
                 places = [cells.index(cell) + shift for cell in own["cell"]]
                 style = marks[name].line | {"linestyle": "none", "elinewidth": 0.8, "capsize": 2}
-                axes.errorbar(own[column], places, xerr=error_bars(own, column), **style)
-            axes.set_xlabel(label)
+                bars = error_bars(own, measure.name)
+                axes.errorbar(own[measure.name], places, xerr=bars, **style)
+            axes.set_xlabel(measure.label)
             tidy_axes(axes)
         panels[0].set_yticks(range(len(cells)), cells)
         panels[0].invert_yaxis()
-        legend_below(figure, {name: _entry(style) for name, style in marks.items()})
+        legend_below(figure, {name: style.legend() for name, style in marks.items()})
 
     return draw
-
-
-def _entry(style: Style) -> Any:
-    from matplotlib.lines import Line2D
-
-    return Line2D([], [], **style.line)
 
 
 def _by_group(rows: Table, column: str) -> tuple[Column, list[str]]:

@@ -2,16 +2,52 @@
 
 from __future__ import annotations
 
-from .curves import Curve, Thinned, line, nearest
-from .dry_run import DryRun, Held
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ...framework import FullMemory
+from .dry_run import DryRun
 from .grid import Sized
-from .knobs import knob_of
-from .options import MATCHES, Budget
-from .variants import Variant, label, short, sized_memory
+from .options import Budget
+from .variants import Knob, Variant, knob_of, label, sized_memory
 
 DOUBLINGS = 6  # of a frame's tokens, until a memory has the room it needs
 REFINEMENTS = 3
-UNITS = {"slots": "", "bytes": "B", "flops": "FLOP"}
+LARGEST = 1 << 40  # slots; no search goes further
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What a memory has of the matched quantity, by a whole number that it rises with.
+
+    Attributes:
+        at: the quantity.
+        value: of the knob, by the number.
+        most: the largest number there can be.
+    """
+
+    at: Callable[[int], float]
+    value: Callable[[int], float]
+    most: int = LARGEST
+
+    def nearest(self, wanted: float) -> int:
+        """The number at which the quantity is nearest to the wanted one."""
+        low, high = 1, self.most
+        while low < high:  # the first number that has enough
+            middle = (low + high) // 2
+            if self.at(middle) < wanted:
+                low = middle + 1
+            else:
+                high = middle
+        below = max(low - 1, 1)
+        return min(below, low, key=lambda number: abs(self.at(number) - wanted))
+
+
+def line(points: dict[int, float]) -> Curve:
+    """Through two points: keys, columns and FLOPs grow with the slots, layer states do not."""
+    (low, first), (high, second) = points.items()
+    slope = (second - first) / (high - low)
+    return Curve(lambda number: first + slope * (number - low), lambda number: number)
 
 
 class Matcher:
@@ -26,7 +62,8 @@ class Matcher:
 
     def __init__(self, budget: Budget, dry_run: DryRun, frames: int | None) -> None:
         self.budget, self.dry_run, self.frames = budget, dry_run, frames
-        self._known: dict[str, tuple[Held, bool]] = {}
+        self.quantity = budget.quantity
+        self._known: dict[str, tuple[float, bool]] = {}
 
     def sized(self, variant: Variant) -> Sized:
         """The variant's memory at the size that has nearest to the wanted amount.
@@ -34,38 +71,35 @@ class Matcher:
         Raises:
             ValueError: if no size has it, within the tolerance.
         """
-        if variant.knob is None or variant.amount is None:
+        knob = variant.knob
+        if knob is None or variant.amount is None:
             return Sized(variant, variant.template)
-        wanted, curve = self._wanted(variant.amount), self._curve(variant)
-        self._require_possible(variant, curve, wanted)
-        number = nearest(curve, wanted)
+        wanted, curve = self._wanted(variant.amount), self._curve(variant, knob)
+        self._require_possible(variant, knob, curve, wanted)
+        number = curve.nearest(wanted)
         value, attained = curve.value(number), curve.at(number)
-        if variant.knob.name == "capacity":
+        if knob.name == "capacity":
             value, attained = self._refined(variant, curve, number, wanted)
         memory = sized_memory(variant, value)
         if abs(attained - wanted) > self.budget.tolerance * wanted:
-            raise ValueError(self._too_far(variant, curve, number, wanted))
+            raise ValueError(self._too_far(variant, knob, curve, number, wanted))
         return Sized(variant, memory, value, attained, wanted)
 
     def _wanted(self, amount: float) -> float:
-        if self.budget.like is None:
+        like = self.budget.like
+        if like is None:
             return amount
-        knob = knob_of(self.budget.like)
+        knob = knob_of(like)
         if knob is None or knob.name != "capacity":
             raise ValueError(
-                f"budget: like is {self.budget.like!r}, which has no capacity; take a memory of "
-                "slots"
+                f"budget: like is {like!r}, which has no capacity; take a memory of slots"
             )
-        example = Variant("like", "", self.budget.like, amount, knob)
-        return self._curve(example).at(int(amount))
+        return self._curve(Variant("like", "", like, amount, knob), knob).at(int(amount))
 
-    def _curve(self, variant: Variant) -> Curve:
-        assert variant.knob is not None
-        if variant.knob.name == "ratio":
+    def _curve(self, variant: Variant, knob: Knob) -> Curve:
+        if knob.name == "ratio":
             return self._thinned(variant)
-        if variant.knob.name == "frames":
-            return line({n: self._measured(variant, n)[0] for n in (1, 2)})
-        least = self._least(variant)
+        least = 1 if knob.name == "frames" else self._least(variant)
         return line({n: self._measured(variant, n)[0] for n in (least, 2 * least)})
 
     def _least(self, variant: Variant) -> int:
@@ -86,16 +120,15 @@ class Matcher:
         memory = sized_memory(variant, value)
         name = repr(memory)
         if name not in self._known:
-            self._known[name] = self.dry_run.full(memory, value)
-        held, ragged = self._known[name]
-        return held[self.budget.match], ragged
+            self._known[name] = self.dry_run.full(memory, value, self.quantity)
+        return self._known[name]
 
     def _refined(
         self, variant: Variant, curve: Curve, number: int, wanted: float
     ) -> tuple[int, float]:
-        """Where heads hold different numbers of slots, what they hold depends on the video and is
-        no straight line: measured at the size itself, and corrected."""
-        if self.budget.match == "slots" or not self._ragged(variant):
+        """Measured at the size itself, and corrected, where heads hold different numbers of slots
+        and the quantity follows the video."""
+        if not self.quantity.follows_video or not self._ragged(variant):
             return number, curve.at(number)
         slope = curve.at(1) - curve.at(0)
         tried: dict[int, float] = {}
@@ -110,51 +143,54 @@ class Matcher:
         return self._measured(variant, self._least(variant))[1]
 
     def _thinned(self, variant: Variant) -> Curve:
-        """Token dropping alone never fills: what it has at the end of a stream, by the number of
-        visual tokens that enter of every frame."""
+        """Token dropping alone never fills: what full attention has at the end of a stream, by the
+        number of visual tokens that enter of every frame but the first."""
         if self.frames is None:
             raise ValueError(
                 f"ablate: {label(variant)} keeps all tokens that enter, so that what it holds "
                 "depends on the stream's length: give budget.frames or sampling.max_frames"
             )
-        thinned = Thinned(self.dry_run, self.frames)
+        dry_run, later = self.dry_run, self.frames - 2
+        full = dry_run.session(FullMemory())
+        full.push(dry_run.frame(0))
+        begun, frame = full.cursor.tokens, dry_run.frame(1)
+        visual = int(frame.visual_mask()[0].sum())
+
+        def at(kept: int) -> float:
+            entering = frame.num_tokens - visual + kept
+            return self.quantity.of_full(full, begun + later * entering, entering)
 
         def value(kept: int) -> float:
             # The rule rounds down, and d / n * n may come out below d.
-            dropped = thinned.visual - kept
-            return (dropped + 0.5) / thinned.visual if dropped else 0.0
+            dropped = visual - kept
+            return (dropped + 0.5) / visual if dropped else 0.0
 
-        return Curve(lambda kept: thinned.held(kept)[self.budget.match], value, thinned.visual)
+        return Curve(at, value, visual)
 
-    def _require_possible(self, variant: Variant, curve: Curve, wanted: float) -> None:
-        match = self.budget.match
-        if match == "flops" and variant.knob is not None and variant.knob.name != "ratio":
-            entering, nothing = self.dry_run.frame_tokens, curve.at(0)
-            linear = 2 * self.dry_run.model.spec.linear_parameters * entering
-            if wanted < nothing:
-                raise ValueError(
-                    f"ablate: {label(variant)} cannot have {self._said(wanted)} a frame: a frame "
-                    f"of {entering} tokens costs {self._said(nothing)} with nothing carried, of "
-                    f"which {self._said(linear)} in projections and MLPs (if all tokens enter); "
-                    "ask for more, or put TokenDroppingMemory around it"
-                )
+    def _require_possible(self, variant: Variant, knob: Knob, curve: Curve, wanted: float) -> None:
+        text, entering, nothing = self.quantity.text, self.dry_run.frame_tokens, curve.at(0)
+        fixed = self.quantity.fixed(self.dry_run.model.spec, entering)
+        if fixed and knob.name != "ratio" and wanted < nothing:
+            raise ValueError(
+                f"ablate: {label(variant)} cannot have {text(wanted)} a frame: a frame of "
+                f"{entering} tokens costs {text(nothing)} with nothing carried, of which "
+                f"{text(fixed)} in projections and MLPs (if all tokens enter); ask for more, or "
+                "put TokenDroppingMemory around it"
+            )
         if curve.at(2) <= curve.at(1):
             raise ValueError(
-                f"ablate: the {MATCHES[match]} of {label(variant)} do not grow with its "
-                f"{variant.knob.name if variant.knob else 'size'}; match something else"
+                f"ablate: the {self.quantity.noun} of {label(variant)} do not grow with its "
+                f"{knob.name}; match something else"
             )
 
-    def _too_far(self, variant: Variant, curve: Curve, number: int, wanted: float) -> str:
-        assert variant.knob is not None
+    def _too_far(
+        self, variant: Variant, knob: Knob, curve: Curve, number: int, wanted: float
+    ) -> str:
+        text = self.quantity.text
         around = [n for n in (number - 1, number, number + 1) if 1 <= n <= curve.most]
-        can = ", ".join(
-            f"{self._said(curve.at(n))} ({variant.knob.name}={curve.value(n):.4g})" for n in around
-        )
+        can = ", ".join(f"{text(curve.at(n))} ({knob.name}={curve.value(n):.4g})" for n in around)
         return (
-            f"ablate: {label(variant)} cannot have {self._said(wanted)} "
-            f"({MATCHES[self.budget.match]}) within a tolerance of {self.budget.tolerance:.0%}; it "
-            f"can have {can}: ask for one of these, list it under fixed, or raise budget.tolerance"
+            f"ablate: {label(variant)} cannot have {text(wanted)} ({self.quantity.noun}) within a "
+            f"tolerance of {self.budget.tolerance:.0%}; it can have {can}: ask for one of these, "
+            "list it under fixed, or raise budget.tolerance"
         )
-
-    def _said(self, amount: float) -> str:
-        return short(amount, " " + UNITS[self.budget.match]).strip()

@@ -1,39 +1,20 @@
-"""A few frames through a memory, to see what it holds and costs once its state is full."""
+"""A few frames through a memory, to see what it has once its state is full."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import count
 from statistics import fmean
 
 from torch import Tensor
 
-from ...framework import CrossFrameMemory, FrameTokens, Slots, VideoModel, VideoSession
-from ...framework.stream.costs import held_bytes
+from ...framework import CrossFrameMemory, FrameTokens, VideoModel, VideoSession
 from ...framework.stream.encoding import encode_frames
 from ..streaming.cells import Cell
+from .quantities import Quantity
 
 RAGGED_STEPS = 24  # averaged over where heads trade slots and no step is like another
 MOST_STEPS = 4096  # more than any state needs to fill; a memory that never settles ends here
-
-
-@dataclass(frozen=True)
-class Held:
-    """What a memory holds and costs at some point of a stream.
-
-    Attributes:
-        slots: per KV head, mean over heads and layers.
-        bytes: per layer, mean over layers: keys, values, columns, statistics.
-        flops: of the decoder for one temporal patch, by closed form, as sessions count it.
-    """
-
-    slots: float
-    bytes: float
-    flops: float
-
-    def __getitem__(self, match: str) -> float:
-        return {"slots": self.slots, "bytes": self.bytes, "flops": self.flops}[match]
 
 
 class DryRun:
@@ -74,8 +55,8 @@ class DryRun:
             session.push(self.prompt)
         return session
 
-    def full(self, memory: CrossFrameMemory, slots: int) -> tuple[Held, bool]:
-        """What a bounded memory holds and costs once its state is full, and whether heads hold
+    def full(self, memory: CrossFrameMemory, slots: int, quantity: Quantity) -> tuple[float, bool]:
+        """What a bounded memory has of a quantity once its state is full, and whether heads hold
         different numbers of slots.
 
         Args:
@@ -86,11 +67,11 @@ class DryRun:
         limits = [memory.limit(layer, layers, self.frame_tokens) for layer in range(layers)]
         most = max(slots if limit is None else limit for limit in limits)
         steps = self._fill(session, most)
-        held, ragged = [held_by(session, per_step)], session.slots(0).valid is not None
+        amounts, ragged = [quantity.measured(session, per_step)], session.slots(0).valid is not None
         for more in range(RAGGED_STEPS if ragged else 0):
             self._push(session, steps + more)
-            held.append(held_by(session, per_step))
-        return _mean(held), ragged
+            amounts.append(quantity.measured(session, per_step))
+        return fmean(amounts), ragged
 
     def _fill(self, session: VideoSession, slots: int) -> int:
         """Push until a step began with a full state; how many steps that took."""
@@ -115,30 +96,10 @@ def shown_again(model: VideoModel, frames: Sequence[tuple[Tensor, float]]) -> It
     """A stream that shows a video's first frames again and again.
 
     Args:
-        frames: raw frames uint8 [height, width, 3] with their times in seconds, at least one.
+        frames: raw frames uint8 [height, width, 3] with their times in seconds, or token ids
+            [tokens] of a text's with their numbers; at least one.
     """
     return (one.tokens for one in encode_frames(model, _repeated(frames)))
-
-
-def held_by(session: VideoSession, frames: int) -> Held:
-    """What a session holds now, and what each of the `frames` of its last step cost."""
-    layers = session.state.layers
-    stored = [held_bytes(dict(layer.tensors()).values()) for layer in layers]
-    slots = [_slots_per_head(session.slots(layer)) for layer in range(len(layers))]
-    flops = session.costs[-1].flops / frames
-    return Held(sum(slots) / len(layers), sum(stored) / len(layers), flops)
-
-
-def _mean(held: Sequence[Held]) -> Held:
-    """Over several steps."""
-    parts = (fmean(one[match] for one in held) for match in ("slots", "bytes", "flops"))
-    return Held(*parts)
-
-
-def _slots_per_head(slots: Slots) -> float:
-    if slots.valid is None:
-        return slots.num_slots
-    return float(slots.valid.sum()) / (slots.valid.shape[0] * slots.valid.shape[1])
 
 
 def _repeated(frames: Sequence[tuple[Tensor, float]]) -> Iterator[tuple[Tensor, float]]:

@@ -10,9 +10,8 @@ import numpy as np
 
 from ...framework.attention.attend import choose
 from ...framework.flops import step_flops
-from ..reports.drawing import Drawing, drawn, tidy_axes
+from ..reports.drawing import WIDTH, Drawing, drawn, legend_below, legend_height, styles, tidy_axes
 from ..streaming.cells import Cell
-from .drawing import WIDTH, legend_below, legend_height, styles
 from .settle import Look
 from .tidy import ModelRun
 
@@ -41,16 +40,16 @@ def cost_curves(run: ModelRun, frames: int) -> list[CostCurve]:
     """One curve for all cells of the same cost; none where the model was not looked at."""
     if run.look is None:
         return []
-    found: dict[bytes, CostCurve] = {}
+    curves: dict[bytes, CostCurve] = {}
     for name, cell in run.grid.cells.items():
         entering = _entering(run, name)
         if entering is None:
             continue
         flops = stream_curve(cell, run.look, entering, frames)
-        same = found.get(flops.tobytes())
+        same = curves.get(flops.tobytes())
         cells = (name,) if same is None else (*same.cells, name)
-        found[flops.tobytes()] = CostCurve(flops, cells)
-    return list(found.values())
+        curves[flops.tobytes()] = CostCurve(flops, cells)
+    return list(curves.values())
 
 
 def stream_curve(cell: Cell, look: Look, entering: int, frames: int) -> np.ndarray:

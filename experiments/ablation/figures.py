@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..reports.drawing import Drawing
+from ..reports.drawing import Drawing, Table
 from .breakdown import breakdown, by_delay, by_length
 from .extrapolation import extrapolation
-from .options import MATCHES, AblateOptions
-from .tidy import Study, Table
+from .options import AblateOptions
+from .tidy import Study
 from .tradeoff import across_models, tradeoff
 
 
@@ -43,7 +43,7 @@ def figures_of(study: Study, options: AblateOptions) -> Figures:
 def amounts_of(options: AblateOptions) -> str:
     """What the amounts of a study are of."""
     if options.budget is not None:
-        return "capacity matched" if options.budget.like else MATCHES[options.budget.match]
+        return "capacity matched" if options.budget.like else options.budget.quantity.noun
     if options.windows:
         return "slots per KV head, or frames" if options.capacities else "frames"
     return "slots per KV head"

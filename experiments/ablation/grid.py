@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from ...framework import Archive, CrossFrameMemory, FullMemory, PlainArchive, ReadAll, Reader
 from ..streaming.cells import Cell
 from .options import AblateOptions
-from .variants import Variant, label, name_of, sized_memory, variants
+from .variants import Variant, label, name_of, sized_memory
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,11 @@ class Grid:
     same: dict[str, str]
 
 
-def grid(options: AblateOptions, size: Callable[[Variant], Sized]) -> Grid:
+def grid(options: AblateOptions, memories: Iterable[Sized]) -> Grid:
     """The cells of one model.
 
     Args:
-        size: gives a variant its size.
+        memories: all of the study, at their sizes on the model.
 
     Raises:
         ValueError: for two different cells of one name, or a reference that is none.
@@ -59,8 +59,7 @@ def grid(options: AblateOptions, size: Callable[[Variant], Sized]) -> Grid:
         full = Sized(Variant("full", "", FullMemory()), FullMemory())
         cell = Cell(FullMemory(), attention=options.attention)
         _add(made, "full", cell, {"family": "full", **_settings(full, "all", "plain", cell)})
-    for variant in variants(options):
-        sized = size(variant)
+    for sized in memories:
         for name, cell, settings in _cut(sized, options):
             _add(made, name, cell, settings)
     if options.reference is not None and options.reference not in made.cells:

@@ -1,4 +1,4 @@
-"""What `crossframe ablate` is told; loads none of the laboratory's libraries."""
+"""The options of `crossframe ablate`; loads none of the laboratory's libraries."""
 
 from __future__ import annotations
 
@@ -13,12 +13,8 @@ from ..benchmarks.question import Benchmark
 from ..evaluation.options import EvaluateOptions, RunOptions
 from ..streaming.cells import Cell
 from ..streaming.options import ModelOptions
+from .quantities import QUANTITIES, Quantity
 
-MATCHES = {
-    "slots": "slots per KV head",
-    "bytes": "bytes held per layer",
-    "flops": "decoder FLOPs of a frame",
-}
 # Names become names of folders and parts of cells' names.
 NAME = re.compile(r"[\w.+-][\w.+ -]*")
 
@@ -51,8 +47,8 @@ class Budget:
     tolerance: float = 0.05
 
     def __post_init__(self) -> None:
-        if self.match not in MATCHES:
-            known = ", ".join(map(repr, MATCHES))
+        if self.match not in QUANTITIES:
+            known = ", ".join(map(repr, QUANTITIES))
             raise ValueError(f"budget: match must be one of {known}, got {self.match!r}")
         if not self.amounts:
             raise ValueError("budget: amounts must name at least one amount")
@@ -65,6 +61,11 @@ class Budget:
         if not 0 <= self.tolerance < 1:
             raise ValueError(f"budget: tolerance must lie in [0, 1), got {self.tolerance}")
         require_count("budget", "frames", self.frames, least=2)
+
+    @property
+    def quantity(self) -> Quantity:
+        """What is matched, as it is measured and named."""
+        return QUANTITIES[self.match]
 
 
 @dataclass(frozen=True)
@@ -146,21 +147,17 @@ class AblateOptions(RunOptions):
             )
         require_count("ablate", "extrapolate", self.extrapolate, least=2, unbounded=False)
         chosen_models(self)
-        for model in self.models.values():  # finds what evaluate would refuse
+        for name in self.models:  # finds what evaluate would refuse
             self.evaluation(
-                model, {"full": Cell(FullMemory(), attention=self.attention)}, self.output, None
+                name, {self.reference or "full": Cell(FullMemory(), attention=self.attention)}
             )
 
-    def evaluation(
-        self,
-        model: ModelOptions,
-        cells: dict[str, Cell],
-        output: Path,
-        reference: str | None,
-    ) -> EvaluateOptions:
-        """What `evaluate` is told about one model."""
+    def evaluation(self, model: str, cells: dict[str, Cell]) -> EvaluateOptions:
+        """The options of `evaluate` for one model."""
         shared: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(RunOptions)}
-        return EvaluateOptions(model, self.benchmark, cells, output, reference, **shared)
+        return EvaluateOptions(
+            self.models[model], self.benchmark, cells, self.output / model, self.reference, **shared
+        )
 
 
 def chosen_models(options: AblateOptions) -> dict[str, ModelOptions]:

@@ -11,10 +11,10 @@ from markupsafe import Markup
 from ..reports.tables import Table
 from ..reports.text import MISSING, formatted, number, scale
 from .extrapolation import totals
-from .options import MATCHES, AblateOptions
+from .options import AblateOptions
 from .tidy import Study
 
-LENGTHS = (64, 512, 3600)  # frames whose totals are told
+LENGTHS = (64, 512, 3600)  # frames whose totals are listed
 RESULTS = Markup("""\
 Every measure with its 95 % interval (bootstrap over videos, because questions about
 one video are not independent). The first column is the benchmark's own headline score,
@@ -73,7 +73,7 @@ def budget(study: Study, options: AblateOptions) -> tuple[Table | None, float]:
     share the worst is off."""
     if options.budget is None:
         return None, 0.0
-    what = MATCHES[options.budget.match]
+    what = options.budget.quantity.noun
     sized = study.cells.dropna(subset=["wanted"]).drop_duplicates(
         ["model", "memory", "wrapper", "amount"]
     )

@@ -23,12 +23,12 @@ def write_report(study: Study, options: AblateOptions) -> Path:
     """Tables, figures and the page, into the study's folder; the path of the page."""
     folder = Path(options.output)
     write_tables(study, folder)
-    found = figures_of(study, options)
+    figures = figures_of(study, options)
     (folder / "figures").mkdir(exist_ok=True)
-    for drawing in found.drawings:
+    for drawing in figures.drawings:
         drawing.write(folder / "figures")
     page = folder / PAGE
-    page.write_text(page_text(study, options, found), "utf-8")
+    page.write_text(page_text(study, options, figures), "utf-8")
     return page
 
 

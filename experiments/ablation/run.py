@@ -10,10 +10,10 @@ from typing import Any
 from ..evaluation.folder import write_json
 from ..evaluation.options import plain
 from ..evaluation.run import evaluate
-from .grid import Grid, as_it_is, grid
+from .grid import as_it_is, grid
 from .options import AblateOptions, chosen_models
 from .report import write_report
-from .settle import Settled, settle
+from .settle import Plan, known_plan, plan
 from .tidy import Study, read_study
 from .variants import variants
 
@@ -31,34 +31,35 @@ def ablate(
 
     Args:
         interactive: draw progress bars.
-        say: is told what happens.
+        say: takes a line about what happens.
 
     Returns:
-        What the page tells; None in all processes but the first.
+        What the page shows; None in all processes but the first.
 
     Raises:
         ValueError: for settings that cannot work, as `evaluate` does too.
     """
-    tell = say or (lambda _: None)
-    trainer = _trainer(options)
+    say = say or (lambda _: None)
+    trainer, memories = _trainer(options), variants(options)
     if options.budget is None:
-        grid(options, as_it_is)  # refuses what cannot be before any model is loaded
-    else:
-        variants(options)
-    plans = {name: _planned(options, name, tell) for name in chosen_models(options)}
+        grid(options, map(as_it_is, memories))  # refuses what cannot be before a model is loaded
+    plans: dict[str, Plan] = {}
+    for name in chosen_models(options):
+        say(f"{name}: a look at the model")
+        plans[name] = plan(options, name, memories)
     first = True
-    for number, (name, plan) in enumerate(plans.items(), 1):
-        tell(f"{name} ({number} of {len(plans)}): {len(plan.cells)} cells")
-        asked = options.evaluation(
-            options.models[name], plan.cells, options.output / name, options.reference
-        )
-        asked = replace(asked, trainer=trainer)
+    for number, (name, planned) in enumerate(plans.items(), 1):
+        say(f"{name} ({number} of {len(plans)}): {len(planned.grid.cells)} cells")
+        asked = replace(options.evaluation(name, planned.grid.cells), trainer=trainer)
         first = evaluate(asked, interactive=interactive) is not None and first
     if not first:
         return None
     write_json(options.output / "ablation.json", plain(options))
-    study = read_study(options)
-    tell("drawing figures")
+    for name in options.models.keys() - plans.keys():
+        if (known := known_plan(options, name, memories)) is not None:
+            plans[name] = known
+    study = read_study(options, plans)
+    say("drawing figures")
     write_report(study, options)
     return study
 
@@ -77,19 +78,13 @@ def _trainer(options: AblateOptions) -> dict[str, Any]:
     asked = {name: n for name, n in given.items() if n != 1 and not (_listed(n) and len(n) == 1)}
     launched = {name: os.environ[name] for name in LAUNCHED if os.environ.get(name, "1") != "1"}
     if asked or launched:
-        said = ", ".join(f"{name}={value}" for name, value in (asked | launched).items())
+        several = ", ".join(f"{name}={value}" for name, value in (asked | launched).items())
         raise ValueError(
-            f"ablate: several processes ({said}) take one model at a time: add --only NAME and run "
-            f"the command for each of {', '.join(models)}"
+            f"ablate: several processes ({several}) take one model at a time: add --only NAME and "
+            f"run the command for each of {', '.join(models)}"
         )
     return {"devices": 1, **settings}
 
 
 def _listed(value: Any) -> bool:
     return isinstance(value, list | tuple)
-
-
-def _planned(options: AblateOptions, name: str, tell: Say) -> Grid:
-    tell(f"{name}: a look at the model")
-    settled: Settled = settle(options, name)
-    return grid(options, settled.size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,9 @@ from ..streaming.options import ModelOptions
 from ..streaming.plan import Pass, plan_passes, sample_videos, set_up, video_seconds
 from .budgets import Matcher
 from .dry_run import DryRun, shown_again
-from .grid import Sized, as_it_is
+from .grid import Grid, Sized, as_it_is, grid
 from .options import AblateOptions
-from .variants import Variant, label, sized_memory, variants
+from .variants import Variant, label, sized_memory
 
 FRAMES = 8  # temporal patches that are decoded for the dry run
 FILE = "sizes.json"
@@ -62,14 +62,22 @@ class Settled:
 
     def size(self, variant: Variant) -> Sized:
         """The variant at its size."""
-        found = self.sizes.get(label(variant))
-        if found is None:
+        size = self.sizes.get(label(variant))
+        if size is None:
             return as_it_is(variant)
-        return Sized(variant, sized_memory(variant, found["value"]), **found)
+        return Sized(variant, sized_memory(variant, size["value"]), **size)
 
 
-def settle(options: AblateOptions, name: str) -> Settled:
-    """Look at a model and size its memories, or read what an earlier run found.
+@dataclass(frozen=True)
+class Plan:
+    """What is evaluated on a model: its look and its cells."""
+
+    look: Look | None
+    grid: Grid
+
+
+def plan(options: AblateOptions, name: str, memories: Sequence[Variant]) -> Plan:
+    """Look at a model and size its memories, or read what an earlier run wrote.
 
     Raises:
         ValueError: for memories that cannot be sized, or a budget where no video can be read.
@@ -80,15 +88,29 @@ def settle(options: AblateOptions, name: str) -> Settled:
     # Processes that a launcher started would all load the model, and onto one device.
     with FileLock(folder / "sizes.lock"):
         key = config_hash({"model": plain(model), **_depends(options)})
-        found = read_settled(folder, key)
-        if found is None:
-            found = _settled(options, model)
-            write_json(folder / FILE, {"config": key, **_as_data(found)})
-    return found
+        settled = read_settled(folder, key)
+        if settled is None:
+            settled = _settled(options, model, memories)
+            write_json(folder / FILE, {"config": key, **_as_data(settled)})
+    return _planned(options, settled, memories)
+
+
+def known_plan(options: AblateOptions, name: str, memories: Sequence[Variant]) -> Plan | None:
+    """The plan of a model that was looked at before, maybe on another machine; None for another.
+
+    Raises:
+        ValueError: for a file that cannot be read, naming it.
+    """
+    settled = read_settled(options.output / name)
+    return None if settled is None else _planned(options, settled, memories)
+
+
+def _planned(options: AblateOptions, settled: Settled, memories: Sequence[Variant]) -> Plan:
+    return Plan(settled.look, grid(options, map(settled.size, memories)))
 
 
 def read_settled(folder: Path, key: str | None = None) -> Settled | None:
-    """What was found before; None if nothing was, or with other settings.
+    """What an earlier run wrote; None if none did, or with other settings.
 
     Raises:
         ValueError: for a file that cannot be read, naming it.
@@ -111,8 +133,10 @@ def read_settled(folder: Path, key: str | None = None) -> Settled | None:
     return Settled(look, sizes)
 
 
-def _settled(options: AblateOptions, model_options: ModelOptions) -> Settled:
-    needed = [one for one in variants(options) if options.budget is not None and one.knob]
+def _settled(
+    options: AblateOptions, model_options: ModelOptions, memories: Sequence[Variant]
+) -> Settled:
+    needed = [one for one in memories if options.budget is not None and one.knob]
     video = _first_video(options)
     if video is None:
         if needed:
@@ -146,11 +170,13 @@ def _sizes(
     raw = options.budget.frames or options.sampling.max_frames
     patches = None if raw is None else max(2, -(-raw // dry_run.model.frames_per_patch))
     matcher = Matcher(options.budget, dry_run, patches)
-    found = {label(variant): matcher.sized(variant) for variant in needed}
+    sized = map(matcher.sized, needed)
     return {
-        name: {"value": one.value or 0, "attained": one.attained or 0, "wanted": one.wanted or 0}
-        for name, one in found.items()
-    }
+        label(one.variant): {
+            "value": one.value or 0, "attained": one.attained or 0, "wanted": one.wanted or 0
+        }
+        for one in sized
+    }  # fmt: skip
 
 
 def _first_video(options: AblateOptions) -> Pass | None:
@@ -165,14 +191,14 @@ def _first_video(options: AblateOptions) -> Pass | None:
 def _frames(video: Pass, model: VideoModel) -> list[tuple[Tensor, float]]:
     """The first frames, as far as they can be read; a whole number of temporal patches."""
     wanted = video.times[: FRAMES * model.frames_per_patch]
-    found: list[tuple[Tensor, float]] = []
+    frames: list[tuple[Tensor, float]] = []
     try:
         for frame in media_at(model, video.path, wanted):
-            found.append(frame)
+            frames.append(frame)
     except VideoError:  # what came before the damage is good
-        if not found:
+        if not frames:
             raise
-    return found
+    return frames
 
 
 def _depends(options: AblateOptions) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a study's rows say as two tidy tables: one line per question, one line per cell."""
+"""A study's rows as two tidy tables: one line per question, one line per cell."""
 
 from __future__ import annotations
 
@@ -7,19 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ...framework.video import probe_video
 from ..benchmarks.question import Question
 from ..evaluation.folder import cell_hashes, resumed_config
 from ..evaluation.rows import Row, read_rows
 from ..evaluation.summary import summarise
-from ..reports.intervals import interval_by_video
-from .grid import Grid, grid
+from ..reports.drawing import Table
+from .grid import Grid
+from .measures import ACCURACY, AGREEMENT, KL
 from .options import AblateOptions
-from .settle import Look, read_settled
+from .settle import Look, Plan
 
-Table = Any  # a pandas DataFrame, whose own types get lost at the first selection
 KEPT = (
     *("question", "video", "status", "answer", "parsed", "correct", "agreement", "kl_to_full"),
     *("frames", "flagged_frames", "tokens", "decoder_flops", "decoder_ms", "vision_ms", "ask_ms"),
@@ -50,7 +48,7 @@ class ModelRun:
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """Everything that tables, figures and the page tell.
+    """Everything that tables, figures and the page show.
 
     Attributes:
         runs: by model, those that have rows.
@@ -67,22 +65,25 @@ class Study:
     owed: int
 
 
-def read_study(options: AblateOptions) -> Study:
+def read_study(options: AblateOptions, plans: Mapping[str, Plan]) -> Study:
     """The rows on disk, of all models that have some, as tables.
+
+    Args:
+        plans: of the models that were settled.
 
     Raises:
         ValueError: if there are none.
     """
     from pandas import DataFrame
 
-    runs = {name: run for name in options.models if (run := _read_run(options, name)) is not None}
+    read = {name: _read_run(options, name, plans[name]) for name in options.models if name in plans}
+    runs = {name: run for name, run in read.items() if run.rows}
     if not runs:
         raise ValueError(f"{options.output} holds no rows of {', '.join(options.models)}")
     questions = options.benchmark.questions()[: options.limit]
     delays = _delays(questions)
-    lines = [line for name, run in runs.items() for line in _lines(name, run, delays)]
-    rows = DataFrame(lines)
-    cells = [line for name, run in runs.items() for line in _summaries(name, run, options)]
+    rows = DataFrame(line for name, run in runs.items() for line in _lines(name, run, delays))
+    cells = [line for name, run in runs.items() for line in _summaries(name, run, rows, options)]
     owed = sum(len(questions) * len(run.grid.cells) - len(run.rows) for run in runs.values())
     return Study(runs, rows, DataFrame(cells), _length_column(rows), owed)
 
@@ -94,15 +95,10 @@ def write_tables(study: Study, folder: Path) -> None:
         table.to_csv(folder / f"{name}.csv", index=False)
 
 
-def _read_run(options: AblateOptions, name: str) -> ModelRun | None:
-    folder = options.output / name
-    settled = read_settled(folder)
-    if settled is None:
-        return None
-    cells = grid(options, settled.size)
-    told = options.evaluation(options.models[name], cells.cells, folder, options.reference)
-    rows = read_rows(folder, cell_hashes(resumed_config(folder, told.identity)))
-    return ModelRun(cells, settled.look, rows) if rows else None
+def _read_run(options: AblateOptions, name: str, plan: Plan) -> ModelRun:
+    asked = options.evaluation(name, plan.grid.cells)
+    config = resumed_config(asked.output, asked.identity)
+    return ModelRun(plan.grid, plan.look, read_rows(asked.output, cell_hashes(config)))
 
 
 def _lines(name: str, run: ModelRun, delays: Mapping[str, float]) -> list[dict[str, Any]]:
@@ -126,49 +122,36 @@ def _per_frame(row: Row, name: str) -> float | None:
     return row[name] / row["frames"] if row.get("frames") else None
 
 
-def _summaries(name: str, run: ModelRun, options: AblateOptions) -> list[dict[str, Any]]:
-    summary = summarise(run.rows, options.benchmark, list(run.grid.cells), options.reference)
+def _summaries(
+    name: str, run: ModelRun, rows: Table, options: AblateOptions
+) -> list[dict[str, Any]]:
+    summaries = summarise(run.rows, options.benchmark, list(run.grid.cells), options.reference)
     lines = []
-    for cell, found in summary.items():
-        own = [row for row in run.rows if row["cell"] == cell]
-        metric, score = next(iter(found["scores"].items()))
+    for cell, summary in summaries.items():
+        own = rows[(rows["model"] == name) & (rows["cell"] == cell)]
+        metric, score = next(iter(summary["scores"].items()))
         lines.append(
             {
                 "model": name,
                 "cell": cell,
                 **run.grid.settings[cell],
-                "questions": found["questions"],
-                **found["counts"],
+                "questions": summary["questions"],
+                **summary["counts"],
                 "metric": metric,
                 "score": score,
-                **_with_interval("accuracy", own, lambda row: 100.0 * row["correct"]),
-                **_difference(found["difference"]),
-                **_with_interval("kl", own, lambda row: row.get("kl_to_full")),
-                **_with_interval("agreement", own, lambda row: row.get("agreement")),
-                "kl_infinite": sum(_infinite(row) for row in own),
-                **{column: _mean(own, column) for column in COSTS},
+                **ACCURACY.over(own),
+                **_difference(summary["difference"]),
+                **KL.over(own),
+                **AGREEMENT.over(own),
+                # The cell excludes a token outright that full attention does not.
+                "kl_infinite": int((own["agreement"].notna() & own["kl_to_full"].isna()).sum()),
+                **own[list(COSTS)].astype(float).mean(),
             }
         )
     return lines
 
 
-def mean_by_video(
-    name: str, values: Sequence[float], videos: Sequence[str]
-) -> dict[str, float | None]:
-    """Mean as `name`, its interval as `name_low` and `name_high`; None without values, and no
-    interval over a single video, which says nothing about others."""
-    mean = float(np.mean(values)) if len(values) else None
-    low, high = (None, None) if len(set(videos)) < 2 else interval_by_video(values, videos)
-    return {name: mean, f"{name}_low": low, f"{name}_high": high}
-
-
-def _with_interval(name: str, rows: Sequence[Row], value_of: Any) -> dict[str, float | None]:
-    """Of the rows that have the value."""
-    known = [(value, row["video"]) for row in rows if (value := value_of(row)) is not None]
-    return mean_by_video(name, [value for value, _ in known], [video for _, video in known])
-
-
-def _difference(found: Mapping[str, float] | None) -> dict[str, float | None]:
+def _difference(difference: Mapping[str, float] | None) -> dict[str, float | None]:
     names = {
         "difference": "points",
         "difference_low": "low",
@@ -177,25 +160,14 @@ def _difference(found: Mapping[str, float] | None) -> dict[str, float | None]:
         "lost": "lost",
         "mcnemar_p": "p_value",
     }
-    return {ours: None if found is None else found[theirs] for ours, theirs in names.items()}
-
-
-def _infinite(row: Row) -> bool:
-    """Whether the cell excludes a token outright that full attention does not."""
-    return row.get("agreement") is not None and row.get("kl_to_full") is None
-
-
-def _mean(rows: Sequence[Row], column: str) -> float | None:
-    per_frame = column.endswith("_per_frame")
-    name = column.removesuffix("_per_frame")
-    values = [_per_frame(row, name) if per_frame else row.get(name) for row in rows]
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
+    return {
+        ours: None if difference is None else difference[theirs] for ours, theirs in names.items()
+    }
 
 
 def _delays(questions: Sequence[Question]) -> dict[str, float]:
     """Seconds between what answers a question and the question, where the benchmark tells."""
-    found: dict[str, float] = {}
+    delays: dict[str, float] = {}
     for question in questions:
         if question.evidence is None:
             continue
@@ -206,8 +178,8 @@ def _delays(questions: Sequence[Question]) -> dict[str, float]:
             except ValueError:
                 continue
         if asked is not None and asked >= question.evidence:
-            found[question.id] = asked - question.evidence
-    return found
+            delays[question.id] = asked - question.evidence
+    return delays
 
 
 def _length_column(rows: Table) -> str | None:

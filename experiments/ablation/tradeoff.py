@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..reports.drawing import Drawing, drawn, tidy_axes
-from .drawing import (
+from ..reports.drawing import (
     WIDTH,
+    Drawing,
     Style,
+    Table,
+    drawn,
     error_bars,
     families,
     legend_below,
     legend_height,
     percent_axis,
     styles,
+    tidy_axes,
 )
-from .pareto import front
-from .tidy import Table
+from .measures import ACCURACY, KL, Measure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,11 +31,7 @@ COSTS = (
     ("state_bytes", "state held for later frames", "B", 1.0),
     ("decoder_ms_per_frame", "decoder time per frame", "s", 1e-3),
 )
-# Column, label, and whether more is better.
-MEASURES = (
-    ("accuracy", "accuracy (%)", True),
-    ("kl", "KL to full attention (nats)", False),
-)
+MEASURES = (ACCURACY, KL)
 KL_FLOOR = 1e-7  # as good as none; a logarithmic axis has no zero
 KL_ROOM = 5.0  # below the smallest KL, for its interval
 FRONT = {"color": "0.55", "linewidth": 5.0, "alpha": 0.45, "zorder": 1, "solid_capstyle": "round"}
@@ -54,11 +53,11 @@ def tradeoff(model: str, cells: Table, reference: str | None) -> Drawing:
 
     def draw(figure: Figure) -> None:
         grid = figure.subplots(len(MEASURES), len(COSTS), sharey="row", sharex="col")
-        for line, (measure, label, more) in zip(grid, MEASURES, strict=True):
+        for line, measure in zip(grid, MEASURES, strict=True):
             for axes, (cost, _, unit, _) in zip(line, COSTS, strict=True):
-                _panel(axes, cells, cost, measure, marks, reference, more)
+                _panel(axes, cells, cost, measure, marks, reference)
                 _formatted(axes, unit, cells[cost])
-            line[0].set_ylabel(label)
+            line[0].set_ylabel(measure.label)
         percent_axis(grid[0, 0])
         for axes, (_, label, _, _) in zip(grid[-1], COSTS, strict=True):
             axes.set_xlabel(label)
@@ -79,18 +78,18 @@ def across_models(cells: Table, reference: str | None) -> Drawing:
     def draw(figure: Figure) -> None:
         panels = figure.subplots(1, len(COSTS), sharey=True)
         for axes, (cost, label, unit, _) in zip(panels, COSTS, strict=True):
-            known = cells.dropna(subset=[cost, "accuracy"])
-            _draw_front(axes, known, cost, "accuracy", more=True)
+            known = cells.dropna(subset=[cost, ACCURACY.name])
+            _draw_front(axes, known, cost, ACCURACY)
             for (model, name), own in known.groupby(["model", "family"], sort=False):
                 own = own.sort_values(cost)
                 axes.errorbar(
-                    own[cost], own["accuracy"], error_bars(own, "accuracy"),
+                    own[cost], own[ACCURACY.name], error_bars(own, ACCURACY.name),
                     color=colours[str(model)], marker=shapes[str(name)], **_ERRORS,
                 )  # fmt: skip
             axes.set_xlabel(label)
             tidy_axes(axes)
             _formatted(axes, unit, known[cost])
-        panels[0].set_ylabel("accuracy (%)")
+        panels[0].set_ylabel(ACCURACY.label)
         percent_axis(panels[0])
         entries = {model: _mark(Style(colour, "")) for model, colour in colours.items()}
         entries |= {name: _mark(Style("0.3", shape), "none") for name, shape in shapes.items()}
@@ -118,38 +117,54 @@ def _panel(
     axes: Axes,
     cells: Table,
     cost: str,
-    measure: str,
+    measure: Measure,
     marks: dict[str, Style],
     reference: str | None,
-    more: bool,
 ) -> None:
-    known = cells.dropna(subset=[cost, measure])
-    if measure == "kl":
+    column = measure.name
+    known = cells.dropna(subset=[cost, column])
+    if measure is KL:
         known = known[known["cell"] != reference].copy()
-        ends = ["kl", "kl_low", "kl_high"]
+        ends = [column, f"{column}_low", f"{column}_high"]
         known[ends] = known[ends].clip(lower=KL_FLOOR)
         axes.set_yscale("log")
-    _draw_front(axes, known[known["cell"] != reference], cost, measure, more)
+    _draw_front(axes, known[known["cell"] != reference], cost, measure)
     for name, own in families(known):
         own = own.sort_values(cost)
         style: dict[str, Any] = {"color": marks[name].colour, "marker": marks[name].marker}
         if name == reference:
-            axes.axhline(own[measure].iloc[0], color="black", linewidth=0.8, linestyle="--")
+            axes.axhline(own[column].iloc[0], color="black", linewidth=0.8, linestyle="--")
             style |= {"markersize": 11, "zorder": 5}
-        bars = error_bars(own, measure)
-        axes.errorbar(own[cost], own[measure], bars, **{**_ERRORS, **style})
-    if measure == "kl" and len(known):
+        bars = error_bars(own, column)
+        axes.errorbar(own[cost], own[column], bars, **{**_ERRORS, **style})
+    if measure is KL and len(known):
         # Intervals may reach down to next to nothing and would squeeze all points together.
-        axes.set_ylim(bottom=known["kl"].min() / KL_ROOM)
+        axes.set_ylim(bottom=known[column].min() / KL_ROOM)
     tidy_axes(axes)
 
 
-def _draw_front(axes: Axes, cells: Table, cost: str, measure: str, more: bool) -> None:
+def _draw_front(axes: Axes, cells: Table, cost: str, measure: Measure) -> None:
     """A band through the cells that nothing beats; one alone is a dot."""
-    values = cells[measure] if more else -cells[measure]
+    values = cells[measure.name] if measure.more else -cells[measure.name]
     best = cells.iloc[front(list(cells[cost]), list(values))]
-    axes.plot(best[cost], best[measure], **FRONT)
-    axes.scatter(best[cost], best[measure], s=110, color="0.55", alpha=0.45, zorder=1, linewidth=0)
+    x, y = best[cost], best[measure.name]
+    axes.plot(x, y, **FRONT)
+    axes.scatter(x, y, s=110, color="0.55", alpha=0.45, zorder=1, linewidth=0)
+
+
+def front(costs: Sequence[float], values: Sequence[float]) -> list[int]:
+    """Places of the points that no other point beats, by rising cost.
+
+    A point is beaten by one that costs no more and is worth no less, and differs in one of them;
+    of equal points all stay.
+    """
+    points = list(zip(costs, values, strict=True))
+    order = sorted(range(len(points)), key=lambda place: (costs[place], -values[place]))
+    best: list[int] = []
+    for place in order:
+        if not best or values[place] > values[best[-1]] or points[place] == points[best[-1]]:
+            best.append(place)
+    return best
 
 
 def scaled(cells: Table) -> Table:

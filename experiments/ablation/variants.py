@@ -4,16 +4,58 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
 
-from ...framework import CrossFrameMemory, FullMemory
+from ...framework import CrossFrameMemory, FullMemory, WrappedMemory
+from ...framework.memory import nested
+from ...methods import SlidingWindowMemory, TokenDroppingMemory
+from ..reports.text import short
 from ..streaming.rule_text import memory_from
-from .knobs import Knob, around, knob_of
 from .options import AblateOptions, Wrapper
 
 # The innermost of a wrapper that is still to be put around something; it takes all of them.
 PLACEHOLDER = {"class_path": "StateKVMemory", "init_args": {"capacity": None}}
-PREFIXES = (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A setting of a memory, or of one that it wraps.
+
+    Attributes:
+        name: "capacity" in slots per KV head, "frames" of a window, or the "ratio" of tokens
+            dropped before the decoder.
+        owner: whose setting it is.
+    """
+
+    name: str
+    owner: CrossFrameMemory
+
+    def set(self, memory: CrossFrameMemory, value: float | None) -> CrossFrameMemory:
+        """The memory with another value of it; None is unbounded.
+
+        Raises:
+            ValueError: if the memory, or one around it, does not take the value.
+        """
+        return _rebuilt(memory, self.owner, {self.name: value})
+
+
+def knob_of(memory: CrossFrameMemory) -> Knob | None:
+    """What sets the size of a memory; None where nothing does.
+
+    A memory of slots has its capacity, also inside wrappers and token dropping; a window its
+    frames; token dropping with nothing bounded inside the ratio.
+    """
+    layers = list(nested(memory))
+    innermost = layers[-1]
+    if is_dataclass(innermost) and "capacity" in {one.name for one in fields(innermost)}:
+        return Knob("capacity", innermost)
+    if isinstance(innermost, SlidingWindowMemory):
+        return Knob("frames", innermost)
+    dropping = [one for one in layers if isinstance(one, TokenDroppingMemory)]
+    if isinstance(innermost, FullMemory) and dropping and dropping[0].threshold is None:
+        return Knob("ratio", dropping[0])
+    return None
 
 
 @dataclass(frozen=True)
@@ -42,19 +84,19 @@ def variants(options: AblateOptions) -> list[Variant]:
         ValueError: for a memory whose size cannot be set, a wrapper that cannot be, or one around
             a memory it does not take.
     """
-    found = [Variant(name, "", memory) for name, memory in options.fixed.items()]
+    memories = [Variant(name, "", memory) for name, memory in options.fixed.items()]
     wrappers = {name: _wrapper(name, config) for name, config in options.wrappers.items()}
     for name, memory in options.memories.items():
         if isinstance(memory, FullMemory):  # nothing to size, nothing to wrap
-            found.append(Variant(name, "", memory))
+            memories.append(Variant(name, "", memory))
             continue
         memory = _unsized(memory, options)
         for wrapper, around_it in wrappers.items():
             template = _wrapped(name, memory, wrapper, around_it)
             named = wrapper if around_it is not None else ""
-            found += _amounts(Variant(name, named, template), options)
-    _require_own_names(found)
-    return found
+            memories += _amounts(Variant(name, named, template), options)
+    _require_own_names(memories)
+    return memories
 
 
 def sized_memory(variant: Variant, value: float) -> CrossFrameMemory:
@@ -83,16 +125,8 @@ def name_of(variant: Variant) -> str:
     return variant.memory + (f"+{variant.wrapper}" if variant.wrapper else "")
 
 
-def short(amount: float, unit: str = "") -> str:
-    """A number as people say it: 4096, 1.5M."""
-    for prefix, size in PREFIXES:
-        if amount >= max(size, 1e5):
-            return f"{amount / size:.4g}{prefix}{unit}"
-    return f"{amount:g}{unit}"
-
-
-def _require_own_names(found: Sequence[Variant]) -> None:
-    names = [label(variant) for variant in found]
+def _require_own_names(memories: Sequence[Variant]) -> None:
+    names = [label(variant) for variant in memories]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ValueError(
@@ -169,3 +203,19 @@ def _wrapped(
             f"ablate: wrapper {wrapper!r} cannot go around {name!r}: {error}; leave one of the two "
             "out, or wrap others by hand and list them under memories"
         ) from error
+
+
+def around(wrapper: CrossFrameMemory, memory: CrossFrameMemory) -> CrossFrameMemory:
+    """A wrapper, or several in one another, around another memory than the innermost it has."""
+    if not isinstance(wrapper, WrappedMemory):
+        return memory
+    return replace(wrapper, inner=around(wrapper.inner, memory))
+
+
+def _rebuilt(
+    memory: CrossFrameMemory, owner: CrossFrameMemory, settings: dict[str, Any]
+) -> CrossFrameMemory:
+    if memory is owner:
+        return replace(memory, **settings)  # pyright: ignore[reportArgumentType]
+    assert isinstance(memory, WrappedMemory)  # the owner is nested in it
+    return replace(memory, inner=_rebuilt(memory.inner, owner, settings))

@@ -15,8 +15,8 @@ RIVALS = ("statekv", "sinks + recent", "random + 4 sinks", "h2o")
 
 def rivals_in(lines: Sequence[Line]) -> list[Line]:
     """The rivals that are there, in their order."""
-    found = {one.label: one for one in reversed(lines)}
-    return [found[label] for label in RIVALS if label in found]
+    by_label = {one.label: one for one in reversed(lines)}
+    return [by_label[label] for label in RIVALS if label in by_label]
 
 
 def against(
@@ -35,8 +35,9 @@ def against(
         if both and line != rival and results.reference not in line.cells:
             differences[line] = [ours[name] - theirs[name] for name in both]
     margin = MARGIN * lost(results, rival, measure)
-    found = compared(list(differences.values()), margin, lower_is_better=measure.lower_is_better)
-    return dict(zip(differences, found, strict=True))
+    lower_is_better = measure.lower_is_better
+    judged = compared(list(differences.values()), margin, lower_is_better=lower_is_better)
+    return dict(zip(differences, judged, strict=True))
 
 
 def compared_rules(results: Results, lines: Sequence[Line]) -> int:

@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..ablation.drawing import WIDTH, Style, legend_below, legend_height, styles
-from ..reports.drawing import Drawing, drawn, exact_ticks, tidy_axes
+from ..reports.drawing import (
+    WIDTH,
+    Drawing,
+    drawn,
+    exact_ticks,
+    legend_below,
+    legend_height,
+    styles,
+    tidy_axes,
+)
 from .comparisons import against, decidable, mean, rivals_in
 from .measures import COPIES, PROSE_KL, SCENE_AGES
 from .results import ANCHOR, Line, Results
@@ -28,7 +36,7 @@ def ranking(results: Results, size: int | None = None) -> Drawing:
     lines = [one for one in lines_of(results, size) if mean(results, one, PROSE_KL)]
     lines.sort(key=lambda line: -(mean(results, line, PROSE_KL) or 0))
     rival = next(iter(rivals_in(lines)), None)
-    found = {} if rival is None else against(results, lines, rival, PROSE_KL)
+    comparisons = {} if rival is None else against(results, lines, rival, PROSE_KL)
     colours = VERDICT_COLOURS
     if not decidable(results, lines, PROSE_KL):
         colours = dict.fromkeys(VERDICT_COLOURS, UNJUDGED)
@@ -39,14 +47,15 @@ def ranking(results: Results, size: int | None = None) -> Drawing:
             own = mean(results, rival, PROSE_KL) or 0
             axes.axvline(own, color="black", linewidth=0.8, linestyle="--")
         for place, line in enumerate(lines):
-            _ranked(axes, place, mean(results, line, PROSE_KL) or 0, found.get(line), colours)
+            value = mean(results, line, PROSE_KL) or 0
+            _ranked(axes, place, value, comparisons.get(line), colours)
         axes.set_yticks(range(len(lines)), names(results, lines).values())
         axes.set_ylim(-0.6, len(lines) - 0.4)
         axes.set_xscale("log")
         _kl_ticks(axes.xaxis)
         axes.set_xlabel("KL to full attention on prose (nats), less is better")
         tidy_axes(axes)
-        verdicts = {one.verdict for one in found.values()}
+        verdicts = {one.verdict for one in comparisons.values()}
         entries = {
             f"{verdict} than {rival.label}" if verdict in (BETTER, WORSE) else verdict: _dot(colour)
             for verdict, colour in VERDICT_COLOURS.items()
@@ -77,18 +86,18 @@ def kl_by_bytes(runs: Sequence[Results]) -> Drawing:
 
     def draw(figure: Figure) -> None:
         panels = figure.subplots(1, len(runs), sharey=True, squeeze=False)[0]
-        for axes, results, found in zip(panels, runs, curves, strict=True):
-            for label, points in found.items():
+        for axes, results, own in zip(panels, runs, curves, strict=True):
+            for label, points in own.items():
                 axes.plot(*zip(*points, strict=True), label=label, **marks[label].line)
             axes.set_xscale("log")
             axes.set_yscale("log")
             _kl_ticks(axes.yaxis)
-            held = {held for points in found.values() for held, _ in points}
+            held = {held for points in own.values() for held, _ in points}
             exact_ticks(axes, _spread(sorted(held)), lambda held: f"{held:.3g}")
             axes.set_xlabel("state, MB per stream")
             tidy_axes(axes, f"streams of {results.config['tokens']:,} tokens")
         panels[0].set_ylabel("KL to full attention (nats)")
-        legend_below(figure, {label: _mark(marks[label]) for label in labels})
+        legend_below(figure, {label: marks[label].legend() for label in labels})
 
     caption = (
         "Prose: KL to full attention against the bytes that later frames attend to, statistics of "
@@ -127,7 +136,7 @@ def by_age(results: Results, size: int | None = None) -> Drawing:
             axes.set_xlabel("frames since it was told")
             tidy_axes(axes, title)
         grid[0].set_ylabel("loss (nats)")
-        legend_below(figure, {called[one]: _mark(marks[called[one]]) for one in lines})
+        legend_below(figure, {called[one]: marks[called[one]].legend() for one in lines})
 
     caption = (
         "Loss of what an earlier frame tells, by how many frames ago that was; means over streams. "
@@ -152,40 +161,39 @@ def _ranked(
     axes: Axes,
     place: int,
     value: float,
-    found: Comparison | None,
+    comparison: Comparison | None,
     colours: Mapping[str, str],
 ) -> None:
-    if found is None:
+    if comparison is None:
         axes.plot(value, place, "k*", markersize=10)
         return
-    rival = value - found.mean
-    bounds = [[max(found.mean - found.low, 0)], [max(found.high - found.mean, 0)]]
+    below, above = comparison.mean - comparison.low, comparison.high - comparison.mean
     # A logarithmic axis has no room for what falls below 0.
-    bounds[0][0] = min(bounds[0][0], 0.9 * (rival + found.mean))
+    bounds = [[min(max(below, 0), 0.9 * value)], [max(above, 0)]]
     axes.errorbar(
-        value, place, xerr=bounds, fmt="o", color=colours[found.verdict], capsize=2.5,
+        value, place, xerr=bounds, fmt="o", color=colours[comparison.verdict], capsize=2.5,
         markersize=5.5, linewidth=1.4,
     )  # fmt: skip
 
 
 def _all_curves(results: Results) -> dict[str, list[tuple[float, float]]]:
     """(MB, KL) over a memory's sizes, by label; of what has both."""
-    found: dict[str, list[tuple[float, float]]] = {}
+    curves: dict[str, list[tuple[float, float]]] = {}
     for line in sorted(results.lines, key=lambda one: one.state_bytes):
         value = mean(results, line, PROSE_KL)
         if value and line.state_bytes:
-            found.setdefault(line.label, []).append((line.state_bytes / 1e6, value))
-    return found
+            curves.setdefault(line.label, []).append((line.state_bytes / 1e6, value))
+    return curves
 
 
 def _curves(results: Results) -> dict[str, list[tuple[float, float]]]:
     """Of the leading memories, by their KL at the middle of their sizes."""
-    found = _all_curves(results)
+    curves = _all_curves(results)
     rivals = {one.label for one in rivals_in(results.lines)}
     best = sorted(
-        found, key=lambda name: (name not in rivals, found[name][len(found[name]) // 2][1])
+        curves, key=lambda name: (name not in rivals, curves[name][len(curves[name]) // 2][1])
     )
-    return {label: points for label, points in found.items() if label in best[:LEADING]}
+    return {label: points for label, points in curves.items() if label in best[:LEADING]}
 
 
 def _kl_ticks(axis: Any) -> None:
@@ -223,9 +231,3 @@ def _dot(colour: str) -> Any:
     from matplotlib.lines import Line2D
 
     return Line2D([], [], color=colour, marker="o", linestyle="none", markersize=6)
-
-
-def _mark(style: Style) -> Any:
-    from matplotlib.lines import Line2D
-
-    return Line2D([], [], **style.line)

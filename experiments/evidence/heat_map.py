@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..ablation.drawing import WIDTH
-from ..reports.drawing import Drawing, drawn
+from ..reports.drawing import WIDTH, Drawing, drawn
 from .comparisons import against, lost, rivals_in
 from .figures import VERDICT_COLOURS, suffix
 from .results import Measure, Results
@@ -35,10 +34,10 @@ def heat_map(results: Results, measures: Sequence[Measure], size: int | None = N
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        for place, (found, scale) in enumerate(zip(columns, scales, strict=True)):
+        for place, (comparisons, scale) in enumerate(zip(columns, scales, strict=True)):
             for row, line in enumerate(shown):
-                if line in found:
-                    _square(axes, place, row, found[line], measures[place], scale)
+                if line in comparisons:
+                    _square(axes, place, row, comparisons[line], measures[place], scale)
         axes.set_xlim(-0.5, len(measures) - 0.5)
         axes.set_ylim(len(shown) - 0.5, -0.5)
         heads = [_broken(one.head) for one in measures]
@@ -60,11 +59,12 @@ def heat_map(results: Results, measures: Sequence[Measure], size: int | None = N
 
 
 def _square(
-    axes: Axes, column: int, row: int, found: Comparison, measure: Measure, scale: float
+    axes: Axes, column: int, row: int, comparison: Comparison, measure: Measure, scale: float
 ) -> None:
     from matplotlib.patches import Rectangle
 
-    worse = found.mean if measure.lower_is_better else -found.mean
+    mean = comparison.mean
+    worse = mean if measure.lower_is_better else -mean
     share = max(-1.0, min(1.0, worse / scale)) if scale else 0.0
     end = VERDICT_COLOURS[WORSE if share > 0 else BETTER]
     corner = (column - 0.48, row - 0.46)
@@ -72,9 +72,9 @@ def _square(
     axes.add_patch(
         Rectangle(corner, 0.96, 0.92, facecolor=end, alpha=0.75 * abs(share), linewidth=0)
     )
-    weight = "bold" if found.verdict in (BETTER, WORSE) else "normal"
+    weight = "bold" if comparison.verdict in (BETTER, WORSE) else "normal"
     axes.text(
-        column, row, f"{found.mean:+.2f}" if abs(found.mean) >= 0.1 else f"{found.mean:+.3f}",
+        column, row, f"{mean:+.2f}" if abs(mean) >= 0.1 else f"{mean:+.3f}",
         ha="center", va="center", fontsize=8, fontweight=weight,
     )  # fmt: skip
 

@@ -31,10 +31,10 @@ def listed(name: str) -> Callable[[Row], float | None]:
     """The mean of a row's field, a number or a list of them."""
 
     def value(row: Row) -> float | None:
-        found = row.get(name)
-        if found is None:
+        field = row.get(name)
+        if field is None:
             return None
-        return fmean(found) if isinstance(found, Sequence) else float(found)
+        return fmean(field) if isinstance(field, Sequence) else float(field)
 
     return value
 

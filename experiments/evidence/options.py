@@ -1,4 +1,4 @@
-"""What a run of the suites is told."""
+"""The options of a run of the suites."""
 
 from __future__ import annotations
 

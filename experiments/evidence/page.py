@@ -53,7 +53,7 @@ def write_page(results: Results, folder: Path) -> Path:
     figures = {size: list(drawings(results, size)) for size in results.by_size()}
     overall = list(overall_drawings([results]))
     (folder / "figures").mkdir(exist_ok=True)
-    for drawing in [*overall, *(one for found in figures.values() for one in found)]:
+    for drawing in [*overall, *(one for own in figures.values() for one in own)]:
         drawing.write(folder / "figures")
     write_json(folder / SUMMARY, summary(results))
     page = folder / PAGE
@@ -113,7 +113,7 @@ def summary(results: Results) -> Mapping[str, Any]:
 
 def _summed(results: Results, lines: list[Line]) -> Mapping[str, Any]:
     called = names(results, lines)
-    found: dict[str, dict[str, Any]] = {
+    rows: dict[str, dict[str, Any]] = {
         called[line]: {
             "cells": line.cells,
             "state_bytes": line.state_bytes,
@@ -124,9 +124,9 @@ def _summed(results: Results, lines: list[Line]) -> Mapping[str, Any]:
     for rival in rivals_in(lines):
         for measure in MEASURES:
             for line, one in against(results, lines, rival, measure).items():
-                to = found[called[line]].setdefault("against", {}).setdefault(rival.label, {})
+                to = rows[called[line]].setdefault("against", {}).setdefault(rival.label, {})
                 to[measure.name] = asdict(one)
-    return found
+    return rows
 
 
 def _page(results: Results, parts: Sequence[tuple[Iterator[Table], Sequence[Drawing]]]) -> str:

@@ -11,6 +11,8 @@ from importlib.resources import files
 from itertools import cycle
 from random import Random
 
+from ...framework import VideoModel
+
 Encode = Callable[[str], list[int]]
 PACKAGE = "crossframe.experiments.evidence"
 FILE = "prose.jsonl.gz"
@@ -38,6 +40,11 @@ def content_hash() -> str:
     """Twelve hexadecimal digits that name the file's content."""
     packed = files(PACKAGE).joinpath("assets").joinpath(FILE).read_bytes()
     return hashlib.sha256(gzip.decompress(packed)).hexdigest()[:12]
+
+
+def encoder(model: VideoModel) -> Encode:
+    """A model's own way from text to ids."""
+    return lambda text: model.reply_ids(text)[0].tolist()
 
 
 def prose_ids(encode: Encode, half: str, seed: int, tokens: int) -> list[int]:

@@ -92,13 +92,13 @@ class Results:
         if not anchors:
             return {None: self.lines}
         anchors.sort(key=lambda one: one.state_bytes)
-        found: dict[int | None, list[Line]] = {one.capacity: [] for one in anchors}
+        by_capacity: dict[int | None, list[Line]] = {one.capacity: [] for one in anchors}
         for line in self.lines:
             everywhere = self.reference in line.cells or not line.state_bytes
             near = anchors if everywhere else [min(anchors, key=lambda a: _apart(a, line))]
             for anchor in near:
-                found[anchor.capacity].append(line)
-        return found
+                by_capacity[anchor.capacity].append(line)
+        return by_capacity
 
     def values(self, line: Line, measure: Measure) -> dict[str, float]:
         """The measure by stream, mean over seeds; streams that a seed lacks are left out."""
@@ -132,16 +132,16 @@ class Results:
 
     @cached_property
     def _by_cell(self) -> dict[tuple[str, str], list[Row]]:
-        found: dict[tuple[str, str], list[Row]] = defaultdict(list)
+        by_cell: dict[tuple[str, str], list[Row]] = defaultdict(list)
         for row in self.rows:
-            found[row["cell"], row["suite"]].append(row)
-        return dict(found)
+            by_cell[row["cell"], row["suite"]].append(row)
+        return dict(by_cell)
 
     def _of_cell(self, cell: str, measure: Measure) -> dict[str, float]:
-        found = {
+        values = {
             row["question"]: measure.of(row) for row in self._by_cell.get((cell, measure.suite), ())
         }
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: value for name, value in values.items() if value is not None}
 
     def _costed(self, cell: str) -> list[Row]:
         return next(rows for suite in self.suites if (rows := self._by_cell.get((cell, suite))))

@@ -25,7 +25,7 @@ from .prediction import (
     pass_streams,
     predictions,
 )
-from .prose import Encode, content_hash
+from .prose import content_hash, encoder
 from .suites import TextStream, streams
 
 Say = Callable[[str], object]
@@ -120,13 +120,9 @@ def _batches(options: EvidenceOptions, model: DecoderModel) -> Iterator[Batch]:
     for suite in options.suites:
         for first in range(0, options.streams, options.batch):
             seeds = range(first, min(first + options.batch, options.streams))
-            drawn = streams(suite, _encode(model), options.half, seeds, options.tokens)
+            drawn = streams(suite, encoder(model), options.half, seeds, options.tokens)
             names = [f"{suite}/{options.half}/{options.tokens}/{seed}" for seed in seeds]
             yield Batch(suite, names, list(drawn))
-
-
-def _encode(model: DecoderModel) -> Encode:
-    return lambda text: model.reply_ids(text)[0].tolist()
 
 
 def _rows_of(
@@ -162,9 +158,9 @@ def _measured(
     costs = _costs(passed.session, len(batch.names))
     rows: list[Row] = []
     for number, (question, stream) in enumerate(zip(batch.names, batch.streams, strict=True)):
-        found = predictions(model, stream, passed.hidden[number], full.log_probs[number])
+        predicted = predictions(model, stream, passed.hidden[number], full.log_probs[number])
         row = {"cell": name, "question": question, "suite": batch.suite, **costs}
-        row["groups"] = {group: asdict(part) for group, part in found.items()}
+        row["groups"] = {group: asdict(part) for group, part in predicted.items()}
         if stream.needles:
             row["needles_age"] = [needle.age for needle in stream.needles]
         rows.append(row)
@@ -190,17 +186,17 @@ def _asked(
     batch: Batch, session: VideoSession, full_after: Tensor | None
 ) -> list[Mapping[str, Any]]:
     """What each stream's end tells by this reading."""
-    found: list[dict[str, Any]] = [{} for _ in batch.streams]
+    answers: list[dict[str, Any]] = [{} for _ in batch.streams]
     if batch.after is not None and full_after is not None:
         values = continuation_kl(session, batch.after, full_after).tolist()
-        for row, value in zip(found, values, strict=True):
+        for row, value in zip(answers, values, strict=True):
             row["continuation_kl"] = value
     each = zip(*(stream.needles for stream in batch.streams), strict=True)
     scores = [needle_scores(session, needles) for needles in each]
-    for number, row in enumerate(found if scores else ()):
+    for number, row in enumerate(answers if scores else ()):
         row["needles_right"] = [bool(right[number]) for right, _ in scores]
         row["needles_loss"] = [float(loss[number]) for _, loss in scores]
-    return list(found)
+    return list(answers)
 
 
 def _costs(session: VideoSession, rows: int) -> Row:

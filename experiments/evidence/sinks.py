@@ -21,7 +21,7 @@ from ...models import DecoderModel, load_model
 from ..observation.evidence import WatchedMemory
 from ..streaming.environment import commit, machine
 from .prediction import pass_streams
-from .prose import prose_ids
+from .prose import encoder, prose_ids
 from .suites import FRAME_TOKENS
 
 FIRST = 4  # tokens whose share is listed one by one
@@ -71,11 +71,7 @@ class SinkShares:
 def sink_shares(model: DecoderModel, streams: int, tokens: int) -> list[dict[str, float]]:
     """`SinkShares.rows` of full attention over search streams of prose; the second half counts."""
     shares = SinkShares(tokens // 2)
-
-    def encode(text: str) -> list[int]:
-        return model.reply_ids(text)[0].tolist()
-
-    ids = [prose_ids(encode, "search", seed, tokens) for seed in range(streams)]
+    ids = [prose_ids(encoder(model), "search", seed, tokens) for seed in range(streams)]
     memory = WatchedMemory(shares)
     session = VideoSession(model, memory, archive=NoArchive(), reader=ReadCarried())
     pass_streams(model, session, torch.tensor(ids))
@@ -91,14 +87,14 @@ def shares_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]
     for start in range(0, len(first), GROUPED):
         chosen = slice(start, start + GROUPED)
         parts = [rows[chosen] for rows in result["rows"].values()]
-        shown = parts[0]
-        lengths = [_mean(shown, name) for name in ("value norm of token 0", "median value norm")]
+        layers = parts[0]
+        lengths = [_mean(layers, name) for name in ("value norm of token 0", "median value norm")]
         cells.append(
             [
-                f"{start}–{start + len(shown) - 1}",
+                f"{start}–{start + len(layers) - 1}",
                 *(f"{_mean(rows, 'token 0'):.1%}" for rows in parts),
-                f"{_mean(shown, 'token 1'):.1%}",
-                f"{_mean(shown, 'strongest other'):.1%}",
+                f"{_mean(layers, 'token 1'):.1%}",
+                f"{_mean(layers, 'strongest other'):.1%}",
                 f"{lengths[0]:.1f} / {lengths[1]:.1f}",
             ]
         )
@@ -120,14 +116,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     model = load_model(options.model)
     if not isinstance(model, DecoderModel):
         raise SystemExit(f"{options.model} is not a text decoder: give a GGUF file or smollm2-135m")
-    found = {"with a start token": sink_shares(model, options.streams, options.tokens)}
+    rows = {"with a start token": sink_shares(model, options.streams, options.tokens)}
     bare = DecoderModel(model.hf_model, model.tokenizer)
-    found["without one"] = sink_shares(bare, options.streams, options.tokens)
+    rows["without one"] = sink_shares(bare, options.streams, options.tokens)
     dtype = str(model.dtype).removeprefix("torch.")
     environment = {**machine(model.device), "dtype": dtype, "commit": commit()}
     settings = {"streams": options.streams, "tokens": options.tokens}
-    result = {"settings": settings, "environment": environment, "rows": found}
-    options.output.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    content = {"settings": settings, "environment": environment, "rows": rows}
+    options.output.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

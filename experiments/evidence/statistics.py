@@ -92,11 +92,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """P-values by Holm's step-down correction (1979): the chance that even one of all rules seems
     to differ, where none does, stays below the level."""
     order = sorted(range(len(p_values)), key=lambda place: p_values[place])
-    found, largest = [0.0] * len(p_values), 0.0
+    corrected, largest = [0.0] * len(p_values), 0.0
     for rank, place in enumerate(order):
         largest = max(largest, min(1.0, (len(order) - rank) * p_values[place]))
-        found[place] = largest
-    return found
+        corrected[place] = largest
+    return corrected
 
 
 def equivalent(differences: Sequence[float], margin: float, *, level: float = LEVEL) -> bool:

@@ -86,8 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with one_thread():
         environment = {**machine(torch.device("cpu")), "dtype": dtypes, "commit": commit()}
         sizes = [_timed(options.model, *size, options.capacity) for size in SIZES]
-    result = {"capacity": options.capacity, "environment": environment, "sizes": sizes}
-    options.output.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    content = {"capacity": options.capacity, "environment": environment, "sizes": sizes}
+    options.output.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
 
 
 def _timed(name: str, streams: int, dtype: str, capacity: int) -> dict[str, Any]:

@@ -105,14 +105,13 @@ def scene(encode: Encode, half: str, seed: int, tokens: int) -> TextStream:
         for kind, values in _ATTRIBUTES.items():
             if random.random() > STAYS:
                 world[name][kind] = random.choice(values)
-        described = _description(encode, name, world[name])
         if name in seen:
             group = _age_group(frame - seen[name])
             stayed = [k for k, value in world[name].items() if before[k] == value]
             places = (len(ids) + _place_of(encode, name, world[name], k) for k in stayed)
             scored.setdefault(group, []).extend(sorted(places))
         seen[name] = frame
-        ids += described
+        ids += _scene_ids(encode, name, world[name])
     return TextStream(ids, scored)
 
 
@@ -180,7 +179,7 @@ def _new_person(random: Random) -> dict[str, str]:
     return {kind: random.choice(values) for kind, values in _ATTRIBUTES.items()}
 
 
-def _description(encode: Encode, name: str, person: Mapping[str, str]) -> list[int]:
+def _scene_ids(encode: Encode, name: str, person: Mapping[str, str]) -> list[int]:
     ids = encode(SCENE.format(name=name, **person) + FILLER)
     return [*ids[: FRAME_TOKENS - 1], *encode("\n")]
 

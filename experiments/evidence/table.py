@@ -167,34 +167,37 @@ def _mean(results: Results, measure: Measure) -> Column:
 
 def _paired(results: Results, lines: Sequence[Line], rival: Line, measure: Measure) -> Column:
     """Difference, interval and, where one can be reached, verdict."""
-    found = against(results, lines, rival, measure)
+    comparisons = against(results, lines, rival, measure)
     head = measure.head.removesuffix(" to full")
     decided = decidable(results, lines, measure)
 
     def cell(line: Line) -> str:
-        if line not in found:
+        if line not in comparisons:
             return ""
-        text = with_interval(found[line])
-        return f"{text} {found[line].verdict}" if decided else text
+        difference = with_interval(comparisons[line])
+        return f"{difference} {comparisons[line].verdict}" if decided else difference
 
     return f"{head} − {rival.label}", cell
 
 
 def _apart(results: Results, lines: Sequence[Line], rival: Line) -> Iterator[Column]:
     """Difference in KL and verdict in columns of their own."""
-    found = against(results, lines, rival, PROSE_KL)
-    yield f"KL − {rival.label}", lambda line: with_interval(found[line]) if line in found else ""
+    comparisons = against(results, lines, rival, PROSE_KL)
+    yield (
+        f"KL − {rival.label}",
+        lambda line: with_interval(comparisons[line]) if line in comparisons else "",
+    )
     if decidable(results, lines, PROSE_KL):
-        yield "verdict", lambda line: found[line].verdict if line in found else ""
+        yield "verdict", lambda line: comparisons[line].verdict if line in comparisons else ""
 
 
 def _kl_and_verdict(results: Results, lines: Sequence[Line]) -> Iterator[tuple[str, str]]:
     rivals = rivals_in(lines)
     decided = decidable(results, lines, PROSE_KL)
-    found = against(results, lines, rivals[0], PROSE_KL) if rivals and decided else {}
+    comparisons = against(results, lines, rivals[0], PROSE_KL) if rivals and decided else {}
     for line, name in names(results, lines).items():
         value = mean(results, line, PROSE_KL)
-        verdict = f" {found[line].verdict}" if line in found else ""
+        verdict = f" {comparisons[line].verdict}" if line in comparisons else ""
         if value is not None:
             yield name, f"{value:.3f}{verdict}"
 

@@ -1,17 +1,24 @@
-"""What all figures share: colours, light axes, a vector and a pixel file, the same every time."""
+"""What all figures share: colours, a style for each name, axes, legends, files that do not vary."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .text import short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+Table = Any  # a pandas DataFrame, whose own types get lost at the first selection
 
 # Okabe and Ito's, told apart by colour-blind readers as well, and a few more.
 COLOURS = (
@@ -20,6 +27,10 @@ COLOURS = (
 )
 DOTS_PER_INCH = 150
 STYLE: Any = {"font.size": 9.5, "axes.titlesize": 10, "axes.titlelocation": "left"}
+WIDTH = 10.4
+MARKERS = "osD^vPX<>ph*d"
+LEGEND_COLUMNS = 4
+LEGEND_LINE = 0.21  # inches
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,3 +104,74 @@ def exact_ticks(axes: Axes, values: Any, text_of: Callable[[float], str]) -> Non
     axes.xaxis.set_major_locator(FixedLocator(sorted(set(values))))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: text_of(value)))
+
+
+@dataclass(frozen=True)
+class Style:
+    """How what bears one name is drawn, the same in all figures."""
+
+    colour: str
+    marker: str
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """For a curve with its points."""
+        return {"color": self.colour, "marker": self.marker, "markersize": 5, "linewidth": 1.5}
+
+    def legend(self) -> Any:
+        """The curve's entry in a legend."""
+        from matplotlib.lines import Line2D
+
+        return Line2D([], [], **self.line)
+
+
+def styles(names: Sequence[str], reference: str | None) -> dict[str, Style]:
+    """One style for each name; the reference is a black star."""
+    others = [name for name in names if name != reference]
+    # Colours but black, and a marker that moves on with every round through them as well.
+    palette = COLOURS[1:]
+    own = {
+        name: Style(
+            palette[n % len(palette)], MARKERS[(n + n // len(palette)) % (len(MARKERS) - 2)]
+        )
+        for n, name in enumerate(others)
+    }
+    return {**({} if reference is None else {reference: Style("#000000", "*")}), **own}
+
+
+def families(cells: Table) -> list[tuple[str, Table]]:
+    """Cells that differ in their amount alone, by rising cost, under a name without the amount."""
+    return [(str(name), own) for name, own in cells.groupby("family", sort=False)]
+
+
+def percent_axis(axes: Axes) -> None:
+    """Room around percentages, also where all are alike, but none beyond 0 and 100."""
+    low, high = axes.get_ylim()
+    room = max(3.0, 0.05 * (high - low))
+    axes.set_ylim(max(low - room, -3), min(high + room, 103))
+
+
+def legend_below(figure: Figure, entries: dict[str, Any], columns: int = LEGEND_COLUMNS) -> None:
+    """One legend for all panels, below them; `entries` are artists by label."""
+    columns = min(len(entries), columns)
+    figure.legend(
+        list(entries.values()), list(entries), loc="outside lower center", ncols=columns,
+        frameon=False, fontsize=8.5,
+    )  # fmt: skip
+
+
+def legend_height(count: int, columns: int = LEGEND_COLUMNS) -> float:
+    """Inches that a legend of so many entries takes."""
+    return 0.15 + LEGEND_LINE * ceil(count / columns)
+
+
+def error_bars(table: Table, name: str) -> Any:
+    """[2, n] distances from the value to the ends of its interval."""
+    value, low, high = (table[name + end].to_numpy(float) for end in ("", "_low", "_high"))
+    return np.clip(np.stack([value - low, high - value]), 0, None)
+
+
+def plain_ticks(axes: Axes, values: Sequence[float]) -> None:
+    """A logarithmic axis that names exactly these values."""
+    axes.set_xscale("log")
+    exact_ticks(axes, values, short)

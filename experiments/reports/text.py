@@ -43,3 +43,11 @@ def cell(value: str | float) -> str:
 def finite(value: Any) -> Any:
     """A value as strict JSON takes it: None for nan and infinities."""
     return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def short(amount: float, unit: str = "") -> str:
+    """A number as people say it: 4096, 1.5M."""
+    for prefix, size in PREFIXES:
+        if amount >= max(size, 1e5):
+            return f"{amount / size:.4g}{prefix}{unit}"
+    return f"{amount:g}{unit}"

@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 
 from crossframe.experiments.ablation.budgets import Matcher
-from crossframe.experiments.ablation.dry_run import DryRun, Held
+from crossframe.experiments.ablation.dry_run import DryRun
 from crossframe.experiments.ablation.grid import Sized
-from crossframe.experiments.ablation.knobs import knob_of
 from crossframe.experiments.ablation.options import Budget
-from crossframe.experiments.ablation.variants import Variant
+from crossframe.experiments.ablation.variants import Variant, knob_of
 from crossframe.framework import CrossFrameMemory
 from crossframe.framework.flops import step_flops
 from crossframe.framework.stream.costs import held_bytes
@@ -57,7 +56,7 @@ def sized(dry_run: DryRun, name: str, budget: Budget, frames: int | None = FRAME
     return Matcher(budget, dry_run, frames).sized(variant)
 
 
-def real(dry_run: DryRun, memory: CrossFrameMemory) -> Held:
+def real(dry_run: DryRun, memory: CrossFrameMemory) -> dict[str, float]:
     """What a session of many frames really holds and costs, counted here."""
     session = dry_run.session(memory)
     for number in range(FRAMES):
@@ -74,14 +73,16 @@ def real(dry_run: DryRun, memory: CrossFrameMemory) -> Held:
         bytes_held.append(held_bytes(dict(stored.tensors()).values()))
     recent = [cost.flops for cost in session.costs[-20:]]
     flops = sum(recent) / 20 if session.slots(0).valid is not None else recent[-1]
-    return Held(sum(slots) / len(slots), sum(bytes_held) / len(bytes_held), flops)
+    return {
+        "slots": sum(slots) / len(slots), "bytes": sum(bytes_held) / len(bytes_held), "flops": flops
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MEMORIES)
 @pytest.mark.parametrize("match", ["slots", "bytes", "flops"])
 def test_budgets_are_attained_in_real_sessions(dry_run: DryRun, match: str, name: str) -> None:
-    slot = real(dry_run, StateKVMemory(190))
-    amount = {"slots": 400.0, "bytes": 400 * slot.bytes / 190, "flops": 6.0e6}[match]
+    slot_bytes = real(dry_run, StateKVMemory(190))["bytes"] / 190
+    amount = {"slots": 400.0, "bytes": 400 * slot_bytes, "flops": 6.0e6}[match]
     found = sized(dry_run, name, Budget(match, (amount,), tolerance=0.2))
     held = real(dry_run, found.memory)
     assert found.attained is not None
@@ -91,7 +92,7 @@ def test_budgets_are_attained_in_real_sessions(dry_run: DryRun, match: str, name
     assert held[match] == pytest.approx(found.attained, rel=near)
     if name not in UNEVEN:
         # Within one slot, or what one slot is worth.
-        one = {"slots": 1.0, "bytes": slot.bytes / 190, "flops": 2 * FRAME * 3 * 8 * 16}[match]
+        one = {"slots": 1.0, "bytes": slot_bytes, "flops": 2 * FRAME * 3 * 8 * 16}[match]
         assert abs(found.attained - amount) <= 2 * one + near * amount
     else:
         assert abs(found.attained - amount) <= 0.2 * amount
@@ -124,7 +125,7 @@ def test_dropping_alone_is_matched_at_the_end_of_the_stream(dry_run: DryRun) -> 
 def test_like_another_memory(dry_run: DryRun) -> None:
     budget = Budget("bytes", (200,), like=H2OMemory(None))
     found = sized(dry_run, "statekv", budget)
-    assert found.wanted == pytest.approx(real(dry_run, H2OMemory(200)).bytes)
+    assert found.wanted == pytest.approx(real(dry_run, H2OMemory(200))["bytes"])
     assert isinstance(found.value, int)
     assert found.value > 200  # H2O holds a number more per slot
 
@@ -178,4 +179,4 @@ def test_a_probe_counts(dry_run: DryRun) -> None:
     assert isinstance(probing.value, int)
     assert isinstance(alone.value, int)
     assert probing.value < alone.value
-    assert real(dry_run, probing.memory).flops == pytest.approx(probing.attained)
+    assert real(dry_run, probing.memory)["flops"] == pytest.approx(probing.attained)

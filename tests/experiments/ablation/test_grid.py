@@ -2,25 +2,30 @@
 
 import pytest
 
-from crossframe.experiments.ablation.grid import as_it_is, grid
+from crossframe.experiments.ablation.grid import Grid, as_it_is, grid
+from crossframe.experiments.ablation.options import AblateOptions
+from crossframe.experiments.ablation.variants import variants
 from crossframe.framework import FullMemory, Int8Archive, PlainArchive, ReadAll
 from crossframe.methods import ReadCarried, SlidingWindowMemory, StateKVMemory
 
 from .conftest import MakeOptions
 
 
+def swept(options: AblateOptions) -> Grid:
+    return grid(options, map(as_it_is, variants(options)))
+
+
 def test_names_tell_what_varies_and_nothing_else(make_options: MakeOptions) -> None:
-    plain = grid(make_options(capacities=(16, 32)), as_it_is)
+    plain = swept(make_options(capacities=(16, 32)))
     assert list(plain.cells) == ["full", "statekv 16", "statekv 32"]
-    varied = grid(
+    varied = swept(
         make_options(
             capacities=(16,),
             readers={"all": None, "carried": ReadCarried()},
             archives={"plain": None, "int8": Int8Archive()},
             frames_per_step=(1, 4),
             in_frame=("causal", "bidirectional"),
-        ),
-        as_it_is,
+        )
     )
     assert len(varied.cells) == 1 + 2**4
     name = "statekv 16, reads carried, int8, 4 per step, bidirectional"
@@ -31,15 +36,14 @@ def test_names_tell_what_varies_and_nothing_else(make_options: MakeOptions) -> N
 
 
 def test_the_same_cell_is_run_once(make_options: MakeOptions) -> None:
-    made = grid(
+    made = swept(
         make_options(
             memories={"statekv": StateKVMemory(None), "full": FullMemory()},
             fixed={"paper": StateKVMemory(4096), "exact": FullMemory()},
             capacities=(16, 4096),
             readers={"all": None, "whole": ReadAll()},
             archives={"plain": None, "as is": PlainArchive()},
-        ),
-        as_it_is,
+        )
     )
     assert list(made.cells) == [
         "full",
@@ -53,7 +57,7 @@ def test_the_same_cell_is_run_once(make_options: MakeOptions) -> None:
 
 def test_full_attention_is_not_multiplied_over_capacities(make_options: MakeOptions) -> None:
     memories = {"full": FullMemory(), "statekv": StateKVMemory(None)}
-    made = grid(make_options(memories=memories, capacities=(8, 16, 32)), as_it_is)
+    made = swept(make_options(memories=memories, capacities=(8, 16, 32)))
     assert list(made.cells) == ["full", "statekv 8", "statekv 16", "statekv 32"]
 
 
@@ -63,7 +67,7 @@ def test_settings_are_columns(make_options: MakeOptions) -> None:
         capacities=(16,),
         windows=(2,),
     )
-    made = grid(options, as_it_is)
+    made = swept(options)
     assert made.cells["window 2"].memory == SlidingWindowMemory(2)
     columns = ("memory", "amount", "sized_by", "size", "rule")
     told = {name: tuple(made.settings[name][c] for c in columns) for name in made.cells}
@@ -76,20 +80,21 @@ def test_settings_are_columns(make_options: MakeOptions) -> None:
 
 def test_cells_make_options_of_an_evaluation(make_options: MakeOptions) -> None:
     options = make_options(capacities=(16,), seed=3, limit=2, cells_at_once=1)
-    made = grid(options, as_it_is)
-    asked = options.evaluation(options.models["tiny"], made.cells, options.output, "full")
+    made = swept(options)
+    asked = options.evaluation("tiny", made.cells)
     assert (asked.seed, asked.limit, asked.cells_at_once) == (3, 2, 1)
     assert list(asked.cells) == ["full", "statekv 16"]
+    assert (asked.output, asked.reference) == (options.output / "tiny", "full")
 
 
 def test_two_cells_of_one_name_are_refused(make_options: MakeOptions) -> None:
     options = make_options(fixed={"full": StateKVMemory(8)})
     with pytest.raises(ValueError, match="two different cells are called 'full'"):
-        grid(options, as_it_is)
+        swept(options)
 
 
 def test_an_unknown_reference_is_refused(make_options: MakeOptions) -> None:
     with pytest.raises(ValueError, match="reference 'exact' is no cell; cells are statekv"):
-        grid(make_options(reference="exact"), as_it_is)
-    assert list(grid(make_options(reference=None), as_it_is).cells) == ["statekv"]
-    assert list(grid(make_options(reference="statekv"), as_it_is).cells) == ["statekv"]
+        swept(make_options(reference="exact"))
+    assert list(swept(make_options(reference=None)).cells) == ["statekv"]
+    assert list(swept(make_options(reference="statekv")).cells) == ["statekv"]

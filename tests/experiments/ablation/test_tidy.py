@@ -7,8 +7,11 @@ from statistics import fmean
 import pandas
 import pytest
 
+from crossframe.experiments.ablation.measures import KL
 from crossframe.experiments.ablation.options import AblateOptions
-from crossframe.experiments.ablation.tidy import Study, mean_by_video, read_study
+from crossframe.experiments.ablation.settle import known_plan
+from crossframe.experiments.ablation.tidy import Study, read_study
+from crossframe.experiments.ablation.variants import variants
 from crossframe.experiments.benchmarks import LVBench, OVOBench
 from crossframe.experiments.evaluation.rows import read_rows
 from crossframe.experiments.publishing.small_benchmarks import write_lvbench, write_ovobench
@@ -63,15 +66,11 @@ def test_a_line_per_cell(study: Study, options: AblateOptions) -> None:
 
 
 def test_means_by_video() -> None:
-    found = mean_by_video("kl", [1.0, 1.0, 4.0], ["a", "a", "b"])
-    assert found == {"kl": 2.0, "kl_low": 1.0, "kl_high": 4.0}
+    rows = pandas.DataFrame({"kl_to_full": [1.0, 1.0, 4.0, None], "video": ["a", "a", "b", "c"]})
+    assert KL.over(rows) == {"kl": 2.0, "kl_low": 1.0, "kl_high": 4.0}
     # One video says nothing about others.
-    assert mean_by_video("kl", [1.0, 3.0], ["a", "a"]) == {
-        "kl": 2.0,
-        "kl_low": None,
-        "kl_high": None,
-    }
-    assert mean_by_video("kl", [], []) == {"kl": None, "kl_low": None, "kl_high": None}
+    assert KL.over(rows[:2]) == {"kl": 1.0, "kl_low": None, "kl_high": None}
+    assert KL.over(rows[3:]) == {"kl": None, "kl_low": None, "kl_high": None}
 
 
 def test_delays_come_from_the_benchmarks(tmp_path: Path) -> None:
@@ -84,10 +83,13 @@ def test_delays_come_from_the_benchmarks(tmp_path: Path) -> None:
 
 def test_a_study_without_rows_is_an_error(make_options: MakeOptions, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds no rows of tiny"):
-        read_study(make_options(tmp_path))
+        read_study(make_options(tmp_path), {})
 
 
 def test_rows_of_other_settings_are_refused(study: Study, options: AblateOptions) -> None:
     del study
+    changed = replace(options, capacities=(14, 30))
+    plan = known_plan(changed, "tiny", variants(changed))
+    assert plan is not None
     with pytest.raises(ValueError, match=r"another configuration \(cells.statekv 28 was"):
-        read_study(replace(options, capacities=(14, 30)))
+        read_study(changed, {"tiny": plan})

@@ -4,9 +4,15 @@ from dataclasses import dataclass
 
 import pytest
 
-from crossframe.experiments.ablation.knobs import around, knob_of
 from crossframe.experiments.ablation.options import Budget
-from crossframe.experiments.ablation.variants import label, short, sized_memory, variants
+from crossframe.experiments.ablation.variants import (
+    around,
+    knob_of,
+    label,
+    sized_memory,
+    variants,
+)
+from crossframe.experiments.reports.text import short
 from crossframe.framework import CrossFrameMemory, FullMemory, Slots
 from crossframe.methods import (
     CausalityCorrected,
