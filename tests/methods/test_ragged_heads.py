@@ -122,10 +122,11 @@ def _ragged() -> Slots:
     stats = {"h2o_mass": drawn(2, heads, places), "h2o_queries": index.abs() + 9}
     stats["patch"] = index.abs() % 4
     keys, values = (drawn(2, heads, places, 8) - 0.5 for _ in range(2))
-    for head, count in enumerate(COUNTS[1:], start=1):
+    for head, count in enumerate(COUNTS):
         # Padding that looks like slots which are there must not stand in for them.
+        copies = torch.arange(places - count)
         for rows in (keys, values):
-            rows[:, head, : places - count] = rows[:, head, -1:]
+            rows[:, head, copies] = rows[:, head, places - count + copies % count]
     # Rows of weights over real slots only, of two query heads per KV head.
     weights = drawn(2, heads, 2, NUM_NEW, places) * valid[:, :, None, None]
     return Slots(

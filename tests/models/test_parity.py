@@ -131,7 +131,7 @@ def test_any_cut_of_any_video_equals_the_stock_model(name, data):
     fps = family.fps and data.draw(one_of(RATES))
     model = family.model(data.draw(one_of(TOLERANCES))).for_stream(count, fps=fps)
     frames = video(count, data.draw(one_of(SIZES)), data.draw(st.integers(0, 99)))
-    times = fps and [number / fps for number in range(count)]
+    times = None if fps is None else [number / fps for number in range(count)]
     session = pushed_in_cuts(data, model, frames, times)
     require_equal(session, model, processed(model, frames, fps=fps), new=2)
 
