@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ..evaluation.options import plain
+from ...framework.as_data import plain
 from ..evaluation.summary import flagged_videos
 from ..reports.page import web_page
 from .figures import Figures, figures_of

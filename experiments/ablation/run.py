@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from ...framework.as_data import plain
 from ..evaluation.folder import write_json
-from ..evaluation.options import plain
 from ..evaluation.run import evaluate
 from .grid import as_it_is, grid
 from .options import AblateOptions, chosen_models

@@ -13,10 +13,10 @@ from filelock import FileLock
 from torch import Tensor
 
 from ...framework import VideoModel
+from ...framework.as_data import plain
 from ...framework.flops import DecoderSpec
 from ...framework.video import VideoError
 from ..evaluation.folder import config_hash, read_json, write_json
-from ..evaluation.options import plain
 from ..streaming.media import media_at
 from ..streaming.options import ModelOptions
 from ..streaming.plan import Pass, plan_passes, sample_videos, set_up, video_seconds

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
-from ...framework import CrossFrameMemory, FullMemory, WrappedMemory
-from ...framework.memory import nested
+from ...framework import CrossFrameMemory, FullMemory, innermost, nested, with_part
 from ...methods import SlidingWindowMemory, TokenDroppingMemory
 from ..reports.text import short
 from ..streaming.rule_text import memory_from
@@ -37,7 +36,8 @@ class Knob:
         Raises:
             ValueError: if the memory, or one around it, does not take the value.
         """
-        return _rebuilt(memory, self.owner, {self.name: value})
+        owner: Any = self.owner  # a dataclass with this setting
+        return with_part(memory, owner, replace(owner, **{self.name: value}))
 
 
 def knob_of(memory: CrossFrameMemory) -> Knob | None:
@@ -46,14 +46,13 @@ def knob_of(memory: CrossFrameMemory) -> Knob | None:
     A memory of slots has its capacity, also inside wrappers and token dropping; a window its
     frames; token dropping with nothing bounded inside the ratio.
     """
-    layers = list(nested(memory))
-    innermost = layers[-1]
-    if is_dataclass(innermost) and "capacity" in {one.name for one in fields(innermost)}:
-        return Knob("capacity", innermost)
-    if isinstance(innermost, SlidingWindowMemory):
-        return Knob("frames", innermost)
-    dropping = [one for one in layers if isinstance(one, TokenDroppingMemory)]
-    if isinstance(innermost, FullMemory) and dropping and dropping[0].threshold is None:
+    inner = innermost(memory)
+    if is_dataclass(inner) and "capacity" in {one.name for one in fields(inner)}:
+        return Knob("capacity", inner)
+    if isinstance(inner, SlidingWindowMemory):
+        return Knob("frames", inner)
+    dropping = [one for one in nested(memory) if isinstance(one, TokenDroppingMemory)]
+    if isinstance(inner, FullMemory) and dropping and dropping[0].threshold is None:
         return Knob("ratio", dropping[0])
     return None
 
@@ -197,25 +196,9 @@ def _wrapped(
     if around_it is None:
         return memory
     try:
-        return around(around_it, memory)
+        return with_part(around_it, innermost(around_it), memory)
     except ValueError as error:
         raise ValueError(
             f"ablate: wrapper {wrapper!r} cannot go around {name!r}: {error}; leave one of the two "
             "out, or wrap others by hand and list them under memories"
         ) from error
-
-
-def around(wrapper: CrossFrameMemory, memory: CrossFrameMemory) -> CrossFrameMemory:
-    """A wrapper, or several in one another, around another memory than the innermost it has."""
-    if not isinstance(wrapper, WrappedMemory):
-        return memory
-    return replace(wrapper, inner=around(wrapper.inner, memory))
-
-
-def _rebuilt(
-    memory: CrossFrameMemory, owner: CrossFrameMemory, settings: dict[str, Any]
-) -> CrossFrameMemory:
-    if memory is owner:
-        return replace(memory, **settings)  # pyright: ignore[reportArgumentType]
-    assert isinstance(memory, WrappedMemory)  # the owner is nested in it
-    return replace(memory, inner=_rebuilt(memory.inner, owner, settings))

@@ -6,7 +6,6 @@ import pytest
 
 from crossframe.experiments.ablation.options import Budget
 from crossframe.experiments.ablation.variants import (
-    around,
     knob_of,
     label,
     sized_memory,
@@ -86,12 +85,6 @@ def test_dropping_alone_is_sized_by_its_ratio() -> None:
 )
 def test_some_memories_have_no_size(memory: CrossFrameMemory) -> None:
     assert knob_of(memory) is None
-
-
-def test_a_wrapper_moves_to_another_memory() -> None:
-    wrapper = ProtectedSinks(SmoothedScore(StateKVMemory(None), "ema"), tokens=4)
-    expected = ProtectedSinks(SmoothedScore(KeyDiffMemory(8), "ema"), tokens=4)
-    assert around(wrapper, KeyDiffMemory(8)) == expected
 
 
 def test_every_memory_with_every_wrapper_and_amount(make_options: MakeOptions) -> None:
