@@ -165,10 +165,8 @@ def test_layers_on_other_devices_than_the_columns() -> None:
         for layer, device in enumerate(("cpu", "meta")):
             storage.append_layer(layer, *(torch.zeros(1, 2, count, 4, device=device),) * 2)
         index = torch.full((1, count), count)
-        storage.append_columns(
-            {"index": index, "frame": index, "positions": index[None], "visual": index > 0},
-            {"age": index / 2},
-        )
+        columns = {"index": index, "frame": index, "positions": index[None], "visual": index > 0}
+        storage.append_columns({**columns, "stat:age": index / 2})
     for frames in (None, [3], torch.tensor([3])):
         slots = LayerArchive(storage, 1).slots(frames)
         tokens = 5 if frames is None else 3

@@ -33,9 +33,8 @@ def append(
         "visual": index % 2 == 0,
         "positions": torch.stack([index, index + 50, index + 60]),
     }
-    storage.append_columns(
-        columns, {n: torch.as_tensor(v).expand(2, len(numbers)) for n, v in stats.items()}
-    )
+    columns |= {f"stat:{n}": torch.as_tensor(v).expand(2, len(numbers)) for n, v in stats.items()}
+    storage.append_columns(columns)
 
 
 def filled() -> ArchiveStorage:
