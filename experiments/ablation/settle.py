@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 from torch import Tensor
@@ -87,11 +86,12 @@ def plan(options: AblateOptions, name: str, memories: Sequence[Variant]) -> Plan
     model = options.models[name]
     # Processes that a launcher started would all load the model, and onto one device.
     with FileLock(folder / "sizes.lock"):
-        key = config_hash({"model": plain(model), **_depends(options)})
+        depends = {name: plain(getattr(options, name)) for name in DEPENDS}
+        key = config_hash({"model": plain(model), **depends})
         settled = read_settled(folder, key)
         if settled is None:
             settled = _settled(options, model, memories)
-            write_json(folder / FILE, {"config": key, **_as_data(settled)})
+            write_json(folder / FILE, {"config": key, **asdict(settled)})
     return _planned(options, settled, memories)
 
 
@@ -199,11 +199,3 @@ def _frames(video: Pass, model: VideoModel) -> list[tuple[Tensor, float]]:
         if not frames:
             raise
     return frames
-
-
-def _depends(options: AblateOptions) -> dict[str, Any]:
-    return {name: plain(getattr(options, name)) for name in DEPENDS}
-
-
-def _as_data(settled: Settled) -> dict[str, Any]:
-    return {"look": None if settled.look is None else asdict(settled.look), "sizes": settled.sizes}
