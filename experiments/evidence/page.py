@@ -19,7 +19,7 @@ from ..reports.tables import Table
 from .comparisons import against, compared_rules, mean, rivals_in
 from .measures import COPIES, MEASURES, OTHERS, PROSE_KL, SCENE_AGES
 from .results import Line, Results
-from .table import cost_table, names, prose_table, sizes_table, suites_table
+from .table import cost_table, names, prose_table, sizes_tables, suites_table
 
 PAGE = "report.html"
 SUMMARY = "summary.json"
@@ -74,8 +74,8 @@ def tables(results: Results, size: int | None) -> Iterator[Table]:
 
 def overall_tables(results: Results) -> Iterator[Table]:
     """Those over several sizes."""
-    if len(results.by_size()) > 1 and results.has(PROSE_KL):
-        yield sizes_table([results])
+    if len(results.by_size()) > 1:
+        yield from sizes_tables([results])
 
 
 def drawings(results: Results, size: int | None) -> Iterator[Drawing]:

@@ -99,20 +99,28 @@ def cost_table(results: Results, size: int | None = None) -> Table:
     return Table("cost", of_size("Cost", size), heads, cells, caption)
 
 
-def sizes_table(runs: Sequence[Results]) -> Table:
-    """KL at every size of several runs, with the verdict against StateKV's of that size."""
+def sizes_tables(runs: Sequence[Results]) -> Iterator[Table]:
+    """KL on prose and loss on scenes at every size, as far as runs have them."""
+    for measure in (PROSE_KL, SCENE_LOSS):
+        if any(results.has(measure) for results in runs):
+            yield sizes_table(runs, measure)
+
+
+def sizes_table(runs: Sequence[Results], measure: Measure = PROSE_KL) -> Table:
+    """A measure at every size of several runs, with the verdict against StateKV's of that size."""
     columns: dict[str, dict[str, str]] = {}
     for results in runs:
         for size, lines in results.by_size().items():
             head = f"{'' if size is None else size} of {results.config['tokens']:,}".strip()
-            columns[head] = dict(_kl_and_verdict(results, lines))
+            columns[head] = dict(_value_and_verdict(results, lines, measure))
     labels = dict.fromkeys(label for column in columns.values() for label in column)
     lines = [[label, *(one.get(label, "") for one in columns.values())] for label in labels]
     caption = (
-        "KL to full attention's predictions on prose, and its verdict against StateKV of that "
-        f"size, as above. Heads: slots of StateKV, of tokens of a stream. {_streams(runs[0])}"
+        f"{measure.head} on {measure.suite}, and its verdict against StateKV of that size, as "
+        f"above. Heads: slots of StateKV, of tokens of a stream. {_streams(runs[0])}"
     )
-    return Table("sizes", "KL by size", ["memory", *columns], lines, caption)
+    name, heading = f"sizes_{measure.suite}", f"{measure.head} by size, {measure.suite}"
+    return Table(name, heading, ["memory", *columns], lines, caption)
 
 
 def with_interval(comparison: Comparison) -> str:
@@ -191,12 +199,14 @@ def _apart(results: Results, lines: Sequence[Line], rival: Line) -> Iterator[Col
         yield "verdict", lambda line: comparisons[line].verdict if line in comparisons else ""
 
 
-def _kl_and_verdict(results: Results, lines: Sequence[Line]) -> Iterator[tuple[str, str]]:
+def _value_and_verdict(
+    results: Results, lines: Sequence[Line], measure: Measure
+) -> Iterator[tuple[str, str]]:
     rivals = rivals_in(lines)
-    decided = decidable(results, lines, PROSE_KL)
-    comparisons = against(results, lines, rivals[0], PROSE_KL) if rivals and decided else {}
+    decided = decidable(results, lines, measure)
+    comparisons = against(results, lines, rivals[0], measure) if rivals and decided else {}
     for line, name in names(results, lines).items():
-        value = mean(results, line, PROSE_KL)
+        value = mean(results, line, measure)
         verdict = f" {comparisons[line].verdict}" if line in comparisons else ""
         if value is not None:
             yield name, f"{value:.3f}{verdict}"

@@ -11,7 +11,7 @@ from typing import Any
 from ..evidence.grid import grid_tables
 from ..evidence.page import drawings, overall_drawings, read_results, tables
 from ..evidence.results import Results
-from ..evidence.table import short_table, sizes_table
+from ..evidence.table import short_table, sizes_tables
 from ..reports.drawing import Drawing
 from ..reports.tables import Table, markdown_table
 from .pages import measured_on
@@ -89,10 +89,11 @@ def judge_part(name: str, runs: Sequence[Result], figures: str) -> str:
 
 
 def sizes_part(name: str, runs: Sequence[Result], figures: str) -> str:
-    """KL by size over all runs, and against bytes."""
-    shown = _shown(sizes_table([results_of(one) for one in runs]))
+    """KL and loss by size over all runs, and KL against bytes."""
+    found = sizes_tables([results_of(one) for one in runs])
+    parts = [f"**{table.heading}**\n\n{_shown(table)}" for table in found]
     pictures = [_pictured(name, one, figures) for one in figures_of(name, runs)]
-    return "\n\n".join([shown, *pictures, _measured(runs)])
+    return "\n\n".join([*parts, *pictures, _measured(runs)])
 
 
 def grid_part(name: str, runs: Sequence[Result], figures: str) -> str:
@@ -119,7 +120,8 @@ SOURCES = {"evidence_short": "evidence_judge"}
 # What the README shows of the judged memories.
 SHORT = (
     *("full", "isolated", "recency", "random + 4 sinks", "sinks + recent", "keydiff", "snapkv"),
-    *("tova", "h2o", "statekv", "decayed peak", "predicted change"),
+    *("tova", "h2o", "statekv", "decayed peak"),
+    *("output change, half recent", "predicted change"),
 )
 
 

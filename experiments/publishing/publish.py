@@ -31,6 +31,7 @@ PAGES = {
     "frame_latency": "README.md",
     "evidence_short": "README.md",
     "evidence_judge": "docs/evidence.md",
+    "evidence_sizes": "docs/evidence.md",
     "evidence_quick": "docs/evidence.md",
     "observe_text": "docs/observe.md",
     "sink_shares": "docs/findings.md",

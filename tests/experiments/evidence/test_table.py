@@ -11,6 +11,7 @@ from crossframe.experiments.evidence.table import (
     prose_table,
     short_table,
     sizes_table,
+    sizes_tables,
     suites_table,
 )
 
@@ -87,6 +88,13 @@ def test_sizes_are_columns_over_several_runs(results: Make) -> None:
     assert h2o["64 of 1,024"].endswith(" better")
     assert float(h2o["64 of 1,024"].split()[0]) > float(h2o["128 of 1,024"].split()[0])
     assert h2o["128 of 2,048"] == h2o["128 of 1,024"]
+    prose, scene = sizes_tables([short, long])
+    assert prose.lines == table.lines
+    assert scene.heading == "scene loss by size, scene"
+    assert cells(scene, "full")["64 of 1,024"] == "2.000"
+    assert [one.name for one in sizes_tables([results((64, 128), suites=("scene",))])] == [
+        "sizes_scene"
+    ]
 
 
 def test_a_table_of_several_sizes_needs_one(results: Make) -> None:

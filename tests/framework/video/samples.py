@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import pytest
 import torch
 
 from crossframe.framework.video import VideoError, stream_video
@@ -51,8 +52,10 @@ def until_error(path: Path, **options: Any) -> tuple[list[Sample], VideoError | 
     return taken, None
 
 
-def assert_same(samples: list[Sample], expected: list[Sample]) -> None:
-    assert [time for _, time in samples] == [time for _, time in expected]
+def assert_same(samples: list[Sample], expected: list[Sample], within: float = 0.0) -> None:
+    """The same pictures, at times not further apart than `within` seconds."""
+    times = [time for _, time in expected]
+    assert [time for _, time in samples] == pytest.approx(times, abs=within, rel=0)
     assert all(
         torch.equal(one, other) for (one, _), (other, _) in zip(samples, expected, strict=True)
     )
