@@ -70,10 +70,10 @@ class Budget:
 
 @dataclass(frozen=True)
 class AblateOptions(RunOptions):
-    """What to compare; further arguments as `RunOptions`.
+    """What to compare.
 
-    Every memory with every amount, wrapper, reader, archive and way to cut the stream, on every
-    model. Cells that would be the same are run once.
+    Further arguments as `RunOptions`. Every memory with every amount, wrapper, reader, archive and
+    way to cut the stream, on every model. Cells that would be the same are run once.
 
     Args:
         models: checkpoints by name; devices are the trainer's.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, fields
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
+from ..ablation.options import AblateOptions
+from ..evaluation.options import EvaluateOptions
+from ..evidence.options import EvidenceOptions
+from ..observation.stream import CAPACITIES, RECENT_FRAMES, ObserveOptions
 from ..streaming.options import ModelOptions, StreamOptions
 from ..streaming.rule_text import (
     SYNTAX,
@@ -28,8 +31,9 @@ def command_parser(description: str) -> ArgumentParser:
 
     parser = ConfigParser(prog="crossframe", description=description)
     commands = parser.add_subcommands(dest="command")
-    for name, summary, add in _commands():
-        command = ConfigParser(description=summary)
+    for name, (usage, summary, add) in _COMMANDS.items():
+        usage = f"crossframe {name} {usage} [--option VALUE ...]"
+        command = ConfigParser(usage=usage, description=summary, print_config="--print-config")
         add(command)
         debug = "show where an error comes from"
         command.add_argument("--debug", action="store_true", help=debug)
@@ -41,55 +45,6 @@ def options_from(kind: type[T], values: Mapping[str, Any]) -> T:
     """The options of one kind out of all values of a command."""
     names = get_type_hints(kind)
     return kind(**{name: values[name] for name in names})
-
-
-def _commands() -> list[tuple[str, str, Callable[[ArgumentParser], None]]]:
-    return [
-        (
-            "ablate",
-            "Compare memories over sizes, wrappers, readers and models at equal budgets, into one "
-            "page; run again to go on after a stop.",
-            _add_ablate,
-        ),
-        ("ask", "Answer one question about a video, word by word.", _add_ask),
-        (
-            "compare",
-            "Run several memories on the same frames and compare answers and costs. Full attention "
-            "always runs as the reference, and all sessions are held at once.",
-            _add_compare,
-        ),
-        (
-            "demo",
-            "Compare the main memories at equal budgets on a tiny untrained model, whose answers "
-            "mean nothing.",
-            _add_demo,
-        ),
-        (
-            "evaluate",
-            "Score memories, readers and archives on a benchmark; run again to go on after a stop.",
-            _add_evaluate,
-        ),
-        (
-            "evidence",
-            "Measure what memories lose on a pretrained text decoder, into one page; run again to "
-            "go on after a stop.",
-            _add_evidence,
-        ),
-        (
-            "observe",
-            "Measure where full attention's mass goes, as the StateKV paper's appendix does, and "
-            "picture which patches a memory still holds.",
-            _add_observe,
-        ),
-    ]
-
-
-def _add_ablate(parser: ArgumentParser) -> None:
-    from ..ablation.options import AblateOptions
-
-    parser.usage = "crossframe ablate --config FILE [--option VALUE ...]"
-    parser.add_argument("--config", action="config", help="YAML file with any of these options")
-    parser.add_class_arguments(AblateOptions)
 
 
 def _add_ask(parser: ArgumentParser) -> None:
@@ -125,33 +80,35 @@ def _add_demo(parser: ArgumentParser) -> None:
     _add_report(parser, "runs/demo")
 
 
-def _add_evaluate(parser: ArgumentParser) -> None:
-    from ..evaluation.options import EvaluateOptions
-
-    parser.usage = "crossframe evaluate --config FILE [--option VALUE ...]"
-    parser.add_argument("--config", action="config", help="YAML file with any of these options")
-    parser.add_class_arguments(EvaluateOptions)
-
-
-def _add_evidence(parser: ArgumentParser) -> None:
-    from ..evidence.options import EvidenceOptions
-
-    parser.usage = "crossframe evidence (--preset quick | --config FILE) [--option VALUE ...]"
-    what = "YAML file with any of these options; --preset NAME takes one that comes along"
-    parser.add_argument("--config", action="config", help=what)
-    parser.add_class_arguments(EvidenceOptions)
-
-
 def _add_observe(parser: ArgumentParser) -> None:
-    from ..observation.stream import ObserveOptions
-
     parser.add_argument(
         "videos", type=str, nargs="+", help="video files, or texts, each counted once"
     )
     pictured = f"whose patches are pictured: {_memory_help()}"
     parser.add_argument("--memory", type=str, default="statekv", help=pictured)
+    # Several numbers behind one option, which jsonargparse would want as a list in brackets.
+    several = {
+        "capacities": (
+            CAPACITIES,
+            "slots whose evidence is measured, below those of a whole video",
+        ),
+        "recent_frames": (RECENT_FRAMES, "windows of last frames, measured beside the best tokens"),
+    }
+    for name, (counts, what) in several.items():
+        parser.add_argument(f"--{name}", nargs="+", type=int, default=[*counts], help=what)
     for kind in (ModelOptions, MemoryDefaults, ObserveOptions):
-        _add_options(parser, kind)
+        parser.add_class_arguments(kind, skip=set(several))
+
+
+def _configured(kind: type, more: str = "") -> Callable[[ArgumentParser], None]:
+    """Adds all options of a kind, from a file or one by one."""
+
+    def add(parser: ArgumentParser) -> None:
+        what = f"YAML file with any of these options{more}"
+        parser.add_argument("--config", action="config", help=what)
+        parser.add_class_arguments(kind)
+
+    return add
 
 
 def _add_video_and_question(parser: ArgumentParser) -> None:
@@ -166,32 +123,53 @@ def _add_report(parser: ArgumentParser, default: str | None) -> None:
 
 def _add_run_options(parser: ArgumentParser) -> None:
     for kind in (ModelOptions, MemoryDefaults, StreamOptions):
-        _add_options(parser, kind)
-
-
-def _add_options(parser: ArgumentParser, kind: type) -> None:
-    """One `--option` per field of a dataclass, explained by its docstring."""
-    from docstring_parser import parse
-
-    about = parse(kind.__doc__ or "")
-    help_texts = {setting.arg_name: setting.description for setting in about.params}
-    group = parser.add_argument_group((about.short_description or "").rstrip("."))
-    types = get_type_hints(kind)
-    for field in fields(kind):
-        needed = field.default is MISSING
-        default: dict[str, Any] = {"required": True} if needed else {"default": field.default}
-        kind_of_value, several = types[field.name], {}
-        if get_origin(kind_of_value) is Sequence:
-            kind_of_value, several = get_args(kind_of_value)[0], {"nargs": "+"}
-            default = {"default": [*default["default"]]}
-        group.add_argument(
-            "--" + field.name.replace("_", "-"),
-            type=kind_of_value,
-            help=help_texts[field.name],
-            **several,
-            **default,
-        )
+        parser.add_class_arguments(kind)
 
 
 def _memory_help() -> str:
     return f"one of {', '.join(known_memories())}, or a class of your own: {SYNTAX}"
+
+
+# Name: usage, summary, and what adds its arguments.
+_COMMANDS: dict[str, tuple[str, str, Callable[[ArgumentParser], None]]] = {
+    "ablate": (
+        "--config FILE",
+        "Compare memories over sizes, wrappers, readers and models at equal budgets, into one "
+        "page; run again to go on after a stop.",
+        _configured(AblateOptions),
+    ),
+    "ask": (
+        "VIDEO QUESTION --model MODEL",
+        "Answer one question about a video, word by word.",
+        _add_ask,
+    ),
+    "compare": (
+        "VIDEO QUESTION --model MODEL",
+        "Run several memories on the same frames and compare answers and costs. Full attention "
+        "always runs as the reference, and all sessions are held at once.",
+        _add_compare,
+    ),
+    "demo": (
+        "[VIDEO]",
+        "Compare the main memories at equal budgets on a tiny untrained model, whose answers "
+        "mean nothing.",
+        _add_demo,
+    ),
+    "evaluate": (
+        "--config FILE",
+        "Score memories, readers and archives on a benchmark; run again to go on after a stop.",
+        _configured(EvaluateOptions),
+    ),
+    "evidence": (
+        "(--preset quick | --config FILE)",
+        "Measure what memories lose on a pretrained text decoder, into one page; run again to "
+        "go on after a stop.",
+        _configured(EvidenceOptions, "; --preset NAME takes one that comes along"),
+    ),
+    "observe": (
+        "VIDEO [VIDEO ...] --model MODEL",
+        "Measure where full attention's mass goes, as the StateKV paper's appendix does, and "
+        "picture which patches a memory still holds.",
+        _add_observe,
+    ),
+}

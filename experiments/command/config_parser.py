@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
 
@@ -24,10 +26,33 @@ _UNKNOWN = re.compile(r"Expected a dot import path string: (\S+)")
 
 
 class ConfigParser(ArgumentParser):
-    """An `ArgumentParser` that knows our classes."""
+    """An `ArgumentParser` that knows our classes, and spells options with hyphens."""
+
+    # jsonargparse gives the class of its groups the same method.
+    def add_argument(self, *args: Any, **kwargs: Any) -> Any:
+        return super().add_argument(*(hyphenated(name) for name in args), **kwargs)
+
+    def parse_args(self, args: Sequence[str] | None = None, *rest: Any, **settings: Any) -> Any:
+        words = None if args is None else [self._respelled(word) for word in args]
+        return super().parse_args(words, *rest, **settings)
+
+    def _respelled(self, word: str) -> str:
+        """A word, or what it says in place of an option of version 0.1 with underscores."""
+        old, equals, value = word.partition("=")
+        new = hyphenated(old)
+        if new == old or new not in self._option_string_actions:
+            return word
+        print(f"crossframe: {old} is now {new}; after this version it is unknown", file=sys.stderr)
+        return new + equals + value
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         super().error(message + remedy(message), ex)
+
+
+def hyphenated(name: str) -> str:
+    """An option as it is typed; other names as they are. Values keep their underscores, as in
+    files: `--max-tokens` sets `max_tokens`."""
+    return name.replace("_", "-") if name.startswith("--") else name
 
 
 def remedy(message: str) -> str:

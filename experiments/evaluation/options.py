@@ -53,7 +53,9 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class EvaluateOptions(RunOptions):
-    """What to evaluate; further arguments as `RunOptions`.
+    """What to evaluate.
+
+    Further arguments as `RunOptions`.
 
     Args:
         model: the checkpoint and how it is loaded; devices are the trainer's.

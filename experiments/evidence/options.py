@@ -27,7 +27,7 @@ class EvidenceOptions:
         output: folder of the run; run again with the same settings to go on where it stopped.
         model: the checkpoint of a text decoder and how it is loaded.
         reference: the cell whose predictions the others' are compared with: full attention.
-        suites: of `suites.py`.
+        suites: what the streams are made of: "prose", "copy", "scene" or "needle".
         half: "search", or "judge", to be looked at once when a rule is chosen.
         streams: of each suite, with the seeds 0, 1, 2, ...
         tokens: of each stream.

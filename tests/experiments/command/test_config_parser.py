@@ -1,11 +1,15 @@
-"""What configurations get wrong about classes is told with what may have been meant."""
+"""How options are spelled; and what configurations get wrong about classes is told with what may
+have been meant."""
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from crossframe.experiments.command.arguments import command_parser
 from crossframe.experiments.command.cli import main
-from crossframe.experiments.command.config_parser import known_classes
+from crossframe.experiments.command.config_parser import ConfigParser, known_classes
 
 CONFIG = """\
 model: {model: x}
@@ -59,3 +63,49 @@ def test_all_kinds_of_classes_are_known() -> None:
     assert known["ReKVReader"] == "a reader"
     assert known["DiskArchive"] == "an archive"
     assert known["OVOBench"] == "a benchmark"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part.
+
+    Args:
+        at_most: of a part.
+    """
+
+    at_most: int = 1
+
+
+def spelled(*words: str) -> tuple[int, int]:
+    """What an option with a part makes of words."""
+    parser = ConfigParser()
+    parser.add_class_arguments(Part)
+    parser.add_class_arguments(Part, "some.part")
+    values = parser.parse_args(words)
+    return values.at_most, values.some.part.at_most
+
+
+def test_options_have_hyphens_and_those_of_before_are_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert spelled("--at-most", "3", "--some.part.at-most=4") == (3, 4)
+    assert capsys.readouterr().err == ""
+    assert spelled("--at_most=3", "--some.part.at_most", "4") == (3, 4)
+    told = capsys.readouterr().err.splitlines()
+    assert told == [
+        "crossframe: --at_most is now --at-most; after this version it is unknown",
+        "crossframe: --some.part.at_most is now --some.part.at-most; after this version it is "
+        "unknown",
+    ]
+    with pytest.raises(SystemExit):
+        spelled("--at_least", "3")
+
+
+def test_no_command_shows_an_underscore() -> None:
+    parser = command_parser("")
+    (commands,) = (action for action in parser._actions if action.choices)
+    assert isinstance(commands.choices, dict)
+    for name, command in commands.choices.items():
+        shown = command.format_help()
+        assert "--debug" in shown and f"usage: crossframe {name} " in shown
+        assert not re.findall(r"--[\w.-]*_[\w.]*", shown), name

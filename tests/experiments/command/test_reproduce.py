@@ -24,7 +24,7 @@ CONFIGS = sorted((ROOT / "experiments/configs").glob("*.yaml"))
 EVIDENCE = (ROOT / "docs/evidence.md").read_text("utf-8")
 FOLDERS = {"Video-MME": "videomme", "MLVU": "mlvu", "OVO-Bench": "ovobench"}
 
-SMALL = ["--max_new_tokens", "2", "--trainer", '{"accelerator": "cpu", "logger": false}']
+SMALL = ["--max-new-tokens", "2", "--trainer", '{"accelerator": "cpu", "logger": false}']
 
 Places = SimpleNamespace
 

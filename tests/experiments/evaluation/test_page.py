@@ -104,7 +104,7 @@ def test_the_page_names_every_field_of_a_row(place: Path, monkeypatch: pytest.Mo
     from crossframe.experiments.evaluation import rows
 
     monkeypatch.chdir(place)
-    run_here("crossframe evaluate --config run.yaml --limit 1 --max_new_tokens 2")
+    run_here("crossframe evaluate --config run.yaml --limit 1 --max-new-tokens 2")
     (row, *_) = read_rows(place / "runs/videomme")
     told = {*re.findall(r"`(\w+)`", rows.__doc__ or "")}
     assert row.keys() <= told
