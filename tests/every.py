@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,10 @@ import torch
 import transformers
 from torch import Tensor
 
+from crossframe.experiments.publishing.tiny_checkpoints import (
+    save_official_eagle2_5,
+    save_tiny_checkpoint,
+)
 from crossframe.framework import CrossFrameMemory, FrameTokens, FullMemory, WrappedArchive
 from crossframe.methods import (
     AdaptiveHeadBudgets,
@@ -173,7 +177,7 @@ NATIVE = {
     "internvl3": Family(
         WatchedInternVL3,
         tiny.tiny_internvl,
-        tiny.save_tiny_checkpoint,
+        save_tiny_checkpoint,
         (
             transformers.InternVLForConditionalGeneration,
             transformers.InternVLProcessor,
@@ -185,7 +189,7 @@ NATIVE = {
     "llava_onevision": Family(
         WatchedLlavaOnevision,
         tiny.tiny_llava_onevision,
-        tiny.save_tiny_llava_onevision,
+        partial(save_tiny_checkpoint, family="llava_onevision"),
         (
             transformers.LlavaOnevisionForConditionalGeneration,
             transformers.LlavaOnevisionProcessor,
@@ -200,7 +204,7 @@ NATIVE = {
     "qwen2_5_vl": Family(
         WatchedQwen2_5VL,
         tiny.tiny_qwen2_5_vl,
-        tiny.save_tiny_qwen2_5_vl,
+        partial(save_tiny_checkpoint, family="qwen2_5_vl"),
         (
             transformers.Qwen2_5_VLForConditionalGeneration,
             transformers.Qwen2_5_VLProcessor,
@@ -213,7 +217,7 @@ NATIVE = {
     "qwen3_vl": Family(
         WatchedQwen3VL,
         tiny.tiny_qwen3_vl,
-        tiny.save_tiny_qwen3_vl,
+        partial(save_tiny_checkpoint, family="qwen3_vl"),
         (
             transformers.Qwen3VLForConditionalGeneration,
             transformers.Qwen3VLProcessor,
@@ -229,7 +233,7 @@ NATIVE = {
     ),
 }
 FAMILIES = NATIVE | {
-    "eagle2_5": Family(WatchedEagle2_5, tiny.tiny_eagle2_5, tiny.save_official_eagle2_5),
+    "eagle2_5": Family(WatchedEagle2_5, tiny.tiny_eagle2_5, save_official_eagle2_5),
 }
 
 

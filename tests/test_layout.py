@@ -3,12 +3,15 @@
 import ast
 import importlib
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from packaging.requirements import Requirement
@@ -84,6 +87,45 @@ def test_the_map_check_sees_names() -> None:
         "framework/nowhere/",
         "models/hf.py",
     }
+
+
+# The wheel
+
+INSTALLED = """\
+from crossframe.experiments.command import cli
+print(cli.__file__)
+cli.main(["demo", "--help"])
+"""
+
+
+def test_the_wheel_holds_all_that_runs_and_no_fixtures(tmp_path: Path) -> None:
+    for room in ROOMS:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / room, tmp_path / "tree" / room, ignore=ignored)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path / "tree")
+    tree = {path.relative_to(tmp_path / "tree") for path in (tmp_path / "tree").rglob("*.*")}
+    build = "from setuptools.build_meta import build_wheel; build_wheel('..')"
+    command = [sys.executable, "-c", build]
+    subprocess.run(command, cwd=tmp_path / "tree", capture_output=True, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with ZipFile(wheel) as file:
+        names = {name for name in file.namelist() if ".dist-info/" not in name}
+        file.extractall(tmp_path / "site")
+    meant = {f"crossframe/{path}" for path in tree if path.parts[0] in ROOMS}
+    fixtures = "crossframe/experiments/publishing/"
+    assert names == {name for name in meant if not name.startswith(fixtures)}
+
+    # As if installed: the unpacked wheel comes before this checkout.
+    run = subprocess.run(
+        [sys.executable, "-P", "-c", INSTALLED],
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.stdout.startswith(f"{tmp_path}/site/crossframe/"), run.stdout + run.stderr
+    assert "usage: crossframe demo [VIDEO]" in run.stdout
 
 
 # Light imports

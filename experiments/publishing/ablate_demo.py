@@ -26,7 +26,7 @@ from ...methods import (
     StateKVMemory,
     TOVAMemory,
 )
-from ...models.tiny.internvl3 import save_parts, tiny_internvl
+from ...models.tiny import tiny_internvl
 from ..ablation.options import AblateOptions, Budget
 from ..ablation.report import PAGE
 from ..ablation.run import ablate
@@ -35,6 +35,7 @@ from ..streaming.environment import one_thread
 from ..streaming.options import ModelOptions
 from ..streaming.sampling import FrameSampling
 from .small_benchmarks import COLOURS, write_clip
+from .tiny_checkpoints import save_parts
 
 NOTE = (
     "A demonstration: the model is tiny and untrained (random weights), the videos are coloured "

@@ -1,24 +1,18 @@
 """Tiny untrained models that need no download: for tests, examples and the demo."""
 
-from .eagle2_5 import save_official_eagle2_5 as save_official_eagle2_5
-from .eagle2_5 import save_tiny_eagle2_5 as save_tiny_eagle2_5
 from .eagle2_5 import tiny_eagle2_5 as tiny_eagle2_5
-from .internvl3 import TextOptions as TextOptions
-from .internvl3 import save_tiny_checkpoint as save_tiny_checkpoint
-from .internvl3 import special_tokenizer as special_tokenizer
 from .internvl3 import tiny_internvl as tiny_internvl
 from .internvl3 import tiny_processor as tiny_processor
-from .internvl3 import tiny_qwen2 as tiny_qwen2
-from .internvl3 import tiny_tokenizer as tiny_tokenizer
 from .llava_onevision import LlavaOnevisionOptions as LlavaOnevisionOptions
-from .llava_onevision import save_tiny_llava_onevision as save_tiny_llava_onevision
 from .llava_onevision import tiny_llava_onevision as tiny_llava_onevision
 from .llava_onevision import tiny_llava_onevision_processor as tiny_llava_onevision_processor
+from .qwen2 import TextOptions as TextOptions
+from .qwen2 import special_tokenizer as special_tokenizer
+from .qwen2 import tiny_qwen2 as tiny_qwen2
+from .qwen2 import tiny_tokenizer as tiny_tokenizer
 from .qwen2_5_vl import Qwen2_5VLOptions as Qwen2_5VLOptions
-from .qwen2_5_vl import save_tiny_qwen2_5_vl as save_tiny_qwen2_5_vl
 from .qwen2_5_vl import tiny_qwen2_5_vl as tiny_qwen2_5_vl
 from .qwen2_5_vl import tiny_qwen2_5_vl_processor as tiny_qwen2_5_vl_processor
 from .qwen3_vl import Qwen3VLOptions as Qwen3VLOptions
-from .qwen3_vl import save_tiny_qwen3_vl as save_tiny_qwen3_vl
 from .qwen3_vl import tiny_qwen3_vl as tiny_qwen3_vl
 from .qwen3_vl import tiny_qwen3_vl_processor as tiny_qwen3_vl_processor

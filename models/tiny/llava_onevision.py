@@ -6,13 +6,12 @@ and random weights. Never trained: answers mean nothing.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Unpack
 
 import torch
 import transformers
 
-from .internvl3 import TextOptions, random_model, save_parts, special_tokenizer, text_fields
+from .qwen2 import TextOptions, random_model, special_tokenizer, text_fields
 
 VISION_TOKENS = ("<image>", "<video>")
 PATCH = 14
@@ -84,11 +83,3 @@ def tiny_llava_onevision(
         tie_word_embeddings=text_config["tie_word_embeddings"],
     )
     return random_model(transformers.AutoModelForImageTextToText, config, seed, dtype), processor
-
-
-def save_tiny_llava_onevision(folder: str | Path, **options: Any) -> Path:
-    """Write an untrained checkpoint that ``from_pretrained`` loads like a downloaded one.
-
-    ``options`` are those of :func:`tiny_llava_onevision`.
-    """
-    return save_parts(folder, *tiny_llava_onevision(**options))

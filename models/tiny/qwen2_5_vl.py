@@ -6,14 +6,13 @@ sections; small frames and random weights. Never trained: answers mean nothing.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Unpack
 
 import torch
 import transformers
 
-from .internvl3 import TextOptions, random_model, save_parts, special_tokenizer, text_fields
-from .qwen3_vl import VISION_TOKENS
+from .qwen2 import TextOptions, random_model, special_tokenizer, text_fields
+from .qwen3_vl import VISION_TOKENS, mrope, token_fields
 
 # Qwen2.5-VL's layout: a system turn by default; vision markers around a picture or a video.
 CHAT_TEMPLATE = """\
@@ -54,8 +53,7 @@ def tiny_qwen2_5_vl(
     Takes ``pixel_values_videos`` [patches, 1176] with their grids; gives logits [B, tokens, vocab].
     """
     processor: Any = tiny_qwen2_5_vl_processor(max_tokens=options.get("max_tokens", 12))
-    vocab = processor.tokenizer.get_vocab()
-    text_config = _text_config(vocab, options)
+    text_config = _text_config(processor.tokenizer.get_vocab(), options)
     config = transformers.Qwen2_5_VLConfig(
         vision_config={
             "depth": 3,
@@ -66,31 +64,12 @@ def tiny_qwen2_5_vl(
             "window_size": 56,  # two by two tokens
             "fullatt_block_indexes": [1],
         },
-        text_config=text_config,
-        image_token_id=processor.image_token_id,
-        video_token_id=processor.video_token_id,
-        vision_start_token_id=vocab["<|vision_start|>"],
-        vision_end_token_id=vocab["<|vision_end|>"],
-        tie_word_embeddings=text_config["tie_word_embeddings"],
+        **token_fields(processor, text_config),
     )
     return random_model(transformers.AutoModelForImageTextToText, config, seed, dtype), processor
 
 
-def save_tiny_qwen2_5_vl(folder: str | Path, **options: Any) -> Path:
-    """Write an untrained checkpoint that ``from_pretrained`` loads like a downloaded one.
-
-    ``options`` are those of :func:`tiny_qwen2_5_vl`.
-    """
-    return save_parts(folder, *tiny_qwen2_5_vl(**options))
-
-
 def _text_config(vocab: dict[str, int], options: Qwen2_5VLOptions) -> dict[str, Any]:
     fields = text_fields(vocab, options)
-    pairs = fields["hidden_size"] // fields["num_attention_heads"] // 2
-    side = pairs * 3 // 8  # of 64 pairs: 16 for time, 24 each for height and width
-    rope = {
-        "rope_theta": 1e6,
-        "rope_type": "default",
-        "mrope_section": [pairs - 2 * side, side, side],
-    }
-    return fields | {"rope_parameters": rope, "bos_token_id": None}
+    # Of 64 pairs: 16 for time, 24 each for height and width.
+    return fields | {"rope_parameters": mrope(fields, 1e6, 3 / 8), "bos_token_id": None}

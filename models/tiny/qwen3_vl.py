@@ -6,13 +6,12 @@ frames and random weights. Never trained: answers mean nothing.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Unpack
 
 import torch
 import transformers
 
-from .internvl3 import TextOptions, random_model, save_parts, special_tokenizer, text_fields
+from .qwen2 import TextOptions, random_model, special_tokenizer, text_fields
 
 VISION_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
 
@@ -70,12 +69,7 @@ def tiny_qwen3_vl(
     family = transformers.Qwen3VLMoeConfig if sparse else transformers.Qwen3VLConfig
     config = family(
         vision_config=_vision_config(text_config["hidden_size"]),
-        text_config=text_config,
-        image_token_id=processor.image_token_id,
-        video_token_id=processor.video_token_id,
-        vision_start_token_id=processor.vision_start_token_id,
-        vision_end_token_id=processor.vision_end_token_id,
-        tie_word_embeddings=text_config["tie_word_embeddings"],
+        **token_fields(processor, text_config),
     )
     model = random_model(transformers.AutoModelForImageTextToText, config, seed, dtype)
     if sparse:
@@ -83,12 +77,25 @@ def tiny_qwen3_vl(
     return model, processor
 
 
-def save_tiny_qwen3_vl(folder: str | Path, **options: Any) -> Path:
-    """Write an untrained checkpoint that ``from_pretrained`` loads like a downloaded one.
+def token_fields(processor: Any, text_config: dict[str, Any]) -> dict[str, Any]:
+    """Fields of a configuration of Qwen's that join a text decoder to its vision tokens."""
+    vocab = processor.tokenizer.get_vocab()
+    return {
+        "text_config": text_config,
+        "image_token_id": vocab["<|image_pad|>"],
+        "video_token_id": vocab["<|video_pad|>"],
+        "vision_start_token_id": vocab["<|vision_start|>"],
+        "vision_end_token_id": vocab["<|vision_end|>"],
+        "tie_word_embeddings": text_config["tie_word_embeddings"],
+    }
 
-    ``options`` are those of :func:`tiny_qwen3_vl`.
-    """
-    return save_parts(folder, *tiny_qwen3_vl(**options))
+
+def mrope(text_config: dict[str, Any], theta: float, share: float) -> dict[str, Any]:
+    """RoPE of three axes: height and width get `share` of the rotary pairs each, time the rest."""
+    pairs = text_config["hidden_size"] // text_config["num_attention_heads"] // 2
+    side = int(pairs * share)
+    sections = [pairs - 2 * side, side, side]
+    return {"rope_theta": theta, "rope_type": "default", "mrope_section": sections}
 
 
 def _vision_config(hidden: int) -> dict[str, Any]:
@@ -106,14 +113,8 @@ def _vision_config(hidden: int) -> dict[str, Any]:
 def _text_config(vocab: dict[str, int], options: Qwen3VLOptions) -> dict[str, Any]:
     fields = text_fields(vocab, {"layers": 3, **options})
     hidden, heads = fields["hidden_size"], fields["num_attention_heads"]
-    pairs = hidden // heads // 2
-    side = pairs * 5 // 16  # of 64 pairs: 24 for time, 20 each for height and width
-    rope = {
-        "rope_theta": 5e6,
-        "rope_type": "default",
-        "mrope_section": [pairs - 2 * side, side, side],
-        "mrope_interleaved": True,
-    }
+    # Of 64 pairs: 24 for time, 20 each for height and width.
+    rope = mrope(fields, 5e6, 5 / 16) | {"mrope_interleaved": True}
     experts = options.get("experts", 0)
     mixture = {
         "num_experts": experts,

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from crossframe.models.tiny import save_tiny_checkpoint
+from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
 
 MakeVideo = Callable[..., Path]
 

@@ -17,17 +17,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.testing import assert_close
 
+from crossframe.experiments.publishing.tiny_checkpoints import (
+    save_official_eagle2_5,
+    save_tiny_checkpoint,
+)
 from crossframe.framework import FullMemory, VideoSession
 from crossframe.models import load_model
 from crossframe.models.checkpoints.shards import INDEX
-from crossframe.models.tiny import (
-    save_official_eagle2_5,
-    save_tiny_checkpoint,
-    save_tiny_llava_onevision,
-    save_tiny_qwen2_5_vl,
-    save_tiny_qwen3_vl,
-    tiny_internvl,
-)
+from crossframe.models.tiny import tiny_internvl
 
 from ..models.internvl3.layout import save_original
 from .cases import Case, Family
@@ -44,9 +41,11 @@ SAVERS: dict[str, Callable[[Path], object]] = {
     "internvl3 in shards": save_sharded,
     "original": save_original,
     "eagle2_5": lambda folder: save_official_eagle2_5(folder, layers=1, hidden=32),
-    "llava_onevision": lambda folder: save_tiny_llava_onevision(folder, layers=1, hidden=32),
-    "qwen2_5_vl": lambda folder: save_tiny_qwen2_5_vl(folder, layers=1),
-    "qwen3_vl": lambda folder: save_tiny_qwen3_vl(folder, layers=1),
+    "llava_onevision": lambda folder: save_tiny_checkpoint(
+        folder, "llava_onevision", layers=1, hidden=32
+    ),
+    "qwen2_5_vl": lambda folder: save_tiny_checkpoint(folder, "qwen2_5_vl", layers=1),
+    "qwen3_vl": lambda folder: save_tiny_checkpoint(folder, "qwen3_vl", layers=1),
 }
 # Words of which a refusal has one: what to do.
 REMEDIES = (

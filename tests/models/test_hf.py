@@ -163,9 +163,9 @@ def state():
 
 import transformers.masking_utils
 before = state()
-import crossframe.models, crossframe.models.hf, crossframe.models.tiny.internvl3
+import crossframe.models, crossframe.models.hf, crossframe.models.tiny
 assert state() == before
-model = crossframe.models.DecoderModel(crossframe.models.tiny.internvl3.tiny_qwen2())
+model = crossframe.models.DecoderModel(crossframe.models.tiny.tiny_qwen2())
 after = state()
 assert after[1] - before[1] == {"crossframe"}, after[1] - before[1]
 print("unchanged")

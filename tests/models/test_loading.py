@@ -9,14 +9,10 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
+from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
 from crossframe.framework import FullMemory, VideoSession
 from crossframe.models import InternVL3, load_model
-from crossframe.models.tiny import (
-    save_tiny_checkpoint,
-    tiny_internvl,
-    tiny_processor,
-    tiny_tokenizer,
-)
+from crossframe.models.tiny import tiny_internvl, tiny_processor, tiny_tokenizer
 
 from ..every import FAMILIES, Family
 from .damage import edit_config, edit_weights

@@ -16,10 +16,11 @@ from crossframe.models.eagle2_5.adapter import Eagle2_5
 from crossframe.models.eagle2_5.modules import Eagle2_5ForConditionalGeneration
 from crossframe.models.eagle2_5.processing import Eagle2_5Processor
 from crossframe.models.hf import HFDecoder
+from crossframe.models.internvl3 import original
 from crossframe.models.internvl3.adapter import InternVL3
 from crossframe.models.paper_models import PAPER_MODELS, paper_config, paper_specs
 from crossframe.models.qwen_vl.qwen3_vl import Qwen3VL
-from crossframe.models.tiny import internvl3 as tiny
+from crossframe.models.tiny import qwen2
 from crossframe.models.tiny import qwen3_vl as tiny_qwen3_vl
 
 # models.md §6.3: parameters (InternVL3 untied, Eagle2.5 without pooling head), bf16 bytes a token
@@ -33,7 +34,7 @@ TABLE = {
     "Qwen3-VL-8B": (8_767_123_696, 147_456),
 }
 MEMORIES = [FullMemory(), StateKVMemory(300)]
-PIXELS: dict[str, Any] = {"size": {"height": 448, "width": 448}, **tiny.PIXELS}
+PIXELS: dict[str, Any] = {"size": {"height": 448, "width": 448}, **original.PIXELS}
 REAL_IDS = {
     "<|endoftext|>": 151643,
     "<|im_start|>": 151644,
@@ -51,7 +52,7 @@ REAL_IDS = {
 
 def tokenizer(template: str, names: dict[str, str]) -> transformers.Qwen2Tokenizer:
     """The tiny pieces, with special tokens at the numbers that the checkpoints give them."""
-    vocab, merges = tiny.learnt_pieces()
+    vocab, merges = qwen2.learnt_pieces()
     return transformers.Qwen2Tokenizer(
         vocab=vocab | REAL_IDS,
         merges=list(merges),
@@ -66,16 +67,18 @@ def tokenizer(template: str, names: dict[str, str]) -> transformers.Qwen2Tokeniz
 def internvl3(model: Any) -> InternVL3:
     processor = transformers.InternVLProcessor(
         image_processor=transformers.GotOcr2ImageProcessor(**PIXELS),
-        tokenizer=tokenizer(tiny.CHAT_TEMPLATE, tiny.IMAGE_TOKENS),
+        tokenizer=tokenizer(original.CHAT_TEMPLATE, original.IMAGE_TOKENS),
         video_processor=transformers.InternVLVideoProcessor(**PIXELS),
         image_seq_length=model.config.image_seq_length,
-        chat_template=tiny.CHAT_TEMPLATE,
+        chat_template=original.CHAT_TEMPLATE,
     )
     return InternVL3(model, processor)
 
 
 def eagle2_5(model: Any) -> Eagle2_5:
-    return Eagle2_5(model, Eagle2_5Processor(tokenizer(tiny.CHAT_TEMPLATE, tiny.IMAGE_TOKENS)))
+    return Eagle2_5(
+        model, Eagle2_5Processor(tokenizer(original.CHAT_TEMPLATE, original.IMAGE_TOKENS))
+    )
 
 
 class Qwen3VLWithoutTower(Qwen3VL):

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from crossframe.experiments.publishing.small_benchmarks import write_mlvu_original
-from crossframe.models.tiny import save_tiny_checkpoint
+from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
 
 KILLS = 20
 OF_ONE_RUN = ("_ms", "run", "checksum")

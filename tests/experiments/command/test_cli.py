@@ -9,13 +9,16 @@ from typing import Any
 import pytest
 
 from crossframe.experiments.command.cli import main
+from crossframe.experiments.publishing.tiny_checkpoints import (
+    save_official_eagle2_5,
+    save_tiny_checkpoint,
+)
 from crossframe.experiments.reports.text import printable
 from crossframe.framework import VideoSession
 from crossframe.framework.video import stream_video
 from crossframe.methods import StateKVMemory
 from crossframe.models import load_model
 from crossframe.models.chat import ChatDecoder
-from crossframe.models.tiny import save_official_eagle2_5, save_tiny_qwen3_vl
 
 QUESTION = "What moves?"
 OWN = """
@@ -245,7 +248,10 @@ def test_path_of_imports_is_left_as_it_was(video: Path, checkpoint: Path) -> Non
 def test_the_other_families_run_with_options_of_their_own(
     video: Path, tmp_path: Path, capsys: Output
 ) -> None:
-    qwen, eagle = save_tiny_qwen3_vl(tmp_path / "qwen"), save_official_eagle2_5(tmp_path / "eagle")
+    qwen, eagle = (
+        save_tiny_checkpoint(tmp_path / "qwen", "qwen3_vl"),
+        save_official_eagle2_5(tmp_path / "eagle"),
+    )
     options = ["--dtype", "float32", "--memory", "statekv(16)", "--adapter"]
     assert run("ask", video, qwen, *options, '{"planned_frames": 6}') == 0
     assert "Qwen3VL" in capsys.readouterr().err
@@ -266,7 +272,7 @@ def test_models_are_told_length_and_rate_of_the_stream(
         return for_stream(self, frames, system, fps)
 
     monkeypatch.setattr(ChatDecoder, "for_stream", noted)
-    qwen = save_tiny_qwen3_vl(tmp_path / "qwen")
+    qwen = save_tiny_checkpoint(tmp_path / "qwen", "qwen3_vl")
     options = ["--dtype", "float32", "--memory", "recency(16)", "--max-new-tokens", "2"]
     assert run("ask", video, qwen, *options, "--fps", "2") == 0
     assert run("ask", video, qwen, *options, "--max-frames", "4") == 0

@@ -10,8 +10,8 @@ import pytest
 
 from crossframe.experiments.command.cli import main
 from crossframe.experiments.publishing.small_benchmarks import write_clip
+from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
 from crossframe.models import load_model
-from crossframe.models.tiny import save_tiny_checkpoint
 
 ROOT = Path(__file__).resolve().parents[3]
 FENCE = re.compile(r"^```(?:bash|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -14,7 +14,10 @@ from crossframe.experiments.command.cli import main
 from crossframe.experiments.publishing import ablate_demo as ablation_demo
 from crossframe.experiments.publishing import bench, paper_cost
 from crossframe.experiments.publishing.small_benchmarks import FIXTURES, write_clip
-from crossframe.models.tiny import save_official_eagle2_5, save_tiny_checkpoint, save_tiny_qwen3_vl
+from crossframe.experiments.publishing.tiny_checkpoints import (
+    save_official_eagle2_5,
+    save_tiny_checkpoint,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs/reproduce.md").read_text("utf-8")
@@ -36,7 +39,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Places:
     for folder, name in FOLDERS.items():
         FIXTURES[name](data / folder)
     save_tiny_checkpoint(checkpoints / "InternVL3")
-    save_tiny_qwen3_vl(checkpoints / "Qwen3-VL")
+    save_tiny_checkpoint(checkpoints / "Qwen3-VL", "qwen3_vl")
     save_official_eagle2_5(checkpoints / "Eagle2_5")
     return Places(data=data, checkpoints=checkpoints)
 

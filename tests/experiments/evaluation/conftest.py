@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,16 @@ from crossframe.experiments.benchmarks import BENCHMARKS
 from crossframe.experiments.evaluation.options import EvaluateOptions
 from crossframe.experiments.evaluation.rows import Row, key_of, read_rows
 from crossframe.experiments.publishing.small_benchmarks import FIXTURES
+from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
 from crossframe.experiments.streaming.cells import Cell
 from crossframe.experiments.streaming.options import ModelOptions
 from crossframe.experiments.streaming.sampling import FrameSampling
 from crossframe.methods import FullMemory, StateKVMemory
-from crossframe.models.tiny import save_tiny_checkpoint, save_tiny_eagle2_5, save_tiny_qwen3_vl
 
 SAVED: Mapping[str, Callable[[Path], Path]] = {
     "internvl3": save_tiny_checkpoint,
-    "qwen3_vl": save_tiny_qwen3_vl,
-    "eagle2_5": save_tiny_eagle2_5,
+    "qwen3_vl": partial(save_tiny_checkpoint, family="qwen3_vl"),
+    "eagle2_5": partial(save_tiny_checkpoint, family="eagle2_5"),
 }
 
 HOLD = """

@@ -18,11 +18,11 @@ from crossframe.experiments.evaluation.rows import RowFile, read_rows
 from crossframe.experiments.evaluation.run import evaluate
 from crossframe.experiments.evaluation.seals import checksum, made_seals, read_seals
 from crossframe.experiments.publishing.small_benchmarks import FIXTURES
+from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
 from crossframe.experiments.streaming.cells import Cell
 from crossframe.experiments.streaming.options import ModelOptions
 from crossframe.experiments.streaming.sampling import FrameSampling
 from crossframe.methods import FullMemory, StateKVMemory
-from crossframe.models.tiny import save_tiny_checkpoint
 
 OLD = Path(__file__).with_name("run_without_checksums")
 ROWS = [

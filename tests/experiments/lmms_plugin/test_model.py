@@ -15,16 +15,16 @@ from crossframe.experiments.lmms_plugin import answering
 from crossframe.experiments.lmms_plugin.answering import NO_REPLY, Answerer, Reply
 from crossframe.experiments.lmms_plugin.harness import Harness
 from crossframe.experiments.lmms_plugin.options import PluginOptions
+from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
 from crossframe.framework import VideoModel, VideoSession
 from crossframe.framework.video import VideoError, VideoSamples, frames_at, probe_video
-from crossframe.models.tiny import save_tiny_qwen3_vl
 
 GREEDY = {"max_new_tokens": 5, "temperature": 0, "do_sample": False, "until": ["\n\n"]}
 
 
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> dict[str, Path]:
-    qwen = save_tiny_qwen3_vl(tmp_path_factory.mktemp("qwen3_vl"))
+    qwen = save_tiny_checkpoint(tmp_path_factory.mktemp("qwen3_vl"), "qwen3_vl")
     return {"internvl3": checkpoint, "qwen3_vl": qwen}
 
 

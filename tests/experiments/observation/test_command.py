@@ -11,11 +11,11 @@ import torch
 
 from crossframe.experiments.command.cli import main
 from crossframe.experiments.observation.figures import PLANS, WHERE
+from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
 from crossframe.framework import VideoSession
 from crossframe.framework.video import stream_video
 from crossframe.methods import StateKVMemory
 from crossframe.models import load_model
-from crossframe.models.tiny import save_tiny_qwen3_vl
 
 from .conftest import Dump, Elements
 
@@ -200,7 +200,7 @@ def test_the_pictures_are_drawn(folder: Path, browser: str, tmp_path: Path) -> N
 def test_pairs_of_frames_share_a_picture(
     video: Path, tmp_path: Path, dump: Dump, elements: type[Elements]
 ) -> None:
-    model = save_tiny_qwen3_vl(tmp_path / "qwen")
+    model = save_tiny_checkpoint(tmp_path / "qwen", "qwen3_vl")
     assert run([video], model, tmp_path / "out", "--capacities", "2", "8") == 0
     page = elements(dump(tmp_path / "out" / "held-square.html"))
     assert len(page.all("figure")) == 3  # of six frames
@@ -298,7 +298,7 @@ def test_one_frame_has_no_past(
     assert run([single], checkpoint, tmp_path) == 2
     assert "1 frame(s) make one step, which has no earlier frames" in capsys.readouterr().err
     pair = make_video("pair.mp4", frames=2)
-    assert run([pair], save_tiny_qwen3_vl(tmp_path / "qwen"), tmp_path) == 2
+    assert run([pair], save_tiny_checkpoint(tmp_path / "qwen", "qwen3_vl"), tmp_path) == 2
     assert "take at least 3 with --frames" in capsys.readouterr().err
 
 

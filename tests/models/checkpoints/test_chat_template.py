@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
 from crossframe.models import load_model
 from crossframe.models.checkpoints.chat_template import require_ending
 from crossframe.models.checkpoints.template_trial import longest
 from crossframe.models.internvl3.original import CHAT_TEMPLATE
-from crossframe.models.tiny import save_tiny_checkpoint
 
 LOOP = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
 from crossframe.models import load_model
-from crossframe.models.tiny import save_tiny_checkpoint
 
 from ..damage import edit_config
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
 from crossframe.models import load_model
 from crossframe.models.checkpoints.shards import INDEX
-from crossframe.models.tiny import save_tiny_checkpoint, save_tiny_eagle2_5
 
 
 class Touch:
@@ -31,7 +31,7 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of a family whose weights crossframe reads itself."""
-    return save_tiny_eagle2_5(tmp_path_factory.mktemp("own"))
+    return save_tiny_checkpoint(tmp_path_factory.mktemp("own"), "eagle2_5")
 
 
 @pytest.fixture(params=["native", "own"])

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
 from crossframe.models import load_model
 from crossframe.models.checkpoints.weights import require_finite_weights
-from crossframe.models.tiny import save_tiny_checkpoint
 
 
 def holding(values: torch.Tensor) -> nn.Module:

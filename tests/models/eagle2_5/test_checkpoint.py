@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,17 @@ import torch
 from safetensors.torch import load_file
 from transformers import Qwen2Tokenizer
 
+from crossframe.experiments.publishing.tiny_checkpoints import (
+    SHARDS,
+    save_official_eagle2_5,
+    save_tiny_checkpoint,
+)
 from crossframe.models.checkpoints.shards import INDEX
 from crossframe.models.eagle2_5.adapter import Eagle2_5, load_eagle2_5
 from crossframe.models.eagle2_5.checkpoint import POOLING_HEAD, load_weights
 from crossframe.models.eagle2_5.modules import Eagle2_5ForConditionalGeneration
-from crossframe.models.tiny import save_tiny_checkpoint, tiny_tokenizer
-from crossframe.models.tiny.eagle2_5 import (
-    SHARDS,
-    save_official_eagle2_5,
-    save_tiny_eagle2_5,
-    tiny_eagle2_5,
-)
+from crossframe.models.tiny import tiny_tokenizer
+from crossframe.models.tiny.eagle2_5 import tiny_eagle2_5
 
 from ..damage import edit_config, edit_weights, shard_of
 
@@ -94,7 +95,9 @@ def test_transformers_own_loading_reads_the_official_layout_too(official, tmp_pa
     assert same_weights(model, load_weights(tmp_path, CPU))
 
 
-@pytest.mark.parametrize("save", [save_official_eagle2_5, save_tiny_eagle2_5])
+@pytest.mark.parametrize(
+    "save", [save_official_eagle2_5, partial(save_tiny_checkpoint, family="eagle2_5")]
+)
 def test_a_folder_becomes_an_adapter(save, tmp_path):
     model = load_eagle2_5(save(tmp_path, layers=1), CPU, torch.float64, fps=2.0, system="Hi.")
     assert isinstance(model, Eagle2_5)

@@ -18,15 +18,10 @@ from transformers import (
     InternVLForConditionalGeneration,
 )
 
-from crossframe.models.tiny.internvl3 import (
-    IMAGE_TOKENS,
-    TURN_TOKENS,
-    save_tiny_checkpoint,
-    tiny_internvl,
-    tiny_processor,
-    tiny_qwen2,
-    tiny_tokenizer,
-)
+from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
+from crossframe.models.internvl3.original import IMAGE_TOKENS
+from crossframe.models.tiny import tiny_internvl, tiny_processor, tiny_qwen2, tiny_tokenizer
+from crossframe.models.tiny.qwen2 import TURN_TOKENS
 
 TOKENIZER = tiny_tokenizer()
 VIDEO = np.random.default_rng(0).integers(0, 256, (2, 90, 120, 3), dtype=np.uint8)
@@ -266,6 +261,6 @@ def test_a_decoder_checkpoint_loads_and_generates(tmp_path):
 
 
 def test_an_unknown_family_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="'llava'; choose 'internvl3' or 'qwen2'"):
-        save_tiny_checkpoint(tmp_path / "none", "llava")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="'llava'; choose one of 'qwen2', 'internvl3', 'eag"):
+        save_tiny_checkpoint(tmp_path / "none", "llava")
     assert not (tmp_path / "none").exists()
