@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .checkpoints.faults import LONGEST, in_words, shortened
 from .hf import HFDecoder
+from .prompt import refuse_pictures
 
 # What templates raise, and what they make Python raise.
 FAULTS = (TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError)
@@ -83,12 +84,8 @@ class ChatPrompt:
         return self.tokenize(self.around_video(question)[1])
 
     def refuse_pictures(self, text: str, what: str = "question") -> None:
-        for token in (self.processor.image_token, self.processor.video_token):
-            if token in text:
-                raise ValueError(
-                    f"the {what} contains {token}, which stands for pictures: take it out, "
-                    f"frames are pushed and not written into the {what}"
-                )
+        tokens = self.processor.image_token, self.processor.video_token
+        refuse_pictures([token for token in tokens if token in text], what)
 
     def render(self, content: list[dict[str, str]]) -> str:
         """One user turn and the beginning of the answer's, as the chat template writes them."""
@@ -120,11 +117,11 @@ def rendered(
     try:
         return source.apply_chat_template(messages, add_generation_prompt=reply, tokenize=False)
     except FAULTS as error:
-        told = isinstance(error, TemplateError)
-        said = shortened(str(error), LONGEST) if told else in_words(error)
+        own = isinstance(error, TemplateError)
+        reason = shortened(str(error), LONGEST) if own else in_words(error)
         raise ValueError(
             f"the chat template of this {family} checkpoint refuses "
-            f"{[message['role'] for message in messages]} turns: {said}; take the template of "
+            f"{[message['role'] for message in messages]} turns: {reason}; take the template of "
             "the released checkpoint"
         ) from error
 
@@ -161,10 +158,10 @@ def require_class(adapter: str, given: object, *families: type) -> None:
         )
 
 
-def require_same_id(token: str, found: int | None, expected: int) -> None:
+def require_same_id(token: str, actual: int | None, expected: int) -> None:
     """Refuse a tokenizer whose id of a special token is not the model's."""
-    if found != expected:
+    if actual != expected:
         raise ValueError(
-            f"the tokenizer gives {token!r} the id {found}, the model expects {expected}: load the "
-            "processor of the same checkpoint"
+            f"the tokenizer gives {token!r} the id {actual}, the model expects {expected}: load "
+            "the processor of the same checkpoint"
         )

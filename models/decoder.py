@@ -104,10 +104,14 @@ def next_turn(tokenizer: PreTrainedTokenizerBase, question: str) -> str:
         return question
     before = [{"role": "user", "content": "-"}, {"role": "assistant", "content": "-"}]
     after = [*before, {"role": "user", "content": question}]
-    said = rendered(tokenizer, before, "text", reply=False)
+    earlier = rendered(tokenizer, before, "text", reply=False)
     # A template that writes earlier turns anew has no place in the middle: the turn alone.
     whole = rendered(tokenizer, after, "text")
-    return whole[len(said) :] if whole.startswith(said) else rendered(tokenizer, after[-1:], "text")
+    return (
+        whole[len(earlier) :]
+        if whole.startswith(earlier)
+        else rendered(tokenizer, after[-1:], "text")
+    )
 
 
 def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> Tensor:
@@ -116,7 +120,7 @@ def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> Tensor:
     Raises:
         ValueError: for text without tokens.
     """
-    found = tokenizer.encode(text, add_special_tokens=False)
-    if not found:
+    token_ids = tokenizer.encode(text, add_special_tokens=False)
+    if not token_ids:
         raise ValueError(f"DecoderModel: the text {text!r} has no tokens: give at least one word")
-    return torch.tensor([found])
+    return torch.tensor([token_ids])

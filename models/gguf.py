@@ -63,18 +63,18 @@ def load_packaged(
     Raises:
         ValueError: if the package is not installed, naming it.
     """
-    known = PACKAGED[name]
-    found = find_spec(known.package)
-    folders = [] if found is None else found.submodule_search_locations or []
-    start = known.start if start is None else start
+    packaged = PACKAGED[name]
+    package_spec = find_spec(packaged.package)
+    folders = [] if package_spec is None else package_spec.submodule_search_locations or []
+    start = packaged.start if start is None else start
     for folder in folders:
-        path = Path(folder) / known.file
+        path = Path(folder) / packaged.file
         if path.is_file():
             return load_gguf(path, device, dtype, start=start, tokens_per_frame=tokens_per_frame)
-    package = known.package.replace("_", "-")
+    package = packaged.package.replace("_", "-")
     raise ValueError(
-        f"{name} comes with the package {package}, which is not installed or lacks {known.file}: "
-        f"run {EXTRA} and {WITHOUT_ITS_RUNTIME} {package}"
+        f"{name} comes with the package {package}, which is not installed or lacks "
+        f"{packaged.file}: run {EXTRA} and {WITHOUT_ITS_RUNTIME} {package}"
     )
 
 

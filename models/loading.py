@@ -26,7 +26,7 @@ from transformers import (
 
 from .checkpoints.chat_template import require_ending
 from .checkpoints.declared_sizes import require_held, require_possible, stored_shapes
-from .checkpoints.faults import in_words, named, told
+from .checkpoints.faults import explained, in_words, named
 from .checkpoints.pixel_statistics import require_numbers
 from .checkpoints.shards import require_objects, require_plain_shards
 from .checkpoints.weights import require_finite_weights
@@ -175,12 +175,12 @@ def _weights(
     folder = Path(name)
     require_plain_shards(name)
     _require_whole_files(folder)
-    with told(folder / "config.json"):
+    with explained(folder / "config.json"):
         config = family.config_class.from_pretrained(name)
     require_held(folder, family, config)
     mapped = {} if device_map is None else {"device_map": device_map}
     try:
-        model, found = family.from_pretrained(
+        model, report = family.from_pretrained(
             name,
             dtype="auto" if dtype is None else dtype,
             attn_implementation="sdpa",
@@ -194,10 +194,10 @@ def _weights(
             f"{name} has no complete set of safetensors, download it anew ({in_words(error)})"
         ) from error
     for kind in ("missing_keys", "mismatched_keys"):
-        if found[kind]:
+        if report[kind]:
             raise ValueError(
                 f"the weights in {name} do not fit its config.json, {kind}: "
-                f"{sorted(found[kind])[:3]}; download the checkpoint anew"
+                f"{sorted(report[kind])[:3]}; download the checkpoint anew"
             )
     return model
 

@@ -55,8 +55,8 @@ class Changes:
 
 
 @dataclass(frozen=True, eq=False)
-class _Found:
-    """What a call found, and what it changes; enough to put everything back."""
+class _Before:
+    """The decoder before a call, and what the call changes; enough to put everything back."""
 
     loan: ref[Loan]
     implementation: str
@@ -80,7 +80,7 @@ class Lender:
 
     def __init__(self) -> None:
         self._turns = Turns("this model")
-        self._found: _Found | None = None
+        self._before: _Before | None = None
 
     def run(
         self,
@@ -107,16 +107,17 @@ class Lender:
 
     def _begin(self, decoder: Any, loan: Loan, changes: Changes) -> None:
         self._turns.take(loan)
-        if self._found is not None:
-            self._put_back(decoder, self._found)
-        before = decoder.config._attn_implementation  # transformers has a public setter only
-        if before == NAME:
+        if self._before is not None:
+            self._put_back(decoder, self._before)
+        # transformers has a public setter only.
+        implementation = decoder.config._attn_implementation
+        if implementation == NAME:
             raise ValueError(
                 "the model has crossframe's attention left on it, as a copy made in the middle of "
                 'a step has: call set_attn_implementation("sdpa"), or what it had before'
             )
         own = ref(loan)
-        self._found = _Found(own, before, decoder.rotary_emb, _RUNNING.get(), changes)
+        self._before = _Before(own, implementation, decoder.rotary_emb, _RUNNING.get(), changes)
         if decoder.rotary_emb is not changes.rotary:
             decoder.rotary_emb = changes.rotary
         if changes.head is not None and changes.first is not None:
@@ -126,22 +127,22 @@ class Lender:
 
     def _end(self, decoder: Any, loan: Loan) -> None:
         loan.attention = None
-        found = self._found
-        if found is not None and found.loan() is loan:
-            self._put_back(decoder, found)
+        before = self._before
+        if before is not None and before.loan() is loan:
+            self._put_back(decoder, before)
         loan.over = True
 
-    def _put_back(self, decoder: Any, found: _Found) -> None:
+    def _put_back(self, decoder: Any, before: _Before) -> None:
         """What is still ours; the owner may have changed the rest."""
         if decoder.config._attn_implementation == NAME:
-            decoder.set_attn_implementation(found.implementation)
-        if decoder.rotary_emb is not found.rotary and decoder.rotary_emb is found.changes.rotary:
-            decoder.rotary_emb = found.rotary
-        if found.changes.head is not None:
-            _remove_hook(found.changes.head, found.changes.first)
-        if _RUNNING.get() is found.loan:
-            _RUNNING.set(found.running)
-        self._found = None
+            decoder.set_attn_implementation(before.implementation)
+        if decoder.rotary_emb is not before.rotary and decoder.rotary_emb is before.changes.rotary:
+            decoder.rotary_emb = before.rotary
+        if before.changes.head is not None:
+            _remove_hook(before.changes.head, before.changes.first)
+        if _RUNNING.get() is before.loan:
+            _RUNNING.set(before.running)
+        self._before = None
 
 
 # Two adapters around one decoder must meet, and nothing may be left on the decoder itself.

@@ -63,6 +63,15 @@ def text_tokens(model: VideoModel, token_ids: Sequence[int], cursor: Cursor) -> 
     return FrameTokens(embeds=embeds, positions=positions, visual=_nothing_visual(embeds))
 
 
+def refuse_pictures(tokens: Sequence[str], what: str) -> None:
+    """Refuse a text that holds tokens which stand for pictures; `what` names it."""
+    if tokens:
+        raise ValueError(
+            f"the {what} contains {tokens[0]}, which stands for pictures: take it out, "
+            f"frames are pushed and not written into the {what}"
+        )
+
+
 def _nothing_visual(embeds: Tensor) -> Tensor:
     """[1, tokens] False; readable also where meta embeddings have no values."""
     device = "cpu" if embeds.is_meta else embeds.device

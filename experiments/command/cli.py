@@ -29,7 +29,7 @@ from ..streaming.rule_text import (
 from . import demo
 from .arguments import command_parser, options_from
 from .ask import ask
-from .config_files import config_paths, presets_found, require_sound
+from .config_files import config_paths, require_sound, with_presets
 from .own_classes import own_classes_importable
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _configured(words: list[str]) -> None:
     """Presets as the files they stand for, in place; no file that is not sound."""
-    words[:] = presets_found(words)
+    words[:] = with_presets(words)
     require_sound(config_paths(words))
 
 
@@ -116,7 +116,7 @@ def _compare(values: Values) -> None:
     model = _load(options_from(ModelOptions, values))
     question = values["question"]
     done = compare(model, choices, media, question, stream=stream, console=_messages())
-    _tell(done, model, values)
+    _report(done, model, values)
 
 
 def _choices(values: Values) -> Choices:
@@ -144,7 +144,7 @@ def _demo(values: Values) -> None:
         question, stream = values["question"], demo.STREAM
         done = compare(model, choices, media, question, stream=stream, console=_messages())
         settings = {"model": "tiny untrained InternVL3", **asdict(stream), **asdict(defaults)}
-        _tell(done, model, {**values, "video": video, **settings}, demo.NOTE)
+        _report(done, model, {**values, "video": video, **settings}, demo.NOTE)
 
 
 def _evaluate(values: Values) -> None:
@@ -153,9 +153,9 @@ def _evaluate(values: Values) -> None:
     from ..evaluation.summary import print_summary
 
     options, console = options_from(EvaluateOptions, values), Console()
-    found = evaluate(options, interactive=console.is_terminal)
-    if found is not None:  # of several processes, the first one tells
-        print_summary(found, options.output, console)
+    results = evaluate(options, interactive=console.is_terminal)
+    if results is not None:  # of several processes, the first one tells
+        print_summary(results, options.output, console)
 
 
 def _evidence(values: Values) -> None:
@@ -181,7 +181,7 @@ def _observe(values: Values) -> None:
     Console().print(f"Report: {page}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _tell(comparison: Comparison, model: VideoModel, values: Values, note: str = "") -> None:
+def _report(comparison: Comparison, model: VideoModel, values: Values, note: str = "") -> None:
     """Print the results and write the report, if one is wanted."""
     console = Console()
     rows = comparison.rows()
@@ -195,12 +195,12 @@ def _tell(comparison: Comparison, model: VideoModel, values: Values, note: str =
 
 
 def _load(options: ModelOptions) -> VideoModel:
-    with _messages().status(f"loading {options.model}") as status, _told(status.console):
+    with _messages().status(f"loading {options.model}") as status, _log_on(status.console):
         return options.load()
 
 
 @contextmanager
-def _told(console: Console) -> Iterator[None]:
+def _log_on(console: Console) -> Iterator[None]:
     """What loading logs, on the console."""
     from rich.logging import RichHandler
 

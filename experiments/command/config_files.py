@@ -19,23 +19,23 @@ def config_paths(words: Sequence[str]) -> list[str]:
     return after + [word.partition("=")[2] for word in words if word.startswith("--config=")]
 
 
-def presets_found(words: Sequence[str]) -> list[str]:
+def with_presets(words: Sequence[str]) -> list[str]:
     """A command line with each `--preset NAME` as the `--config` that comes along for its command,
     configs/COMMAND_NAME.yaml.
 
     Raises:
         ValueError: for a name that there is not.
     """
-    found: list[str] = []
+    expanded: list[str] = []
     for word in words:
         name, given, value = word.partition("=")
-        if found[-1:] == ["--preset"]:
-            found[-1:] = ["--config", str(_preset(words[0], word))]
+        if expanded[-1:] == ["--preset"]:
+            expanded[-1:] = ["--config", str(_preset(words[0], word))]
         elif name == "--preset" and given:
-            found += ["--config", str(_preset(words[0], value))]
+            expanded += ["--config", str(_preset(words[0], value))]
         else:
-            found.append(word)
-    return found
+            expanded.append(word)
+    return expanded
 
 
 def require_sound(paths: Iterable[str | PathLike[str]]) -> None:
@@ -83,8 +83,8 @@ def _composed(path: Path) -> object:
                 raise ValueError(f"{path} is nested more than {DEEPEST} deep: write it flatter")
         return yaml.compose(text, yaml.SafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        said = " ".join(str(error).split())[:300]
-        raise ValueError(f"{path} is no YAML file, mend or replace it: {said}") from error
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(f"{path} is no YAML file, mend or replace it: {reason}") from error
 
 
 def _require_bounded(path: Path, root: object) -> None:

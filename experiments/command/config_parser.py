@@ -58,9 +58,9 @@ def hyphenated(name: str) -> str:
 def remedy(message: str) -> str:
     """What to write instead of the class that a message names; "" for other messages, and for those
     that say it already, as parsers pass their errors on to one another."""
-    found = _UNKNOWN.search(message)
-    said = "" if found is None else _instead_of(found[1])
-    return "" if said in message else f"\n{said}"
+    named = _UNKNOWN.search(message)
+    advice = "" if named is None else _instead_of(named[1])
+    return "" if advice in message else f"\n{advice}"
 
 
 def _instead_of(name: str) -> str:
@@ -77,10 +77,10 @@ def _instead_of(name: str) -> str:
 
 def known_classes() -> dict[str, str]:
     """Names of our classes that configurations may name, and what each is."""
-    found: dict[str, str] = {}
+    classes: dict[str, str] = {}
     for module in (framework, methods, benchmarks):
         for name, value in vars(module).items():
             for kind, word in KINDS.items():
                 if isinstance(value, type) and issubclass(value, kind):
-                    found[name] = word
-    return found
+                    classes[name] = word
+    return classes

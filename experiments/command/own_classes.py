@@ -26,17 +26,17 @@ class OwnModules(MetaPathFinder):
 
     def __init__(self, folder: str, names: Iterable[str]) -> None:
         self.folder, self.names = folder, frozenset(names)
-        self.found: set[str] = set()
+        self.imported: set[str] = set()
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         del target
-        if path is not None or not (fullname in self.names or _importer() in self.found):
+        if path is not None or not (fullname in self.names or _importer() in self.imported):
             return None
         spec = PathFinder.find_spec(fullname, [self.folder])
         if spec is not None:
-            self.found.add(fullname)
+            self.imported.add(fullname)
         return spec
 
 
@@ -68,13 +68,13 @@ def own_classes_importable(words: Sequence[str]) -> Iterator[None]:
 
 def named_modules(words: Sequence[str]) -> set[str]:
     """Modules whose classes may be meant by words, or by what stands in the files they name."""
-    found: set[str] = set()
+    names: set[str] = set()
     for word in words:
-        found.update(_DOTTED.findall(word))
+        names.update(_DOTTED.findall(word))
         path = Path(word.partition("=")[2] if word.startswith("-") else word)
         if path.suffix in (".yaml", ".yml", ".json") and _readable(path):
-            found.update(_DOTTED.findall(path.read_text("utf-8", errors="replace")))
-    return found
+            names.update(_DOTTED.findall(path.read_text("utf-8", errors="replace")))
+    return names
 
 
 def _readable(path: Path) -> bool:

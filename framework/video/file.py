@@ -85,8 +85,8 @@ def _reason(error: Exception) -> str:
     """In FFmpeg's words, without the name of the file."""
     from av.error import FFmpegError
 
-    told = error.strerror if isinstance(error, FFmpegError | OSError) else str(error)
-    return told or type(error).__name__
+    reason = error.strerror if isinstance(error, FFmpegError | OSError) else str(error)
+    return reason or type(error).__name__
 
 
 def video_stream(container: "InputContainer", path: Path) -> "VideoStream":

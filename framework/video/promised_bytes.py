@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 _RIFF, _LIST = 8, 12  # bytes of a chunk's head, and of one that holds others
 _EBML, _SEGMENT, _CLUSTER = b"\x1aE\xdf\xa3", b"\x18S\x80g", b"\x1fC\xb6u"
-_UNTOLD = (0, 0xFFFFFFFF)  # the size of what is still being written, or was when the power went
+_UNKNOWN = (0, 0xFFFFFFFF)  # the size of what is still being written, or was when the power went
 
 
 def end_of_mdat(path: Path) -> int:
@@ -38,7 +38,7 @@ def end_of_movi(path: Path) -> int:
             if header[:4] == b"RIFF":  # several in files above 1 GB
                 place += _LIST
                 continue
-            if length in _UNTOLD:
+            if length in _UNKNOWN:
                 break
             place += _RIFF + length + length % 2
             if header[:4] == b"LIST" and header[8:] == b"movi":

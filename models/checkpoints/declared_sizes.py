@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from .faults import ANEW, shortened, told
+from .faults import ANEW, explained, shortened
 
 # Every layer, and every expert stored alone, has tensors of its own.
 LAYERS = ("num_hidden_layers", "depth", "num_layers", "encoder_layers")
@@ -42,12 +42,12 @@ def require_possible(folder: Path, fields: dict[str, Any]) -> None:
             shown = shortened(repr(value), 40)
             raise ValueError(f"{path} has {name}={shown}, which is neither true nor false; {ANEW}")
     for name, value in _named(fields, SIZES):
-        said = f"{path} has {name}={shortened(repr(value), 40)}"
+        declared = f"{path} has {name}={shortened(repr(value), 40)}"
         if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < LARGEST:
-            raise ValueError(f"{said}, which is no size; {ANEW}")
+            raise ValueError(f"{declared}, which is no size; {ANEW}")
         if name.rpartition(".")[2] in LAYERS and tensors and value > tensors:
             raise ValueError(
-                f"{said}, but the safetensors beside it hold {tensors} tensors in all; {ANEW}"
+                f"{declared}, but the safetensors beside it hold {tensors} tensors in all; {ANEW}"
             )
 
     for name, whole, count in _divided(fields):
@@ -64,7 +64,7 @@ def require_held(folder: Path, family: Any, config: Any) -> None:
         ValueError: naming both numbers.
     """
     held = sum(math.prod(shape) for shape in stored_shapes(folder))
-    with told(folder / "config.json"), torch.device("meta"):
+    with explained(folder / "config.json"), torch.device("meta"):
         declared = sum(weight.numel() for weight in family(config).parameters())
     if held and declared > SPARE * held:
         raise ValueError(

@@ -13,7 +13,7 @@ LONGEST = 240  # characters of a library's own words; the rest is in the cause
 
 
 @contextmanager
-def told(where: str | Path, remedy: str = ANEW) -> Iterator[None]:
+def explained(where: str | Path, remedy: str = ANEW) -> Iterator[None]:
     """Turn whatever is thrown inside into one sentence about these files.
 
     Refusals that name them already pass, and so does running out of memory.
@@ -26,24 +26,24 @@ def told(where: str | Path, remedy: str = ANEW) -> Iterator[None]:
     except (MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        if is_told(error, where):
+        if is_explained(error, where):
             raise
         raise ValueError(f"{where} cannot be used ({in_words(error)}): {remedy}") from error
 
 
 @contextmanager
 def named(where: str | Path) -> Iterator[None]:
-    """As `told`, for code whose own refusals say what to do, but not always of which files."""
-    with told(where):
+    """As `explained`, for code whose own refusals say what to do, but not always of which files."""
+    with explained(where):
         try:
             yield
         except ValueError as error:
-            if type(error) is not ValueError or is_told(error, where):
+            if type(error) is not ValueError or is_explained(error, where):
                 raise
             raise ValueError(f"{where}: {shortened(str(error), 2 * LONGEST)}") from error
 
 
-def is_told(error: Exception, where: str | Path) -> bool:
+def is_explained(error: Exception, where: str | Path) -> bool:
     """Whether an error is one line of ours about these files."""
     text = str(error)
     return type(error) is ValueError and str(where) in text and text == shortened(text, 600)

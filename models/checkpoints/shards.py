@@ -145,7 +145,7 @@ def _checked_shards(
     """The keys to read from each file, once every file is found to hold what the model needs."""
     expected = {name: list(weight.shape) for name, weight in model.named_parameters()}
     shards: dict[Path, dict[str, Sequence[str]]] = {}
-    found: set[str] = set()
+    stored: set[str] = set()
     for key, path in _listed(folder).items():
         names = layout.names(key)
         if not expected.keys() >= set(names):
@@ -155,8 +155,8 @@ def _checked_shards(
             )
         if names:
             shards.setdefault(path, {})[key] = names
-            found.update(names)
-    missing = expected.keys() - found
+            stored.update(names)
+    missing = expected.keys() - stored
     if missing:
         raise ValueError(
             f"no file of {folder} holds {min(missing)} ({len(missing)} weights are missing); "

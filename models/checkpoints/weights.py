@@ -59,12 +59,12 @@ def _finite(values: Tensor) -> Tensor:
 
 def _gathered(flags: list[Tensor]) -> list[Tensor]:
     """The flags on the CPU, in order."""
-    found: dict[int, Tensor] = {}
+    gathered: dict[int, Tensor] = {}
     for device in {flag.device for flag in flags}:
         places = [place for place, flag in enumerate(flags) if flag.device == device]
         together = torch.stack([flags[place] for place in places]).cpu()
-        found |= dict(zip(places, together, strict=True))
-    return [found[place] for place in range(len(flags))]
+        gathered |= dict(zip(places, together, strict=True))
+    return [gathered[place] for place in range(len(flags))]
 
 
 def _in_files(folder: Path) -> tuple[str, Path] | None:

@@ -13,7 +13,7 @@ import torch
 from transformers import GenerationConfig
 from transformers.models.qwen2.modeling_qwen2 import Qwen2RotaryEmbedding
 
-from ..checkpoints.faults import told
+from ..checkpoints.faults import explained
 from ..checkpoints.shards import Layout, fill_weights, read_json
 from .modules import Eagle2_5Config, Eagle2_5ForConditionalGeneration
 
@@ -43,7 +43,7 @@ def read_config(folder: Path) -> Eagle2_5Config:
     family, own = fields.get("model_type"), Eagle2_5Config.model_type
     if family != own:
         raise ValueError(f"{folder} is of family {family!r}, not {own!r}; use load_model")
-    with told(folder / "config.json"):
+    with explained(folder / "config.json"):
         return Eagle2_5Config.from_dict(fields)
 
 
@@ -62,13 +62,13 @@ def load_weights(
         ValueError: for missing, unknown or misshapen weights and for damaged files, naming them.
     """
     config = read_config(folder)
-    with told(folder / "config.json"), torch.device("meta"):
+    with explained(folder / "config.json"), torch.device("meta"):
         model = Eagle2_5ForConditionalGeneration(config)
     fill_weights(model, folder, LAYOUT, device, dtype or model.config.dtype)
     model.tie_weights()
     _fill_buffers(model, device)
     if (folder / "generation_config.json").is_file():
-        with told(folder / "generation_config.json"):
+        with explained(folder / "generation_config.json"):
             model.generation_config = GenerationConfig.from_pretrained(folder)
     return model.eval()
 

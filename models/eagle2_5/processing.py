@@ -13,7 +13,8 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import resize
 from transformers import PreTrainedTokenizerBase, Qwen2Tokenizer
 
-from ..checkpoints.faults import told
+from ..checkpoints.faults import explained
+from ..prompt import refuse_pictures
 from .checkpoint import read_config
 
 SYSTEM = "You are a helpful assistant."
@@ -62,7 +63,7 @@ class Eagle2_5Processor:
     def from_pretrained(cls, folder: str | Path, *, system: str = SYSTEM) -> Eagle2_5Processor:
         """Of a checkpoint's folder, from its tokenizer files and config.json."""
         config = read_config(Path(folder))
-        with told(f"the tokenizer of Qwen2 in {folder}"):
+        with explained(f"the tokenizer of Qwen2 in {folder}"):
             tokenizer = Qwen2Tokenizer.from_pretrained(folder)
         sizes = {"image_size": config.force_image_size, "tokens_per_frame": config.tokens_per_frame}
         return cls(tokenizer, system=system, **sizes)
@@ -73,7 +74,7 @@ class Eagle2_5Processor:
         Raises:
             ValueError: if it holds what stands for pictures.
         """
-        self._refuse_pictures(system, "system turn")
+        _refuse_pictures(system, "system turn")
         twin = copy(self)
         twin.system = system
         return twin
@@ -136,15 +137,12 @@ class Eagle2_5Processor:
         Raises:
             ValueError: if the question holds what stands for pictures.
         """
-        self._refuse_pictures(question, "question")
+        _refuse_pictures(question, "question")
         return f"{question}<|im_end|>\n<|im_start|>assistant\n"
 
     def tokenize(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False)
 
-    def _refuse_pictures(self, text: str, what: str) -> None:
-        if found := PICTURES.search(text):
-            raise ValueError(
-                f"the {what} contains {found[0]}, which stands for pictures: take it out, "
-                f"frames are pushed and not written into the {what}"
-            )
+
+def _refuse_pictures(text: str, what: str) -> None:
+    refuse_pictures([match[0] for match in PICTURES.finditer(text)], what)

@@ -21,7 +21,7 @@ from transformers import (
 )
 from transformers.models.qwen2.modeling_qwen2 import Qwen2RotaryEmbedding
 
-from ..checkpoints.faults import told
+from ..checkpoints.faults import explained
 from ..checkpoints.shards import Layout, fill_weights, local_folder, read_json
 from .adapter import InternVL3
 
@@ -105,12 +105,12 @@ def load_original_internvl3(
         ValueError: if anything is missing or does not belong together, before weights are read.
     """
     folder = local_folder(name)
-    with told(folder / "config.json"):
+    with explained(folder / "config.json"):
         fields = _fields(folder)
     tokenizer = _tokenizer(folder, fields["llm_config"]["vocab_size"])
-    with told(folder / "config.json"):
+    with explained(folder / "config.json"):
         config: Any = native_config(fields, tokenizer)
-    with told(folder / "config.json"), torch.device("meta"):
+    with explained(folder / "config.json"), torch.device("meta"):
         model: Any = InternVLForConditionalGeneration(config)
     layout = Layout("InternVL3", native_names)
     fill_weights(model, folder, layout, device, dtype or config.dtype)
@@ -154,13 +154,13 @@ def _fields(folder: Path) -> dict[str, Any]:
         if part not in fields:
             raise ValueError(f"{folder}/config.json has no {part}; download the checkpoint anew")
     vision = fields["vision_config"]
-    known = [
+    expected = [
         ("llm_config.model_type", fields["llm_config"].get("model_type"), "qwen2"),
         ("select_layer", fields.get("select_layer", -1), -1),
         ("ps_version", fields.get("ps_version", "v2"), "v2"),
         ("force_image_size", fields.get("force_image_size"), vision.get("image_size")),
     ]
-    for name, value, wanted in known:
+    for name, value, wanted in expected:
         if value is not None and value != wanted:
             raise ValueError(
                 f"{folder}/config.json has {name}={value!r}, InternVL3's 1B, 2B and 8B have "
@@ -171,12 +171,12 @@ def _fields(folder: Path) -> dict[str, Any]:
 
 def _tokenizer(folder: Path, vocab: int) -> Any:
     """With the roles of the image tokens, which the files do not tell."""
-    with told(f"the tokenizer of Qwen2 in {folder}"):
+    with explained(f"the tokenizer of Qwen2 in {folder}"):
         plain: Any = Qwen2Tokenizer.from_pretrained(folder)
-    known = plain.get_vocab()
+    ids = plain.get_vocab()
     for token in (*IMAGE_TOKENS.values(), "<|im_start|>", END_OF_TURN, END_OF_TEXT):
         # The files have no video token; it never reaches the model.
-        if token != IMAGE_TOKENS["video_token"] and known.get(token, vocab) >= vocab:
+        if token != IMAGE_TOKENS["video_token"] and ids.get(token, vocab) >= vocab:
             raise ValueError(
                 f"the tokenizer of {folder} has no special token {token}: give the folder all "
                 "files of the checkpoint"

@@ -41,29 +41,29 @@ class QwenVL(ChatDecoder):
         """What the tower says of frames [2 or 1, height, width, 3], and their grid [1, 3]."""
         tower = self.vlm.visual
         pixels, grid = self.pixels(frames.permute(0, 3, 1, 2).to(tower.device))
-        found = tower(pixels.to(tower.dtype), grid_thw=grid.to(tower.device), return_dict=True)
-        return found, grid
+        vision = tower(pixels.to(tower.dtype), grid_thw=grid.to(tower.device), return_dict=True)
+        return vision, grid
 
     def placed(
-        self, patch: FrameTokens, found: Any, first: int, kind: int, cursor: Cursor, **grid: Tensor
+        self, patch: FrameTokens, vision: Any, first: int, kind: int, cursor: Cursor, **grid: Tensor
     ) -> FrameTokens:
         """The patch at the stock model's positions, with what else the tower found.
 
         Args:
-            found: what the tower says of it, from `see`.
+            vision: what the tower says of it, from `see`.
             first: place of its first visual token; all of them stand together.
             kind: `VIDEO` or `IMAGE`.
             grid: from `see`, by its name in `get_rope_index`.
         """
         visual = torch.zeros(1, patch.num_tokens, dtype=torch.int64)
-        visual[:, first : first + len(found.pooler_output)] = 1
+        visual[:, first : first + len(vision.pooler_output)] = 1
         positions, _ = self.vlm.get_rope_index(visual * kind, visual * kind, **grid)
-        extras = self.extras(found, patch, first)
+        extras = self.extras(vision, patch, first)
         return replace(patch, positions=positions + cursor.position, extras=extras)
 
-    def extras(self, found: Any, patch: FrameTokens, first: int) -> Mapping[str, Tensor]:
+    def extras(self, vision: Any, patch: FrameTokens, first: int) -> Mapping[str, Tensor]:
         """Further decoder inputs of a patch from what the tower found; none by default."""
-        del found, patch, first
+        del vision, patch, first
         return {}
 
     def check_image(self, height: int, width: int, cursor: Cursor) -> None:

@@ -98,11 +98,11 @@ class QwenVLImages(QwenVL):
         Raises:
             ValueError: if it is more than 200 times as long as wide.
         """
-        found, grid = self.see(frames)
-        config, features = self.hf_model.config, found.pooler_output[None]
+        vision, grid = self.see(frames)
+        config, features = self.hf_model.config, vision.pooler_output[None]
         start, end = [config.vision_start_token_id], [config.vision_end_token_id]
         image = surround(self, start, features, end, cursor, timestamps[0])
-        return self.placed(image, found, 1, IMAGE, cursor, image_grid_thw=grid)
+        return self.placed(image, vision, 1, IMAGE, cursor, image_grid_thw=grid)
 
     def prologue(self, cursor: Cursor) -> FrameTokens | None:
         return text_tokens(self, self.prompt.prefix_ids, cursor)

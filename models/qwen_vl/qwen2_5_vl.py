@@ -74,8 +74,8 @@ class Qwen2_5VL(QwenVL):
         Raises:
             ValueError: if they take other numbers of tokens or positions than the patches before.
         """
-        found, grid = self.see(frames)
-        patch = surround(self, [], found.pooler_output[None], [], cursor, timestamps[0])
+        vision, grid = self.see(frames)
+        patch = surround(self, [], vision.pooler_output[None], [], cursor, timestamps[0])
         start, kinds = len(self.prompt.prefix_ids), torch.full((1, patch.num_tokens), VIDEO)
         positions = self._positions(kinds, grid) + start
         behind = int(positions.max()) + 1

@@ -78,15 +78,15 @@ class Qwen3VL(QwenVL):
                 as long as wide.
         """
         seconds = self.pixels.seconds(timestamps, cursor.frames)
-        found, grid = self.see(frames)
+        vision, grid = self.see(frames)
         before = self.prompt.before_ids(seconds, first=cursor.frames == 0)
         after = self.prompt.after_ids()
-        patch = surround(self, before, found.pooler_output[None], after, cursor, seconds)
-        return self.placed(patch, found, len(before), VIDEO, cursor, video_grid_thw=grid)
+        patch = surround(self, before, vision.pooler_output[None], after, cursor, seconds)
+        return self.placed(patch, vision, len(before), VIDEO, cursor, video_grid_thw=grid)
 
-    def extras(self, found: Any, patch: FrameTokens, first: int) -> Mapping[str, Tensor]:
+    def extras(self, vision: Any, patch: FrameTokens, first: int) -> Mapping[str, Tensor]:
         """DeepStack's features at the patch's visual tokens."""
-        levels = torch.stack(found.deepstack_features, 1)
+        levels = torch.stack(vision.deepstack_features, 1)
         spread = patch.embeds.new_zeros(1, patch.num_tokens, *levels.shape[1:])
         spread[:, first : first + len(levels)] = levels.to(spread)
         return {DEEPSTACK: spread}

@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from crossframe.experiments.command.config_files import presets_found
+from crossframe.experiments.command.config_files import with_presets
 from crossframe.experiments.evidence.page import overall_tables, read_results, summary, tables
 from crossframe.experiments.evidence.results import Results
 from crossframe.experiments.evidence.statistics import BETTER, EQUIVALENT, UNDECIDED, WORSE
@@ -96,10 +96,10 @@ def _no_preset(random: Random, folder: Path) -> Case:
     name = random.choice(("", "Quick", "../quick", "quick.yaml", "*", "evidence_quick", "\0"))
     if random.random() < 0.3:
         words = ["evidence", "--preset", "quick"]
-        return Case("a preset that there is", lambda: presets_found(words), _is_a_config)
+        return Case("a preset that there is", lambda: with_presets(words), _is_a_config)
     words = random.choice((["evidence", f"--preset={name}"], ["evidence", "--preset", name]))
     names = (repr(name), "there are judge, quick, ")
-    return Case(f"preset {name!r}", lambda: presets_found(words), names=names)
+    return Case(f"preset {name!r}", lambda: with_presets(words), names=names)
 
 
 def _is_a_config(came_back: object) -> None:

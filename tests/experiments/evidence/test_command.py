@@ -9,7 +9,7 @@ import yaml
 
 from crossframe.experiments.command.arguments import command_parser, options_from
 from crossframe.experiments.command.cli import main
-from crossframe.experiments.command.config_files import presets_found
+from crossframe.experiments.command.config_files import with_presets
 from crossframe.experiments.evidence.command import parts_owed
 from crossframe.experiments.evidence.options import EvidenceOptions
 from crossframe.experiments.streaming.options import ModelOptions
@@ -79,16 +79,16 @@ def test_what_is_owed_is_counted_by_cell_and_batch(tmp_path: Path) -> None:
 
 def test_presets_stand_for_the_files_that_come_along() -> None:
     words = ["evidence", "--preset", "quick", "--streams", "2"]
-    name, config, path, *rest = presets_found(words)
+    name, config, path, *rest = with_presets(words)
     assert (name, config, rest) == ("evidence", "--config", ["--streams", "2"])
     assert Path(path).name == "evidence_quick.yaml"
-    assert presets_found(["evidence", "--preset=quick"]) == ["evidence", "--config", path]
-    assert presets_found(["ask", "video.mp4"]) == ["ask", "video.mp4"]
+    assert with_presets(["evidence", "--preset=quick"]) == ["evidence", "--config", path]
+    assert with_presets(["ask", "video.mp4"]) == ["ask", "video.mp4"]
 
 
 def test_the_quick_preset_holds_the_controls_and_enough_streams() -> None:
     parser = command_parser("")
-    chosen = parser.parse_args(presets_found(["evidence", "--preset", "quick"]))
+    chosen = parser.parse_args(with_presets(["evidence", "--preset", "quick"]))
     quick = chosen["evidence"]
     labels = list(dict.fromkeys(name.partition("/")[0] for name in quick.cells))
     assert labels[:6] == [

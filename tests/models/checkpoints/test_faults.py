@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from crossframe.models.checkpoints.faults import named, told
+from crossframe.models.checkpoints.faults import explained, named
 
 
-def thrown(error: BaseException, guard=told) -> BaseException:
+def thrown(error: BaseException, guard=explained) -> BaseException:
     with pytest.raises(Exception) as caught, guard("ckpt/a.json"):
         raise error
     return caught.value
@@ -27,7 +27,7 @@ def test_many_lines_become_one_short_one() -> None:
     assert "\n" not in message and len(message) < 400
 
 
-@pytest.mark.parametrize("guard", [told, named])
+@pytest.mark.parametrize("guard", [explained, named])
 def test_our_own_refusals_and_empty_memory_pass(guard) -> None:
     for own in (ValueError("ckpt/a.json has depth=-1"), MemoryError(), torch.OutOfMemoryError()):
         assert thrown(own, guard) is own
