@@ -118,7 +118,7 @@ def test_observe(places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_modules(
     module: str, run: Callable[[list[str]], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (command,) = [one for one in COMMANDS if f"experiments.{module}" in one]
+    (command,) = [one for one in COMMANDS if f"publishing.{module}" in one]
     words = shlex.split(command)[3:]
     run([*words, "--frames", "4", "--repeats", "1"] if module == "bench" else words)
     assert "statekv" in capsys.readouterr().out.lower()
