@@ -121,9 +121,15 @@ class Results:
 
     @cached_property
     def missing(self) -> int:
-        """Rows that some cell lacks of the streams that another has: the run was stopped."""
-        asked = {(row["suite"], row["question"]) for row in self.rows}
-        return len(asked) * len(self.config["cells"]) - len(self.rows)
+        """Rows that some cell lacks of a suite that it has begun: the run was stopped."""
+        begun = {(row["cell"], row["suite"]) for row in self.rows}
+        return sum(self.streams(suite) for _, suite in begun) - len(self.rows)
+
+    def cells_without(self, suite: str) -> int:
+        """How many have no row of a suite that others have."""
+        return len(self.config["cells"]) - len(
+            {row["cell"] for row in self.rows if row["suite"] == suite}
+        )
 
     @property
     def suites(self) -> list[str]:

@@ -232,4 +232,9 @@ def _streams(results: Results) -> str:
             f" UNFINISHED: {results.missing:,} rows are owed, so means are over different streams; "
             "run the same command again."
         )
+    for suite in results.suites:
+        if count := results.cells_without(suite):
+            text += (
+                f" {count} of {len(results.config['cells'])} cells have not been run on {suite}."
+            )
     return text
