@@ -114,7 +114,9 @@ def test_a_run_that_was_stopped_says_so(results: Make) -> None:
     ]
     stopped = Results(first, found.config)
     assert "UNFINISHED: 10 rows are owed" in prose_table(stopped).caption
-    of_prose = [row for row in found.rows if (row["cell"], row["suite"]) != ("h2o", "scene")]
+    of_prose = [
+        row for row in found.rows if not (row["cell"].startswith("h2o") and row["suite"] == "scene")
+    ]
     caption = prose_table(replace(found, rows=of_prose)).caption
     assert "UNFINISHED" not in caption
     assert "1 of 11 cells have not been run on scene." in caption
