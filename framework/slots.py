@@ -40,7 +40,7 @@ class Slots:
         num_new: while a step passes, the last `num_new` slots are its own; 0 after `keep`.
         layer, num_layers: which layer this is.
         rotated: [axes, B, K, S], the positions the stored keys were rotated to, as counted from the
-            stream's origin of now (`origin.py`).
+            stream's origin of now (`stream/origin.py`).
         probe_mass: [B, K, S] like `mass`, of the queries of the memory's `probe` text.
         weigh: recomputes the attention weights of chosen query rows, see `weights_of`.
         turn: rotates vectors [B, K, S, D] on by a difference of positions, see `keys_at`.

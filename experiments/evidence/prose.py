@@ -24,7 +24,7 @@ PLACES = 64  # streams of one half that do not overlap
 def documents(half: str) -> Sequence[str]:
     """The texts of one half; a document is in the half that its own hash says.
 
-    Sources and licences: `collect_prose.py`.
+    Sources and licences: `publishing/collect_prose.py`.
 
     Args:
         half: "search", for choosing rules, or "judge", looked at once when a rule is chosen.

@@ -20,7 +20,7 @@ class ArchiveStorage:
     """Packed keys and values of every layer, and columns that all layers share.
 
     Columns are [B, tokens]: `index`, `frame`, `visual`, one `stat:<name>` per stat; and
-    `positions` [axes, B, tokens]; and `origin` once the stream's origin has moved, see `origin.py`.
+    `positions` [axes, B, tokens]; and `origin` once it has moved, see `stream/origin.py`.
 
     A session appends to a `draft`, and has a new storage when that takes the place of the old one;
     a draft that is let go leaves nothing but scratch behind the old one's end.

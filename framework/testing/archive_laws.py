@@ -1,4 +1,4 @@
-"""The laws of archives, as checks of one archive on one concrete stream; `testing.py` draws them.
+"""The laws of archives, as checks of one archive on one concrete stream; `kit.py` draws them.
 
 Sessions that keep the archive must obey the laws of sessions; what only an archive can break is
 checked here.

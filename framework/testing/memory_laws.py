@@ -1,4 +1,4 @@
-"""Laws 1 to 7, as checks of one memory on one concrete stream; `testing.py` draws the streams."""
+"""Laws 1 to 7, as checks of one memory on one concrete stream; `kit.py` draws the streams."""
 
 from __future__ import annotations
 

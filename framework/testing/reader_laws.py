@@ -1,4 +1,4 @@
-"""The laws of readers, as checks of one reader on one concrete stream; `testing.py` draws them.
+"""The laws of readers, as checks of one reader on one concrete stream; `kit.py` draws them.
 
 What a reader picks must be there, be picked again for the same question, and leave no trace; the
 answer must be what plain attention over the picked slots gives.
