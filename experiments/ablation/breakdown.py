@@ -11,7 +11,6 @@ from ..reports.drawing import (
     WIDTH,
     Drawing,
     Style,
-    Table,
     drawn,
     error_bars,
     families,
@@ -22,6 +21,7 @@ from ..reports.drawing import (
     styles,
     tidy_axes,
 )
+from ..reports.tables import DataTable
 from .measures import ACCURACY, KL
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Breakdown:
 
     name: str
     heading: str
-    parts: Callable[[Table], tuple[Column, list[str]]]
+    parts: Callable[[DataTable], tuple[Column, list[str]]]
 
 
 def by_length(column: str) -> Breakdown:
@@ -62,7 +62,7 @@ def by_delay() -> Breakdown:
 
 
 def breakdown(
-    model: str, rows: Table, how: Breakdown, reference: str | None, amount: str
+    model: str, rows: DataTable, how: Breakdown, reference: str | None, amount: str
 ) -> Drawing | None:
     """One model's cells by the parts; None if fewer than two parts have questions.
 
@@ -92,11 +92,11 @@ def breakdown(
     return drawn(f"{how.name}-{model}", heading, caption, (WIDTH, height), draw)
 
 
-def _count(asked: Table, part: str) -> int:
+def _count(asked: DataTable, part: str) -> int:
     return int(asked[asked["part"] == part]["question"].nunique())
 
 
-def _measured(asked: Table) -> Table:
+def _measured(asked: DataTable) -> DataTable:
     """A line per cell and part: both measures with their intervals."""
     from pandas import DataFrame
 
@@ -108,7 +108,7 @@ def _measured(asked: Table) -> Table:
 
 
 def _over_amounts(
-    table: Table,
+    table: DataTable,
     names: Sequence[str],
     marks: dict[str, Style],
     reference: str | None,
@@ -136,7 +136,7 @@ def _over_amounts(
 
 
 def _lines(
-    axes: Axes, table: Table, column: str, marks: dict[str, Style], reference: str | None
+    axes: Axes, table: DataTable, column: str, marks: dict[str, Style], reference: str | None
 ) -> None:
     known = table.dropna(subset=[column])
     for name, own in families(known):
@@ -154,7 +154,7 @@ def _lines(
     tidy_axes(axes)
 
 
-def _as_dots(table: Table, names: Sequence[str]) -> Callable[[Figure], None]:
+def _as_dots(table: DataTable, names: Sequence[str]) -> Callable[[Figure], None]:
     """A line per cell, a colour per part."""
     cells = list(table["cell"].unique())
     marks = styles(names, None)
@@ -178,13 +178,13 @@ def _as_dots(table: Table, names: Sequence[str]) -> Callable[[Figure], None]:
     return draw
 
 
-def _by_group(rows: Table, column: str) -> tuple[Column, list[str]]:
+def _by_group(rows: DataTable, column: str) -> tuple[Column, list[str]]:
     """Shorter ones first, by the frames that were seen of them."""
     order = rows.groupby(column, sort=False)["frames"].mean().sort_values(kind="stable").index
     return rows[column].astype(str), [str(name) for name in order]
 
 
-def _by_frames(rows: Table) -> tuple[Column, list[str]]:
+def _by_frames(rows: DataTable) -> tuple[Column, list[str]]:
     """Up to four parts with about as many questions each."""
     from pandas import qcut
 
@@ -195,7 +195,7 @@ def _by_frames(rows: Table) -> tuple[Column, list[str]]:
     return parts.map(ends), list(ends.values())
 
 
-def _by_delay(rows: Table) -> tuple[Column, list[str]]:
+def _by_delay(rows: DataTable) -> tuple[Column, list[str]]:
     from pandas import cut
 
     ends = [*DELAYS, float("inf")]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..reports.drawing import Drawing, Table
+from ..reports.drawing import Drawing
+from ..reports.tables import DataTable
 from .breakdown import breakdown, by_delay, by_length
 from .extrapolation import extrapolation
 from .options import AblateOptions
@@ -50,7 +51,7 @@ def amounts_of(options: AblateOptions) -> str:
 
 
 def _broken_down(
-    made: Figures, name: str, rows: Table, study: Study, options: AblateOptions
+    made: Figures, name: str, rows: DataTable, study: Study, options: AblateOptions
 ) -> None:
     asked = rows.dropna(subset=["frames"])
     delays = asked["delay_s"].notna().any()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..reports.drawing import Table
 from ..reports.intervals import interval_by_video
+from ..reports.tables import DataTable
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Measure:
     factor: float = 1.0
     more: bool = True
 
-    def over(self, rows: Table) -> dict[str, float | None]:
+    def over(self, rows: DataTable) -> dict[str, float | None]:
         """Mean over the rows that have it, and the ends `_low` and `_high` of its 95 % interval.
 
         None without values, and no interval over a single video, which says nothing about others.

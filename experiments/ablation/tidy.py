@@ -12,7 +12,7 @@ from ..benchmarks.question import Question
 from ..evaluation.folder import cell_hashes, resumed_config
 from ..evaluation.rows import Row, read_rows
 from ..evaluation.summary import summarise
-from ..reports.drawing import Table
+from ..reports.tables import DataTable
 from .grid import Grid
 from .measures import ACCURACY, AGREEMENT, KL
 from .options import AblateOptions
@@ -59,8 +59,8 @@ class Study:
     """
 
     runs: Mapping[str, ModelRun]
-    rows: Table
-    cells: Table
+    rows: DataTable
+    cells: DataTable
     length: str | None
     owed: int
 
@@ -123,7 +123,7 @@ def _per_frame(row: Row, name: str) -> float | None:
 
 
 def _summaries(
-    name: str, run: ModelRun, rows: Table, options: AblateOptions
+    name: str, run: ModelRun, rows: DataTable, options: AblateOptions
 ) -> list[dict[str, Any]]:
     summaries = summarise(run.rows, options.benchmark, list(run.grid.cells), options.reference)
     lines = []
@@ -182,7 +182,7 @@ def _delays(questions: Sequence[Question]) -> dict[str, float]:
     return delays
 
 
-def _length_column(rows: Table) -> str | None:
+def _length_column(rows: DataTable) -> str | None:
     for name in LENGTH_GROUPS:
         if f"group_{name}" in rows.columns and rows[f"group_{name}"].nunique() > 1:
             return f"group_{name}"

@@ -9,7 +9,6 @@ from ..reports.drawing import (
     WIDTH,
     Drawing,
     Style,
-    Table,
     drawn,
     error_bars,
     families,
@@ -19,6 +18,7 @@ from ..reports.drawing import (
     styles,
     tidy_axes,
 )
+from ..reports.tables import DataTable
 from .measures import ACCURACY, KL, Measure
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ KL_ROOM = 5.0  # below the smallest KL, for its interval
 FRONT = {"color": "0.55", "linewidth": 5.0, "alpha": 0.45, "zorder": 1, "solid_capstyle": "round"}
 
 
-def tradeoff(model: str, cells: Table, reference: str | None) -> Drawing:
+def tradeoff(model: str, cells: DataTable, reference: str | None) -> Drawing:
     """One model's cells: two measures by three costs."""
     caption = (
         "Points are cells with their 95 % intervals (bootstrap over videos); lines join a memory's "
@@ -68,7 +68,7 @@ def tradeoff(model: str, cells: Table, reference: str | None) -> Drawing:
     return drawn(f"tradeoff-{model}", heading, caption, (WIDTH, height), draw)
 
 
-def across_models(cells: Table, reference: str | None) -> Drawing:
+def across_models(cells: DataTable, reference: str | None) -> Drawing:
     """All models: accuracy by three costs, a colour per model, a marker per memory."""
     models, names = list(cells["model"].unique()), list(cells["family"].unique())
     colours = {name: style.colour for name, style in styles(models, None).items()}
@@ -115,7 +115,7 @@ _ERRORS: dict[str, Any] = {
 
 def _panel(
     axes: Axes,
-    cells: Table,
+    cells: DataTable,
     cost: str,
     measure: Measure,
     marks: dict[str, Style],
@@ -143,7 +143,7 @@ def _panel(
     tidy_axes(axes)
 
 
-def _draw_front(axes: Axes, cells: Table, cost: str, measure: Measure) -> None:
+def _draw_front(axes: Axes, cells: DataTable, cost: str, measure: Measure) -> None:
     """A band through the cells that nothing beats; one alone is a dot."""
     values = cells[measure.name] if measure.more else -cells[measure.name]
     best = cells.iloc[front(list(cells[cost]), list(values))]
@@ -167,7 +167,7 @@ def front(costs: Sequence[float], values: Sequence[float]) -> list[int]:
     return best
 
 
-def scaled(cells: Table) -> Table:
+def scaled(cells: DataTable) -> DataTable:
     """Costs in their units, and those of nothing at half of the smallest, on a logarithmic axis."""
     cells = cells.copy()
     for name, _, _, factor in COSTS:

@@ -16,7 +16,7 @@ from ...framework.metrics import answer_agreement, kl_to_full
 from ...framework.stream.costs import Timer
 from ...framework.video import VideoError
 from ..benchmarks.question import Question
-from ..streaming.environment import machine
+from ..streaming.environment import machine_of
 from ..streaming.lengths import Stretch, question_ids, stretches
 from ..streaming.media import media_at
 from ..streaming.plan import Stop
@@ -37,8 +37,7 @@ class PassRunner:
 
     def __init__(self, model: VideoModel, options: EvaluateOptions) -> None:
         self.model, self.options = model, options
-        dtype = str(model.dtype).removeprefix("torch.")
-        self.environment = {**machine(model.device), "dtype": dtype}
+        self.environment = machine_of(model)
 
     def rows(self, work: Work) -> list[Row]:
         """The rows that a pass owes. Where the video turns out damaged, questions about frames

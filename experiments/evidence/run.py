@@ -16,7 +16,7 @@ from ...models import DecoderModel
 from ..evaluation.folder import cell_hashes, run_folder
 from ..evaluation.rows import Row, RowFile, read_rows
 from ..streaming.cells import Cell, require_readable
-from ..streaming.environment import commit, machine
+from ..streaming.environment import commit, machine_of
 from .options import EvidenceOptions
 from .prediction import (
     continuation_kl,
@@ -212,10 +212,9 @@ def _costs(session: VideoSession, rows: int) -> Row:
 
 
 def _stamp(options: EvidenceOptions, model: DecoderModel) -> Row:
-    dtype = str(model.dtype).removeprefix("torch.")
     return {
         "batch": options.batch,
         "prose": content_hash(),
         "commit": commit(),
-        "environment": {**machine(model.device), "dtype": dtype},
+        "environment": machine_of(model),
     }

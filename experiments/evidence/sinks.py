@@ -19,7 +19,7 @@ from ...framework import NoArchive, Slots, VideoSession
 from ...methods import ReadCarried
 from ...models import DecoderModel, load_model
 from ..observation.evidence import WatchedMemory
-from ..streaming.environment import commit, machine
+from ..streaming.environment import commit, machine_of
 from .prediction import pass_streams
 from .prose import encoder, prose_ids
 from .suites import FRAME_TOKENS
@@ -119,8 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = {"with a start token": sink_shares(model, options.streams, options.tokens)}
     bare = DecoderModel(model.hf_model, model.tokenizer)
     rows["without one"] = sink_shares(bare, options.streams, options.tokens)
-    dtype = str(model.dtype).removeprefix("torch.")
-    environment = {**machine(model.device), "dtype": dtype, "commit": commit()}
+    environment = {**machine_of(model), "commit": commit()}
     settings = {"streams": options.streams, "tokens": options.tokens}
     content = {"settings": settings, "environment": environment, "rows": rows}
     options.output.write_text(json.dumps(content, indent=1) + "\n", "utf-8")

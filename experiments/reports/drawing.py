@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .tables import DataTable
 from .text import short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-Table = Any  # a pandas DataFrame, whose own types get lost at the first selection
 
 # Okabe and Ito's, told apart by colour-blind readers as well, and a few more.
 COLOURS = (
@@ -139,7 +138,7 @@ def styles(names: Sequence[str], reference: str | None) -> dict[str, Style]:
     return {**({} if reference is None else {reference: Style("#000000", "*")}), **own}
 
 
-def families(cells: Table) -> list[tuple[str, Table]]:
+def families(cells: DataTable) -> list[tuple[str, DataTable]]:
     """Cells that differ in their amount alone, by rising cost, under a name without the amount."""
     return [(str(name), own) for name, own in cells.groupby("family", sort=False)]
 
@@ -165,7 +164,7 @@ def legend_height(count: int, columns: int = LEGEND_COLUMNS) -> float:
     return 0.15 + LEGEND_LINE * ceil(count / columns)
 
 
-def error_bars(table: Table, name: str) -> Any:
+def error_bars(table: DataTable, name: str) -> Any:
     """[2, n] distances from the value to the ends of its interval."""
     value, low, high = (table[name + end].to_numpy(float) for end in ("", "_low", "_high"))
     return np.clip(np.stack([value - low, high - value]), 0, None)

@@ -18,12 +18,13 @@ from ...framework import VideoModel
 
 def environment(model: VideoModel) -> dict[str, str | int | None]:
     """The stamp that every published row carries."""
-    return {
-        **machine(model.device),
-        "dtype": str(model.dtype).removeprefix("torch."),
-        "commit": commit(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    return {**machine_of(model), "commit": commit(), "date": date}
+
+
+def machine_of(model: VideoModel) -> dict[str, str | int | None]:
+    """What computes a model, and in which numbers."""
+    return {**machine(model.device), "dtype": str(model.dtype).removeprefix("torch.")}
 
 
 def machine(device: torch.device) -> dict[str, str | int | None]:
