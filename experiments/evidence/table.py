@@ -115,12 +115,13 @@ def sizes_table(runs: Sequence[Results], measure: Measure = PROSE_KL) -> Table:
             columns[head] = dict(_value_and_verdict(results, lines, measure))
     labels = dict.fromkeys(label for column in columns.values() for label in column)
     lines = [[label, *(one.get(label, "") for one in columns.values())] for label in labels]
+    head = measure.head[0].upper() + measure.head[1:]
     caption = (
-        f"{measure.head} on {measure.suite}, and its verdict against StateKV of that size, as "
+        f"{head}, of the suite {measure.suite}, and its verdict against StateKV of that size, as "
         f"above. Heads: slots of StateKV, of tokens of a stream. {_streams(runs[0])}"
     )
-    name, heading = f"sizes_{measure.suite}", f"{measure.head} by size, {measure.suite}"
-    return Table(name, heading, ["memory", *columns], lines, caption)
+    name = f"sizes_{measure.suite}"
+    return Table(name, f"{head} by size", ["memory", *columns], lines, caption)
 
 
 def with_interval(comparison: Comparison) -> str:

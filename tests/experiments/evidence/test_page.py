@@ -22,7 +22,7 @@ def test_one_file_shows_every_size_and_loads_nothing(page: Path) -> None:
     text = page.read_text("utf-8")
     assert not re.findall(r'(?:src|href)="(?!#)', text)
     for heading in (
-        "KL to full by size, prose",
+        "KL to full by size",
         "Closeness against bytes",
         "Prose, 64 slots",
         "Prose, 128 slots",

@@ -90,7 +90,7 @@ def test_sizes_are_columns_over_several_runs(results: Make) -> None:
     assert h2o["128 of 2,048"] == h2o["128 of 1,024"]
     prose, scene = sizes_tables([short, long])
     assert prose.lines == table.lines
-    assert scene.heading == "scene loss by size, scene"
+    assert scene.heading == "Scene loss by size"
     assert cells(scene, "full")["64 of 1,024"] == "2.000"
     assert [one.name for one in sizes_tables([results((64, 128), suites=("scene",))])] == [
         "sizes_scene"
