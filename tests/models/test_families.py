@@ -98,7 +98,7 @@ def test_gray_is_repeated_over_the_colours(family):
 
 
 # From 1 x 1 to 4K; 1 x 300 is too long for Qwen-VL.
-SIZES = [(1, 1), (1, 199), (3, 3), (32, 3), (56, 56), (301, 17), (2160, 3840)]
+SIZES = [(1, 1), (1, 199), (3, 3), (32, 3), (56, 56), (301, 17), (720, 1280), (2160, 3840)]
 ONE_TILE = ("internvl3", "llava_onevision", "eagle2_5")
 
 

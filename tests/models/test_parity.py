@@ -118,9 +118,9 @@ def test_frame_by_frame_equals_the_stock_model_and_its_answer(name, kind, memory
 
 
 @DTYPES
-@pytest.mark.parametrize("count", [1, 2, 3, 4])
-def test_qwen3_vl_frames_that_fill_no_patch_equal_the_stock_model_too(count, dtype):
-    require_parity("qwen3_vl", dtype, "", count, FullMemory())
+@pytest.mark.parametrize(("kind", "count"), [("", 1), ("", 2), ("", 3), ("", 4), ("tied", 3)])
+def test_qwen3_vl_frames_that_fill_no_patch_equal_the_stock_model_too(kind, count, dtype):
+    require_parity("qwen3_vl", dtype, kind, count, FullMemory())
 
 
 @pytest.mark.parametrize("name", NATIVE)
@@ -143,4 +143,4 @@ def test_pictures_and_their_order_are_part_of_the_comparison(name):
     expected = stock_logits(model.hf_model, **processed(model, frames, fps=fps))
     for changed in (frames.flip(0), frames.clone().fill_(7)):
         got = asked(session_after(model, changed))
-        assert worst(got, expected[:, -got.shape[1] :]) > 0.05
+        assert worst(got, expected[:, -got.shape[1] :]) > (0.05 if name == "qwen2_5_vl" else 0.1)

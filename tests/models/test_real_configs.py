@@ -10,7 +10,8 @@ import transformers
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from crossframe.framework import Cursor, FullMemory, VideoSession
+from crossframe.framework import Cursor, DecoderSpec, FullMemory, VideoSession
+from crossframe.framework.flops import VisionSpec
 from crossframe.methods import StateKVMemory
 from crossframe.models.eagle2_5.adapter import Eagle2_5
 from crossframe.models.eagle2_5.modules import Eagle2_5ForConditionalGeneration
@@ -32,6 +33,18 @@ TABLE = {
     "Qwen3-VL-2B": (2_127_532_032, 114_688),
     "Qwen3-VL-4B": (4_437_815_808, 147_456),
     "Qwen3-VL-8B": (8_767_123_696, 147_456),
+}
+# The same models' decoders and towers, written down apart from their configurations.
+INTERNVIT = (24, 1024, 4096, 1024, 588)  # 300M at 448 pixels: patches of 14 x 14 and a class token
+SMALL, LARGE = (24, 1024, 4096, 784, 1536), (27, 1152, 4304, 784, 1536)  # a pair of frames
+SPECS = {
+    "InternVL3-1B": ((24, 896, 4864, 14, 2, 64, 151674), (*INTERNVIT, 896, 896)),
+    "InternVL3-2B": ((28, 1536, 8960, 12, 2, 128, 151674), (*INTERNVIT, 1536, 1536)),
+    "InternVL3-8B": ((28, 3584, 18944, 28, 4, 128, 151674), (*INTERNVIT, 3584, 3584)),
+    "Eagle2.5-8B": ((28, 3584, 18944, 28, 4, 128, 151674), (27, 1152, 4304, 1024, 588, 3584, 3584)),
+    "Qwen3-VL-2B": ((28, 2048, 6144, 16, 8, 128, 151936), (*SMALL, 4096, 2048)),
+    "Qwen3-VL-4B": ((36, 2560, 9728, 32, 8, 128, 151936), (*SMALL, 4096, 2560)),
+    "Qwen3-VL-8B": ((36, 4096, 12288, 32, 8, 128, 151936), (*LARGE, 4608, 4096)),
 }
 MEMORIES = [FullMemory(), StateKVMemory(300)]
 PIXELS: dict[str, Any] = {"size": {"height": 448, "width": 448}, **original.PIXELS}
@@ -126,7 +139,11 @@ def test_sizes_equal_the_table_and_the_cost_model(name):
     model, (parameters, kv_bytes) = adapter(name), TABLE[name]
     assert sum(weight.numel() for weight in model.hf_model.parameters()) == parameters
     assert all(weight.is_meta for weight in model.hf_model.parameters())
-    assert model.spec == paper_specs(name)[0]
+    decoder, vision = SPECS[name]
+    more = {"class_tokens": 1} if name.startswith("InternVL3") else {}
+    more = {"num_projectors": 4} if name.startswith("Qwen3") else more
+    assert model.spec == DecoderSpec(*decoder)
+    assert paper_specs(name) == (DecoderSpec(*decoder), VisionSpec(*vision, **more))
     assert model.spec.kv_bytes_per_token(2) == kv_bytes
 
 

@@ -70,7 +70,11 @@ def real(dry_run: DryRun, memory: CrossFrameMemory) -> dict[str, float]:
         )
         slots.append(float(real_slots))
         stored: Any = session.state.layers[layer]
-        bytes_held.append(held_bytes(dict(stored.tensors()).values()))
+        parts = stored if held.valid is None else stored.packed
+        tensors = [parts.keys, parts.values, parts.index, parts.frame, parts.visual]
+        tensors += [parts.positions, parts.rotated, held.valid, *parts.stats.values()]
+        tensors += parts.state.values()
+        bytes_held.append(held_bytes(one for one in tensors if one is not None))
     recent = [cost.flops for cost in session.costs[-20:]]
     flops = sum(recent) / 20 if session.slots(0).valid is not None else recent[-1]
     return {

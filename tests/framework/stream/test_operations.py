@@ -38,7 +38,7 @@ class CountOperations(TorchDispatchMode):
 def _gives_a_view(func: Any) -> bool:
     """Whether all it gives shares the memory of an argument, which it does not write."""
     shared = [result.alias_info for result in func._schema.returns]
-    views = all(info is not None and not info.is_write for info in shared)
+    views = bool(shared) and all(info is not None and not info.is_write for info in shared)
     return views or func.overloadpacket is torch.ops.aten._unsafe_view
 
 
