@@ -159,5 +159,8 @@ def _environments(results: Results) -> list[tuple[int, Mapping[str, Any]]]:
 def _with_small_intervals(table: Table) -> Table:
     """Intervals in small print below what they are of."""
     small = r"<br><small>\1</small><br>"
-    lines = [[Markup(INTERVAL.sub(small, escape(cell))) for cell in line] for line in table.lines]
+    # As str: a substitution in Markup escapes what it puts in.
+    lines = [
+        [Markup(INTERVAL.sub(small, str(escape(cell)))) for cell in line] for line in table.lines
+    ]
     return replace(table, lines=lines)

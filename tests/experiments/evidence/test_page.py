@@ -37,6 +37,12 @@ def test_one_file_shows_every_size_and_loads_nothing(page: Path) -> None:
     assert "<dt>commit</dt><dd>c0ffee</dd>" in text
 
 
+def test_intervals_stand_in_small_print_below_their_difference(page: Path) -> None:
+    text = page.read_text("utf-8")
+    assert re.search(r"[+-]\d\.\d{3} <br><small>[+-]\d\.\d{3} to [+-]\d\.\d{3}</small><br>", text)
+    assert "&lt;" not in text.partition("<h2>Cells</h2>")[0]
+
+
 def test_figures_lie_beside_the_page(page: Path) -> None:
     names = {path.name for path in (page.parent / "figures").iterdir()}
     figures = ("ranking", "by-age", "by-suite")
