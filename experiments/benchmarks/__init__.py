@@ -15,12 +15,7 @@ from .videomme import VideoMME as VideoMME
 
 BENCHMARKS: Mapping[str, type[Benchmark]] = MappingProxyType(
     {
-        "videomme": VideoMME,
-        "mlvu": MLVU,
-        "ovobench": OVOBench,
-        "longvideobench": LongVideoBench,
-        "lvbench": LVBench,
-        "egoschema": EgoSchema,
-        "streamingbench": StreamingBench,
+        kind.name: kind
+        for kind in (VideoMME, MLVU, OVOBench, LongVideoBench, LVBench, EgoSchema, StreamingBench)
     }
 )

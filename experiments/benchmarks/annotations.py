@@ -90,76 +90,54 @@ class Record:
         return value
 
 
-def parquet_records(path: Path) -> list[Record]:
-    """Rows of a parquet file.
+def read_records(path: Path) -> list[Record]:
+    """Items of an annotation file by its suffix: rows of a .parquet or of a .csv (all fields text),
+    lines of a .jsonl with one JSON object each, or the list of objects that a .json holds.
 
     Raises:
-        ValueError: for a file that is no parquet or was cut short.
+        ValueError: for a file that is no such thing, was cut short or holds something else, naming
+            line or row where there is one.
     """
-    import pyarrow.parquet  # 0.2 s, needed for some benchmarks only
+    if path.suffix == ".jsonl":
+        lines = _read(path, "JSON lines", lambda: path.read_text("utf-8").splitlines())
+        numbered = [(f"{path}, line {n}", line) for n, line in enumerate(lines, 1) if line]
+        return [_record(_parsed(line, where), where) for where, line in numbered]
+    if path.suffix == ".json":
+        return _records(_json(path), str(path))
+    if path.suffix == ".parquet":
+        return _records(_read(path, "parquet", lambda: _parquet(path)), str(path), "row")
+    records = _records(_read(path, "CSV", lambda: _csv(path)), str(path), "row")
+    for record in records:
+        if None in record.values or None in record.values.values():
+            raise ValueError(f"{record.where} has not one value per column; {_REMEDY}")
+    return records
 
-    # Opened here, so that a folder in the path is never taken for a column.
-    rows = _read(path, "parquet", lambda: pyarrow.parquet.ParquetFile(path).read().to_pylist())
-    return _records(rows, str(path), "row")
 
-
-def json_records(path: Path) -> list[Record]:
-    """Items of a JSON file that holds a list of objects.
-
-    Raises:
-        ValueError: for a file that is no JSON, was cut short, or holds something else.
-    """
-    return _records(_read(path, "JSON", lambda: json.loads(path.read_text("utf-8"))), str(path))
-
-
-def json_lists(path: Path) -> list[list[Record]]:
+def read_lists(path: Path) -> list[list[Record]]:
     """Items of a JSON file that holds a list of lists of objects.
 
     Raises:
-        ValueError: as for `json_records`.
+        ValueError: as for `read_records`.
     """
-    groups = _read(path, "JSON", lambda: json.loads(path.read_text("utf-8")))
+    groups = _json(path)
     if not isinstance(groups, list):
         raise ValueError(f"{path} holds no list; is this the file as it was published?")
     return [_records(group, f"{path}, list {number}") for number, group in enumerate(groups)]
 
 
-def json_record(path: Path) -> Record:
+def read_record(path: Path) -> Record:
     """A JSON file that holds one object.
 
     Raises:
-        ValueError: as for `json_records`.
+        ValueError: as for `read_records`.
     """
-    return _record(_read(path, "JSON", lambda: json.loads(path.read_text("utf-8"))), str(path))
+    return _record(_json(path), str(path))
 
 
-def jsonl_records(path: Path) -> list[Record]:
-    """Lines of a file with one JSON object each.
-
-    Raises:
-        ValueError: naming the line that is none.
-    """
-    lines = _read(path, "JSON lines", lambda: path.read_text("utf-8").splitlines())
-    numbered = [(f"{path}, line {number}", line) for number, line in enumerate(lines, 1) if line]
-    return [_record(_parsed(line, where), where) for where, line in numbered]
-
-
-def csv_records(path: Path) -> list[Record]:
-    """Rows of a CSV file, all fields text.
-
-    Raises:
-        ValueError: for a file that is no text, or a row that is cut short.
-    """
-
-    def rows() -> list[dict[str, Any]]:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return list(csv.DictReader(file, strict=True))
-
-    records = _records(_read(path, "CSV", rows), str(path), "row")
-    for record in records:
-        if None in record.values or None in record.values.values():
-            raise ValueError(f"{record.where} has not one value per column; {_REMEDY}")
-    return records
+def seconds_of(stamp: str) -> float:
+    """Of a time stamp H:MM:SS or MM:SS."""
+    parts = reversed(stamp.split(":"))
+    return float(sum(int(part) * 60**place for place, part in enumerate(parts)))
 
 
 _REMEDY = "the file may have been cut short: download it again"
@@ -170,6 +148,22 @@ def _read(path: Path, kind: str, read: Callable[[], T]) -> T:
         return read()
     except (ValueError, OSError, csv.Error) as error:
         raise ValueError(f"{path} cannot be read as {kind} ({error}); {_REMEDY}") from error
+
+
+def _json(path: Path) -> Any:
+    return _read(path, "JSON", lambda: json.loads(path.read_text("utf-8")))
+
+
+def _parquet(path: Path) -> list[dict[str, Any]]:
+    import pyarrow.parquet  # 0.2 s, needed for some benchmarks only
+
+    # Opened here, so that a folder in the path is never taken for a column.
+    return pyarrow.parquet.ParquetFile(path).read().to_pylist()
+
+
+def _csv(path: Path) -> list[dict[str, Any]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file, strict=True))
 
 
 def _parsed(line: str, where: str) -> Any:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
-from .annotations import json_record, json_records, parquet_records
+from .annotations import Record, read_record, read_records
 from .choices import lettered
 from .question import Harness, MultipleChoice, Question
-from .scores import accuracy
 
 LAST = "\nAnswer with the option's letter from the given choices directly."
 
@@ -40,42 +39,28 @@ class EgoSchema(MultipleChoice):
 
     def read(self) -> Iterator[Question]:
         path = self.find_annotation("Subset/test-00000-of-00001.parquet", "questions.json")
-        if path.suffix == ".json":
-            return self._from_json()
-        return self._from_parquet()
-
-    def score(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-        return accuracy(rows)
-
-    def _from_parquet(self) -> Iterator[Question]:
-        for record in parquet_records(self.find_annotation("Subset/test-00000-of-00001.parquet")):
-            options = record.texts("option")
-            place = record.index("answer", len(options))
-            asked = record.text("question")
-            yield self._question(
-                record.name("question_idx"), record.text("video_idx"), asked, options, place
-            )
-
-    def _from_json(self) -> Iterator[Question]:
-        answers = json_record(self.find_annotation("subset_answers.json"))
-        for record in json_records(self.find_annotation("questions.json")):
-            video = record.text("q_uid")
-            if video not in answers:
-                continue
-            texts = [record.text(f"option {number}") for number in range(5)]
-            options = [f"{letter}. {text}" for letter, text in lettered(texts).items()]
-            place, asked = answers.index(video, len(options)), record.text("question")
-            yield self._question(video, video, asked, options, place)
+        if path.suffix == ".parquet":
+            for record in read_records(path):
+                name, video = record.name("question_idx"), record.text("video_idx")
+                yield self._question(name, video, record, record.texts("option"), record, "answer")
+            return
+        answers = read_record(self.find_annotation("subset_answers.json"))
+        for record in read_records(path):
+            if (video := record.text("q_uid")) in answers:
+                texts = [record.text(f"option {number}") for number in range(5)]
+                options = [f"{letter}. {text}" for letter, text in lettered(texts).items()]
+                yield self._question(video, video, record, options, answers, video)
 
     def _question(
-        self, name: str, video: str, asked: str, options: Sequence[str], place: int
+        self, name: str, video: str, record: Record, options: list[str], told: Record, field: str
     ) -> Question:
+        """A question whose answer is a place among the options, told by a field of a record."""
         choices = lettered(options)
         return Question(
             id=name,
             video=video,
             path=self.find_video(f"{video}.mp4", f"{video}.MP4"),
-            prompt="\n".join([asked, *options]) + LAST,
-            answer=list(choices)[place],
+            prompt="\n".join([record.text("question"), *options]) + LAST,
+            answer=list(choices)[told.index(field, len(options))],
             choices=choices,
         )

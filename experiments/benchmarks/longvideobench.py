@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
-from .annotations import Record, json_records, parquet_records
+from .annotations import Record, read_records
 from .choices import lettered
 from .question import Harness, MultipleChoice, Question
-from .scores import accuracy
 
-GROUPS = ("duration_group", "question_category", "topic_category")
 NO_OPTION = "N/A"
 
 
@@ -37,13 +35,13 @@ class LongVideoBench(MultipleChoice):
 
     name: ClassVar[str] = "longvideobench"
     prompts: ClassVar[Mapping[str, Harness]] = {"lmms-eval": Harness("longvideobench", 32)}
+    scored_by: ClassVar[tuple[str, ...]] = ("duration_group", "question_category", "topic_category")
     video_folders: ClassVar[tuple[str, ...]] = ("videos", ".")
 
     def read(self) -> Iterator[Question]:
         table = "validation-00000-of-00001.parquet"
         path = self.find_annotation("lvb_val.json", table, f"data/{table}")
-        records = json_records(path) if path.suffix == ".json" else parquet_records(path)
-        for record in records:
+        for record in read_records(path):
             choices = lettered(_options(record))
             file = record.text("video_path")
             yield Question(
@@ -52,12 +50,9 @@ class LongVideoBench(MultipleChoice):
                 path=self.find_video(file),
                 prompt=_prompt(record.text("question"), choices),
                 answer=list(choices)[record.index("correct_choice", len(choices))],
-                groups={name: record.name(name) for name in GROUPS},
+                groups={name: record.name(name) for name in self.scored_by},
                 choices=choices,
             )
-
-    def score(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-        return accuracy(rows, *GROUPS)
 
 
 def _options(record: Record) -> list[str]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
-from .annotations import Record, jsonl_records, parquet_records
+from .annotations import Record, read_records, seconds_of
 from .question import Harness, MultipleChoice, Question
-from .scores import AND, accuracy
+from .scores import AND
 
-GROUPS = ("question_type", "type")
 FOUR = dict.fromkeys("ABCD", "")  # the questions hold their options themselves
 
 
@@ -36,6 +35,7 @@ class LVBench(MultipleChoice):
 
     name: ClassVar[str] = "lvbench"
     prompts: ClassVar[Mapping[str, Harness]] = {"lmms-eval": Harness("lmms-eval", 16)}
+    scored_by: ClassVar[tuple[str, ...]] = ("question_type", "type")
     video_folders: ClassVar[tuple[str, ...]] = (
         "videos", "all_videos", "scripts/videos", "data/videos", "lvbench", ".",
     )  # fmt: skip
@@ -47,16 +47,12 @@ class LVBench(MultipleChoice):
             "data/train-00000-of-00001.parquet",
             "train-00000-of-00001.parquet",
         )
-        if path.suffix == ".parquet":
-            for record in parquet_records(path):
-                yield self._question(record, record, record.text("video_path"))
-            return
-        for video in jsonl_records(path):
-            for record in video.records("qa"):
-                yield self._question(record, video, f"{video.text('key')}.mp4")
-
-    def score(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-        return accuracy(rows, *GROUPS)
+        for line in read_records(path):
+            if path.suffix == ".parquet":
+                yield self._question(line, line, line.text("video_path"))
+                continue
+            for record in line.records("qa"):
+                yield self._question(record, line, f"{line.text('key')}.mp4")
 
     def _question(self, record: Record, video: Record, file: str) -> Question:
         text = record.text("question")
@@ -81,8 +77,4 @@ class LVBench(MultipleChoice):
 def _last_moment(reference: object) -> float | None:
     """Seconds of the last of the moments in a text such as "01:02:38-01:02:45"; None for others."""
     stamps = re.findall(r"\d+(?::\d\d){1,2}", reference) if isinstance(reference, str) else []
-    moments = [
-        sum(int(part) * 60**place for place, part in enumerate(reversed(stamp.split(":"))))
-        for stamp in stamps
-    ]
-    return float(max(moments)) if moments else None
+    return max(map(seconds_of, stamps), default=None)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, final
 
-from .annotations import Record, json_records, parquet_records
+from .annotations import Record, read_records
 from .choices import lettered
 from .question import Harness, MultipleChoice, Question
 from .scores import mean, share, shares
@@ -85,12 +85,12 @@ class MLVU(MultipleChoice):
             *(f"{folder}/{TASK_FILES[0]}.json" for folder in JSON_FOLDERS),
         )
         if table.suffix == ".parquet":
-            for number, record in enumerate(parquet_records(table)):
+            for number, record in enumerate(read_records(table)):
                 yield self._from_parquet(record, number)
             return
         for file in TASK_FILES:
             path = self.find_annotation(*(f"{folder}/{file}.json" for folder in JSON_FOLDERS))
-            for number, record in enumerate(json_records(path)):
+            for number, record in enumerate(read_records(path)):
                 yield self._from_json(record, file, number)
 
     def score(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -135,15 +135,12 @@ class MLVU(MultipleChoice):
 
     def _worded(self, question: Question) -> Question:
         """The question with what its wording adds."""
-        text = question.prompt
-        if self.prompt == "official":
-            return replace(
-                question, prompt=text + ONLY, system=SYSTEM, reply_start="Best Option: ("
-            )
-        if self.prompt == "rekv":
-            return replace(question, prompt=text + ONLY, reply_start="Best option: (")
-        seed = "" if self.split == "test" else f"{ONLY}\nBest option: ("
-        return replace(question, prompt=text + seed)
+        if self._takes_listed:
+            seed = "" if self.split == "test" else f"{ONLY}\nBest option: ("
+            return replace(question, prompt=question.prompt + seed)
+        system, start = (SYSTEM, "Option") if self.prompt == "official" else (None, "option")
+        text = question.prompt + ONLY
+        return replace(question, prompt=text, system=system, reply_start=f"Best {start}: (")
 
 
 def _lines(candidates: Sequence[str]) -> list[str]:

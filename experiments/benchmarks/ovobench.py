@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 from typing import Any, ClassVar, final
 
-from .annotations import Record, json_records, parquet_records
+from .annotations import Record, read_records
 from .choices import lettered
 from .question import Benchmark, Harness, Question
 from .scores import mean, shares
@@ -79,7 +81,7 @@ class OVOBench(Benchmark):
             )
 
     def read(self) -> Iterator[Question]:
-        for record in self._records():
+        for record in chain.from_iterable(map(read_records, self._files())):
             task = record.text("task")
             if task not in _PART_OF:
                 raise record.fault("task", f"is {task!r}, not one of {', '.join(_PART_OF)}")
@@ -116,14 +118,10 @@ class OVOBench(Benchmark):
             scores |= {f"strict_{name}": percent for name, percent in _averages(strict).items()}
         return scores | {f"task/{task}": one for task, one in shares(rows, "task").items()}
 
-    def _records(self) -> Iterator[Record]:
+    def _files(self) -> list[Path]:
         tables = [f"{part}/test-00000-of-00001.parquet" for part in self.parts]
         path = self.find_annotation("ovo_bench_new.json", "data/ovo_bench_new.json", tables[0])
-        if path.suffix == ".json":
-            yield from json_records(path)
-        else:
-            for table in tables:
-                yield from parquet_records(self.find_annotation(table))
+        return [path] if path.suffix == ".json" else list(map(self.find_annotation, tables))
 
     def _choice(self, record: Record) -> Question:
         task, options = record.text("task"), record.texts("options")

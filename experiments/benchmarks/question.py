@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from .choices import PARSERS
+from .scores import accuracy
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,16 @@ class Benchmark(ABC):
 
 @dataclass(frozen=True)
 class MultipleChoice(Benchmark):
-    """A benchmark all of whose questions are answered by a letter."""
+    """A benchmark all of whose questions are answered by a letter.
+
+    Attributes:
+        scored_by: the groups that accuracy is broken down by.
+    """
+
+    scored_by: ClassVar[tuple[str, ...]] = ()
 
     def parse(self, question: Question, reply: str) -> str | None:
         return self.chosen(question, reply)
+
+    def score(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        return accuracy(rows, *self.scored_by)

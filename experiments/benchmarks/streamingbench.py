@@ -7,12 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
-from .annotations import Record, csv_records, json_lists, json_records
+from .annotations import Record, read_lists, read_records, seconds_of
 from .choices import lettered
 from .question import Harness, MultipleChoice, Question
-from .scores import accuracy
 
 # The CSV files of each part, as on Hugging Face; there omni-source is split in two.
 TABLES: Mapping[str, tuple[str, ...]] = {
@@ -70,6 +69,7 @@ class StreamingBench(MultipleChoice):
 
     name: ClassVar[str] = "streamingbench"
     prompts: ClassVar[Mapping[str, Harness]] = {"official": Harness("first-character", 1024)}
+    scored_by: ClassVar[tuple[str, ...]] = ("part", "task")
     video_folders: ClassVar[tuple[str, ...]] = ("videos", "src/data/videos", "data", ".")
 
     prompt: str = "official"
@@ -96,9 +96,6 @@ class StreamingBench(MultipleChoice):
                 yield self._question(item, contexts.get(item.sample, ""))
                 if part == "sqa":
                     contexts[item.sample] = contexts.get(item.sample, CONTEXT) + item.context()
-
-    def score(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-        return accuracy(rows, "part", "task")
 
     def _items(self, part: str) -> Iterator[_Item]:
         tables = [[f"StreamingBench/{name}", name] for name in TABLES[part]]
@@ -171,7 +168,7 @@ class _Item:
 def _json_items(path: Path, part: str) -> Iterator[_Item]:
     """Entries {video_path, questions}; sequential ones in one list per video."""
     seen: dict[str, int] = {}
-    entries = chain.from_iterable(json_lists(path)) if part == "sqa" else json_records(path)
+    entries = chain.from_iterable(read_lists(path)) if part == "sqa" else read_records(path)
     for entry in entries:
         file = PurePosixPath(entry.text("video_path")).name
         found = re.fullmatch(rf"(sample_\d+_\w+?)({'|'.join(HALVES)})\.mp4", file)
@@ -184,7 +181,7 @@ def _json_items(path: Path, part: str) -> Iterator[_Item]:
 
 
 def _csv_items(path: Path, part: str) -> Iterator[_Item]:
-    for record in csv_records(path):
+    for record in read_records(path):
         name = record.text("question_id")
         found = re.fullmatch(r"(.+)_sample_(\d+)_\d+", name.strip())
         if not found:
@@ -198,8 +195,7 @@ def _seconds(record: Record) -> float:
     stamp = record.text("time_stamp")
     if not re.fullmatch(r"\s*\d+(:\d+){1,2}\s*", stamp):
         raise record.fault("time_stamp", f"is {stamp!r}, not H:MM:SS or MM:SS")
-    parts = reversed(stamp.split(":"))
-    return float(sum(int(part) * 60**place for place, part in enumerate(parts)))
+    return seconds_of(stamp)
 
 
 def single_prompt(question: str, options: Sequence[str]) -> str:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 import numpy as np
 
 from ...framework.video import VideoError, probe_video
-from .annotations import Record, parquet_records
+from .annotations import Record, read_records
 from .choices import lettered
 from .question import Harness, MultipleChoice, Question
-from .scores import accuracy
 
 WITH_SUBTITLES = (
     "Select the best answer to the following multiple-choice question based on the video and the "
@@ -32,7 +31,6 @@ NONE = "No subtitles available"
 # Lines in any other markup are passed over by the published code, and so here.
 _LINE = re.compile(r'<font color="white" size=".72c">(.*?)</font>')
 _TIME = re.compile(r"(\d+):(\d+):(\d+),(\d+)")
-GROUPS = ("duration", "domain", "sub_category", "task_type")
 
 
 @final
@@ -72,6 +70,7 @@ class VideoMME(MultipleChoice):
         "official": Harness("lmms-eval-2025", 16),
         "qwen3-vl": Harness("lmms-eval", 16),
     }
+    scored_by: ClassVar[tuple[str, ...]] = ("duration", "domain", "sub_category", "task_type")
     video_folders: ClassVar[tuple[str, ...]] = ("data", "videomme/data", "videos", ".")
 
     subtitles: bool = False
@@ -89,30 +88,24 @@ class VideoMME(MultipleChoice):
             )
 
     def read(self) -> Iterator[Question]:
+        table = self.find_annotation(
+            "videomme/test-00000-of-00001.parquet", "test-00000-of-00001.parquet"
+        )
         # Three questions share a video, and finding its subtitles opens the file.
         shown = cache(self._subtitles)
-        for record in parquet_records(self._table()):
+        for record in read_records(table):
             video = record.text("videoID")
             path = self.find_video(*(f"{video}{ending}" for ending in (".mp4", ".MP4", ".mkv")))
             choices = lettered(record.texts("options"))
-            groups = {name: record.text(name) for name in GROUPS}
             yield Question(
                 id=record.name("question_id"),
                 video=video,
                 path=path,
                 prompt=self._prompt(record, shown(video, path) if self.subtitles else None),
                 answer=record.letter("answer", choices),
-                groups=groups,
+                groups={name: record.text(name) for name in self.scored_by},
                 choices=choices,
             )
-
-    def score(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-        return accuracy(rows, *GROUPS)
-
-    def _table(self) -> Path:
-        return self.find_annotation(
-            "videomme/test-00000-of-00001.parquet", "test-00000-of-00001.parquet"
-        )
 
     def _prompt(self, record: Record, subtitles: str | None) -> str:
         asked = self._asked(record.text("question"), "\n".join(record.texts("options")))

@@ -8,15 +8,14 @@ import pytest
 
 from crossframe.experiments.benchmarks.annotations import (
     Record,
-    csv_records,
-    json_lists,
-    json_record,
-    json_records,
-    jsonl_records,
-    parquet_records,
+    read_lists,
+    read_record,
+    read_records,
 )
 
 from .files import Files
+
+KINDS = ("json", "jsonl", "csv", "parquet")
 
 
 def record(**values: Any) -> Record:
@@ -70,65 +69,69 @@ def test_a_wrong_value_is_named(value: Any, ask: Callable[[Record], Any], messag
         ask(record(a=value))
 
 
-Reader = Callable[[Path], Any]
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.json", '[{"a": 1}, {"a"', "cannot be read as JSON .*download it again"),
+        ("a.json", '{"a": 1}', "holds no list of items; is this the file as it was published"),
+        ("a.json", '"text"', "holds no list of items"),
+        ("a.json", "[3]", "item 0 is 3, not an object with fields"),
+        ("a.jsonl", '{"a": 1}\n{"a": ', "line 2 is no JSON .*download it again"),
+        ("a.jsonl", "3", "line 1 is 3, not an object"),
+        ("a.csv", "a,b\n1,2\n3\n", "row 1 has not one value per column.*download it again"),
+        ("a.csv", "a,b\n1,2,3\n", "row 0 has not one value per column"),
+        ("a.csv", 'a,b\n1,"two', "cannot be read as CSV"),
+        ("a.parquet", "PAR1 but no more", "cannot be read as parquet .*download it again"),
+        ("a.parquet", "", "cannot be read as parquet"),
+        *((f"a.{kind}", b"\xff\xfe\x00\x80", "cannot be read as") for kind in KINDS),
+    ],
+)
+def test_a_damaged_file_is_named(
+    tmp_path: Path, name: str, content: str | bytes, message: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(ValueError, match=message) as caught:
+        read_records(path)
+    assert str(path) in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("reader", "content", "message"),
     [
-        (json_records, '[{"a": 1}, {"a"', "cannot be read as JSON .*download it again"),
-        (json_records, '{"a": 1}', "holds no list of items; is this the file as it was published"),
-        (json_records, '"text"', "holds no list of items"),
-        (json_records, "[3]", "item 0 is 3, not an object with fields"),
-        (json_lists, '{"a": 1}', "holds no list; is this"),
-        (json_lists, "[3]", "list 0 holds no list of items"),
-        (json_record, "[1]", r"is \[1\], not an object with fields"),
-        (json_record, '{"a"', "cannot be read as JSON"),
-        (jsonl_records, '{"a": 1}\n{"a": ', "line 2 is no JSON .*download it again"),
-        (jsonl_records, "3", "line 1 is 3, not an object"),
-        (csv_records, "a,b\n1,2\n3\n", "row 1 has not one value per column.*download it again"),
-        (csv_records, "a,b\n1,2,3\n", "row 0 has not one value per column"),
-        (csv_records, 'a,b\n1,"two', "cannot be read as CSV"),
-        (parquet_records, "PAR1 but no more", "cannot be read as parquet .*download it again"),
-        (parquet_records, "", "cannot be read as parquet"),
+        (read_lists, '{"a": 1}', "holds no list; is this"),
+        (read_lists, "[3]", "list 0 holds no list of items"),
+        (read_record, "[1]", r"is \[1\], not an object with fields"),
+        (read_record, '{"a"', "cannot be read as JSON"),
     ],
 )
-def test_a_damaged_file_is_named(
-    tmp_path: Path, reader: Reader, content: str, message: str
+def test_json_of_another_shape_is_named(
+    tmp_path: Path, reader: Callable[[Path], Any], content: str, message: str
 ) -> None:
-    path = tmp_path / "annotations.file"
+    path = tmp_path / "a.json"
     path.write_text(content, "utf-8")
-    with pytest.raises(ValueError, match=message) as caught:
-        reader(path)
-    assert str(path) in str(caught.value)
-
-
-@pytest.mark.parametrize("reader", [json_records, jsonl_records, csv_records])
-def test_bytes_that_are_no_text_are_told(tmp_path: Path, reader: Reader) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(b"\xff\xfe\x00\x80")
-    with pytest.raises(ValueError, match="cannot be read as"):
+    with pytest.raises(ValueError, match=rf"a\.json.*{message}"):
         reader(path)
 
 
 def test_a_truncated_parquet_is_told(files: Files) -> None:
     path = files.parquet("a.parquet", [{"a": "x" * 50, "b": n} for n in range(200)])
-    assert len(parquet_records(path)) == 200
+    assert len(read_records(path)) == 200
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(ValueError, match=r"a\.parquet cannot be read as parquet"):
-        parquet_records(path)
+        read_records(path)
 
 
 def test_rows_know_where_they_stand(files: Files) -> None:
     table = files.root / "a.csv"
     table.write_text("﻿a,b\n1,2\n\n3,'x'\n", "utf-8")  # with a byte order mark
-    assert [row.values for row in csv_records(table)] == [
+    assert [row.values for row in read_records(table)] == [
         {"a": "1", "b": "2"},
         {"a": "3", "b": "'x'"},
     ]
-    assert csv_records(table)[1].where == f"{table}, row 1"
+    assert read_records(table)[1].where == f"{table}, row 1"
     path = files.parquet("a.parquet", [{"a": ["x", "y"]}])
-    assert parquet_records(path)[0].texts("a") == ["x", "y"]
+    assert read_records(path)[0].texts("a") == ["x", "y"]
     lines = files.root / "a.jsonl"
     lines.write_text('{"a": 1}\n\n{"a": 2}\n', "utf-8")
-    assert [line.where for line in jsonl_records(lines)] == [f"{lines}, line 1", f"{lines}, line 3"]
+    assert [line.where for line in read_records(lines)] == [f"{lines}, line 1", f"{lines}, line 3"]

@@ -39,12 +39,6 @@ def test_fixture_is_read_and_all_right_answers_score_100(name: str, built: Built
 
 
 @EVERY
-def test_reading_twice_gives_the_same(name: str, built: Built) -> None:
-    benchmark = BENCHMARKS[name](built(name))
-    assert benchmark.questions() == benchmark.questions()
-
-
-@EVERY
 def test_text_follows_the_video_and_names_no_place_for_it(name: str, built: Built) -> None:
     for prompt in BENCHMARKS[name].prompts:
         for question in BENCHMARKS[name](built(name), prompt=prompt).questions():
