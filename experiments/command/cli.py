@@ -7,14 +7,19 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from ...framework import VideoModel
+from ..ablation.options import AblateOptions
 from ..comparison.report import Report, report_folder
 from ..comparison.run import Choices, Comparison, compare
 from ..comparison.table import print_grid, print_results
+from ..evaluation.options import EvaluateOptions
+from ..evidence.options import EvidenceOptions
+from ..observation.stream import ObserveOptions
 from ..streaming.environment import environment, one_thread
 from ..streaming.media import open_media
 from ..streaming.options import ModelOptions, StreamOptions
@@ -27,7 +32,7 @@ from ..streaming.rule_text import (
     require_distinct,
 )
 from . import demo
-from .arguments import command_parser, options_from
+from .arguments import add_ask, add_compare, add_demo, add_observe, configured, options_from
 from .ask import ask
 from .config_files import config_paths, require_sound, with_presets
 from .own_classes import own_classes_importable
@@ -40,24 +45,32 @@ Values = Mapping[str, Any]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0, or 2 after an error of the user's, which is told in one line."""
-    commands: dict[str, Callable[[Values], None]] = {
-        "ablate": _ablate,
-        "ask": _ask,
-        "compare": _compare,
-        "demo": _demo,
-        "evaluate": _evaluate,
-        "evidence": _evidence,
-        "observe": _observe,
-    }
     words = sys.argv[1:] if arguments is None else list(arguments)
     command, debug = (words or [""])[0], "--debug" in words
     if code := _run(command, lambda: _configured(words), debug):
         return code
     with own_classes_importable(words):
-        parser = command_parser(__doc__ or "")
+        parser = command_parser()
         chosen = parser.parse_args(words)
         name = str(chosen.command)
-        return _run(name, lambda: commands[name](_values(parser, chosen)), chosen[name].debug)
+        *_, run = _COMMANDS[name]
+        return _run(name, lambda: run(_values(parser, chosen)), chosen[name].debug)
+
+
+def command_parser() -> ArgumentParser:
+    """The parser of all commands."""
+    from .config_parser import ConfigParser
+
+    parser = ConfigParser(prog="crossframe", description=__doc__)
+    commands = parser.add_subcommands(dest="command")
+    for name, (usage, summary, add, _) in _COMMANDS.items():
+        usage = f"crossframe {name} {usage} [--option VALUE ...]"
+        command = ConfigParser(usage=usage, description=summary, print_config="--print-config")
+        add(command)
+        debug = "show where an error comes from"
+        command.add_argument("--debug", action="store_true", help=debug)
+        commands.add_subcommand(name, command, help=summary)
+    return parser
 
 
 def _configured(words: list[str]) -> None:
@@ -89,15 +102,13 @@ def _run(name: str, command: Callable[[], None], debug: bool) -> int:
 
 
 def _ablate(values: Values) -> None:
-    from ..ablation.options import AblateOptions
     from ..ablation.report import PAGE
     from ..ablation.run import ablate
 
     options, console = options_from(AblateOptions, values), _messages()
     study = ablate(options, interactive=console.is_terminal, say=console.print)
     if study is not None:  # of several processes, the first one tells
-        page = options.output / PAGE
-        Console().print(f"Report: {page}", markup=False, highlight=False, soft_wrap=True)
+        _tell(options.output / PAGE, Console())
 
 
 def _ask(values: Values) -> None:
@@ -148,7 +159,6 @@ def _demo(values: Values) -> None:
 
 
 def _evaluate(values: Values) -> None:
-    from ..evaluation.options import EvaluateOptions
     from ..evaluation.run import evaluate
     from ..evaluation.summary import print_summary
 
@@ -160,25 +170,24 @@ def _evaluate(values: Values) -> None:
 
 def _evidence(values: Values) -> None:
     from ..evidence.command import evidence
-    from ..evidence.options import EvidenceOptions
 
     console = Console()
-    page = evidence(options_from(EvidenceOptions, values), _messages(), console)
-    console.print(f"Report: {page}", markup=False, highlight=False, soft_wrap=True)
+    _tell(evidence(options_from(EvidenceOptions, values), _messages(), console), console)
 
 
 def _observe(values: Values) -> None:
     from ..observation.run import observe, open_videos
-    from ..observation.stream import ObserveOptions
 
-    options, defaults = options_from(ObserveOptions, values), options_from(MemoryDefaults, values)
+    options, defaults = (
+        options_from(ObserveOptions, values),
+        options_from(MemoryDefaults, values),
+    )
     memory = memory_from(values["memory"], defaults)
     videos = open_videos(values["videos"], options)
     report_folder(options.output, "--output")
     model = _load(options_from(ModelOptions, values))
     settings = {name: value for name, value in values.items() if name not in ("debug", "output")}
-    page = observe(model, videos, memory, options, settings, _messages())
-    Console().print(f"Report: {page}", markup=False, highlight=False, soft_wrap=True)
+    _tell(observe(model, videos, memory, options, settings, _messages()), Console())
 
 
 def _report(comparison: Comparison, model: VideoModel, values: Values, note: str = "") -> None:
@@ -190,8 +199,11 @@ def _report(comparison: Comparison, model: VideoModel, values: Values, note: str
     if values["report"]:
         config = {name: value for name, value in values.items() if name not in ("debug", "report")}
         report = Report(rows, comparison.step_rows(), config, environment(model), note)
-        page = report.write(values["report"])
-        console.print(f"Report: {page}", markup=False, highlight=False, soft_wrap=True)
+        _tell(report.write(values["report"]), console)
+
+
+def _tell(page: Path, console: Console) -> None:
+    console.print(f"Report: {page}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _load(options: ModelOptions) -> VideoModel:
@@ -219,6 +231,60 @@ def _log_on(console: Console) -> Iterator[None]:
 def _messages() -> Console:
     """Where progress, warnings and costs go, apart from answers and tables."""
     return Console(stderr=True)
+
+
+# Name: usage, summary, what adds its arguments, and what it does with their values.
+_COMMANDS: Mapping[
+    str, tuple[str, str, Callable[[ArgumentParser], None], Callable[[Values], None]]
+] = {
+    "ablate": (
+        "--config FILE",
+        "Compare memories over sizes, wrappers, readers and models at equal budgets, into one "
+        "page; run again to go on after a stop.",
+        configured(AblateOptions),
+        _ablate,
+    ),
+    "ask": (
+        "VIDEO QUESTION --model MODEL",
+        "Answer one question about a video, word by word.",
+        add_ask,
+        _ask,
+    ),
+    "compare": (
+        "VIDEO QUESTION --model MODEL",
+        "Run several memories on the same frames and compare answers and costs. Full attention "
+        "always runs as the reference, and all sessions are held at once.",
+        add_compare,
+        _compare,
+    ),
+    "demo": (
+        "[VIDEO]",
+        "Compare the main memories at equal budgets on a tiny untrained model, whose answers "
+        "mean nothing.",
+        add_demo,
+        _demo,
+    ),
+    "evaluate": (
+        "--config FILE",
+        "Score memories, readers and archives on a benchmark; run again to go on after a stop.",
+        configured(EvaluateOptions),
+        _evaluate,
+    ),
+    "evidence": (
+        "(--preset quick | --config FILE)",
+        "Measure what memories lose on a pretrained text decoder, into one page; run again to "
+        "go on after a stop.",
+        configured(EvidenceOptions, "; --preset NAME takes one that comes along"),
+        _evidence,
+    ),
+    "observe": (
+        "VIDEO [VIDEO ...] --model MODEL",
+        "Measure where full attention's mass goes, as the StateKV paper's appendix does, and "
+        "picture which patches a memory still holds.",
+        add_observe,
+        _observe,
+    ),
+}
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
+from itertools import chain, pairwise
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -48,11 +48,11 @@ def require_sound(paths: Iterable[str | PathLike[str]]) -> None:
     for path in map(Path, paths):
         if path.is_file():
             root = _composed(path)
-            _require_bounded(path, root)
-            for line, key in _repeated(root):
+            values = 0 if root is None else _values(path, root, {})
+            if values > MOST:
                 raise ValueError(
-                    f"{path}, line {line}: {key!r} is there already, and only the last one would "
-                    "count; rename one or delete it"
+                    f"{path} has {values:.2g} values with its aliases written out, more than "
+                    f"{MOST}: use fewer aliases"
                 )
 
 
@@ -87,53 +87,34 @@ def _composed(path: Path) -> object:
         raise ValueError(f"{path} is no YAML file, mend or replace it: {reason}") from error
 
 
-def _require_bounded(path: Path, root: object) -> None:
-    """Refuse aliases that hold themselves, or that written out are more than `MOST` values."""
-    sizes: dict[int, int | None] = {}
+def _values(path: Path, node: Any, known: dict[int, int]) -> int:
+    """How many values a node is once aliases are written out; none may hold itself, and no key be
+    given twice.
 
-    def size(node: Any) -> int:
-        known = sizes.setdefault(id(node), -1)
-        if known is not None and known >= 0:
-            return known
-        if known is None:
-            raise ValueError(
-                f"{path}, line {node.start_mark.line + 1}: an alias holds itself; write out what "
-                "is meant"
-            )
-        sizes[id(node)] = None
-        sizes[id(node)] = total = 1 + sum(map(size, _parts(node)))
-        return total
-
-    total = 0 if root is None else size(root)
-    if total > MOST:
+    Args:
+        known: of nodes that were counted, by identity; 0 while one is being counted.
+    """
+    if known.get(id(node)) == 0:
         raise ValueError(
-            f"{path} has {total:.2g} values with its aliases written out, more than {MOST}: use "
-            "fewer aliases"
+            f"{path}, line {node.start_mark.line + 1}: an alias holds itself; write out what is "
+            "meant"
         )
+    if id(node) not in known:
+        known[id(node)] = 0
+        inside = node.value if node.id != "scalar" else []
+        if node.id == "mapping":
+            _require_distinct(path, [key for key, _ in inside])
+            inside = chain.from_iterable(inside)
+        known[id(node)] = 1 + sum(_values(path, part, known) for part in inside)
+    return known[id(node)]
 
 
-def _parts(node: Any) -> Iterator[Any]:
-    import yaml
-
-    if isinstance(node, yaml.SequenceNode):
-        yield from node.value
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            yield from (key, value)
-
-
-def _repeated(node: object) -> Iterator[tuple[int, str]]:
-    """Line and name of every key that comes again in its mapping."""
-    import yaml
-
-    if isinstance(node, yaml.SequenceNode):
-        for part in node.value:
-            yield from _repeated(part)
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    yield key.start_mark.line + 1, key.value
-                seen.add(key.value)
-            yield from _repeated(value)
+def _require_distinct(path: Path, keys: Iterable[Any]) -> None:
+    seen: set[str] = set()
+    for key in (one for one in keys if one.id == "scalar"):
+        if key.value in seen:
+            raise ValueError(
+                f"{path}, line {key.start_mark.line + 1}: {key.value!r} is there already, and only "
+                "the last one would count; rename one or delete it"
+            )
+        seen.add(key.value)

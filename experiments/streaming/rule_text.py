@@ -23,6 +23,46 @@ SYNTAX = (
     "drop(inner=statekv, ratio=0.5)"
 )
 DEFAULT_CAPACITY = 4096
+# Short names and their classes.
+MEMORIES: Mapping[str, type[CrossFrameMemory]] = {
+    "full": methods.FullMemory,
+    "statekv": methods.StateKVMemory,
+    "window": methods.SlidingWindowMemory,
+    "recency": methods.RecencyMemory,
+    "drop": methods.TokenDroppingMemory,
+    "sinks": methods.SinksAndRecentMemory,
+    "isolated": methods.IsolatedFramesMemory,
+    "random": methods.RandomMemory,
+    "reservoir": methods.ReservoirMemory,
+    "uniform": methods.UniformMemory,
+    "h2o": methods.H2OMemory,
+    "tova": methods.TOVAMemory,
+    "snapkv": methods.SnapKVMemory,
+    "keydiff": methods.KeyDiffMemory,
+    "knorm": methods.KnormMemory,
+    "value_norm": methods.ValueNormMemory,
+    "predicted_change": methods.PredictedChangeMemory,
+    "weight_statistic": methods.WeightStatisticMemory,
+    "lagkv": methods.LagKVMemory,
+    "infinipot_v": methods.InfiniPotVMemory,
+    "stream_mem": methods.StreamMemMemory,
+    "coverage": methods.CoverageMemory,
+}
+READERS: Mapping[str, type[Reader]] = {
+    "all": methods.ReadAll,
+    "carried": methods.ReadCarried,
+    "sinks_and_recent": methods.ReadSinksAndRecent,
+    "last_frames": methods.ReadLastFrames,
+    "rekv": methods.ReKVReader,
+}
+ARCHIVES: Mapping[str, type[Archive]] = {
+    "plain": framework.PlainArchive,
+    "cpu": framework.CPUArchive,
+    "disk": framework.DiskArchive,
+    "int8": framework.Int8Archive,
+    "int4": framework.Int4Archive,
+    "none": framework.NoArchive,
+}
 
 
 @dataclass(frozen=True)
@@ -39,57 +79,6 @@ class MemoryDefaults:
     capacity: int | None = None
     window: int = 16
     ratio: float = 0.5
-
-
-def known_memories() -> dict[str, type[CrossFrameMemory]]:
-    """Short names and their classes."""
-    return {
-        "full": methods.FullMemory,
-        "statekv": methods.StateKVMemory,
-        "window": methods.SlidingWindowMemory,
-        "recency": methods.RecencyMemory,
-        "drop": methods.TokenDroppingMemory,
-        "sinks": methods.SinksAndRecentMemory,
-        "isolated": methods.IsolatedFramesMemory,
-        "random": methods.RandomMemory,
-        "reservoir": methods.ReservoirMemory,
-        "uniform": methods.UniformMemory,
-        "h2o": methods.H2OMemory,
-        "tova": methods.TOVAMemory,
-        "snapkv": methods.SnapKVMemory,
-        "keydiff": methods.KeyDiffMemory,
-        "knorm": methods.KnormMemory,
-        "value_norm": methods.ValueNormMemory,
-        "predicted_change": methods.PredictedChangeMemory,
-        "weight_statistic": methods.WeightStatisticMemory,
-        "lagkv": methods.LagKVMemory,
-        "infinipot_v": methods.InfiniPotVMemory,
-        "stream_mem": methods.StreamMemMemory,
-        "coverage": methods.CoverageMemory,
-    }
-
-
-def known_readers() -> dict[str, type[Reader]]:
-    """Short names and their classes."""
-    return {
-        "all": methods.ReadAll,
-        "carried": methods.ReadCarried,
-        "sinks_and_recent": methods.ReadSinksAndRecent,
-        "last_frames": methods.ReadLastFrames,
-        "rekv": methods.ReKVReader,
-    }
-
-
-def known_archives() -> dict[str, type[Archive]]:
-    """Short names and their classes."""
-    return {
-        "plain": framework.PlainArchive,
-        "cpu": framework.CPUArchive,
-        "disk": framework.DiskArchive,
-        "int8": framework.Int8Archive,
-        "int4": framework.Int4Archive,
-        "none": framework.NoArchive,
-    }
 
 
 def memory_from(spec: str, defaults: MemoryDefaults | None = None) -> CrossFrameMemory:
@@ -131,10 +120,11 @@ def require_distinct(what: str, specs: Sequence[str]) -> None:
 def _rule(spec: str, kind: type[R], defaults: MemoryDefaults) -> R:
     made = _parsed(spec, defaults)
     if not isinstance(made, kind):
-        article = "an" if kind is Archive else "a"
+        article, known = {
+            CrossFrameMemory: ("a", MEMORIES), Reader: ("a", READERS), Archive: ("an", ARCHIVES)
+        }[kind]  # fmt: skip
         raise ValueError(
-            f"{spec!r} is {made!r}, not {article} {kind.__name__}; "
-            f"known are {', '.join(_known(kind))}"
+            f"{spec!r} is {made!r}, not {article} {kind.__name__}; known are {', '.join(known)}"
         )
     return made
 
@@ -234,14 +224,8 @@ def _defaults_for(
     return {name: value for name, value in found.items() if name not in given}
 
 
-def _known(kind: type[Rule]) -> Mapping[str, type[Rule]]:
-    if kind is CrossFrameMemory:
-        return known_memories()
-    return known_readers() if kind is Reader else known_archives()
-
-
 def _class(path: str) -> type[Rule]:
-    short = {**known_memories(), **known_readers(), **known_archives()}
+    short = {**MEMORIES, **READERS, **ARCHIVES}
     if path in short:
         return short[path]
     if path in vars(methods):

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crossframe.experiments.command.arguments import command_parser
-from crossframe.experiments.command.cli import main
+from crossframe.experiments.command.cli import command_parser, main
 from crossframe.experiments.command.config_parser import ConfigParser, known_classes
 
 CONFIG = """\
@@ -102,7 +101,7 @@ def test_options_have_hyphens_and_those_of_before_are_told(
 
 
 def test_no_command_shows_an_underscore() -> None:
-    parser = command_parser("")
+    parser = command_parser()
     (commands,) = (action for action in parser._actions if action.choices)
     assert isinstance(commands.choices, dict)
     for name, command in commands.choices.items():

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from crossframe.experiments.command.arguments import command_parser, options_from
-from crossframe.experiments.command.cli import main
+from crossframe.experiments.command.arguments import options_from
+from crossframe.experiments.command.cli import command_parser, main
 from crossframe.experiments.command.config_files import with_presets
 from crossframe.experiments.evidence.command import parts_owed
 from crossframe.experiments.evidence.options import EvidenceOptions
@@ -45,7 +45,7 @@ def config_file(folder: Path) -> Path:
 
 def settings(path: Path) -> EvidenceOptions:
     """As the command reads them."""
-    parser = command_parser("")
+    parser = command_parser()
     chosen = parser.parse_args(["evidence", "--config", str(path)])
     return options_from(EvidenceOptions, parser.instantiate(chosen)["evidence"].as_dict())
 
@@ -87,7 +87,7 @@ def test_presets_stand_for_the_files_that_come_along() -> None:
 
 
 def test_the_quick_preset_holds_the_controls_and_enough_streams() -> None:
-    parser = command_parser("")
+    parser = command_parser()
     chosen = parser.parse_args(with_presets(["evidence", "--preset", "quick"]))
     quick = chosen["evidence"]
     labels = list(dict.fromkeys(name.partition("/")[0] for name in quick.cells))

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from crossframe.experiments.streaming.rule_text import (
+    MEMORIES,
     MemoryDefaults,
-    known_memories,
     memories_from,
     memory_from,
 )
@@ -48,9 +48,9 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "own_memories_for_test"
 
 
-@pytest.mark.parametrize("name", known_memories())
+@pytest.mark.parametrize("name", MEMORIES)
 def test_short_names_stand_for_their_classes(name: str) -> None:
-    assert type(memory_from(name)) is known_memories()[name]
+    assert type(memory_from(name)) is MEMORIES[name]
 
 
 @pytest.mark.parametrize(
