@@ -67,7 +67,7 @@ def resumed_config(folder: Path, config: Config) -> Config:
     before = _written(folder)
     if before is None or not _has_rows(folder):
         return config
-    now = json.loads(_text(config))
+    now = json.loads(json.dumps(config))  # lists for tuples, as in the file
     known = {name: cell for name, cell in now["cells"].items() if name in before["cells"]}
     # Our classes are the same wherever in crossframe they were when the folder was begun.
     changed = _differences(_unmoved(before), _unmoved({**now, "cells": known}))
@@ -107,23 +107,20 @@ def read_json(path: Path, remedy: str) -> Config:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a file whole or, if killed, not at all."""
     with whole_file(path) as file:
-        file.write(f"{_text(content)}\n".encode())
+        file.write(f"{json.dumps(content, indent=2)}\n".encode())
 
 
 @contextmanager
 def _held(folder: Path, rank: int) -> Iterator[None]:
-    lock = FileLock(_lock_path(folder, rank))
     try:
-        lock.acquire(timeout=0)
+        lock = FileLock(_lock_path(folder, rank)).acquire(timeout=0)
     except Timeout as error:
         raise ValueError(
             f"another run is writing to {folder} (its process number {rank} is at work): wait for "
             "it, or give another output folder"
         ) from error
-    try:
+    with lock:
         yield
-    finally:
-        lock.release()
 
 
 def _require_no_stragglers(folder: Path, world: int) -> None:
@@ -177,7 +174,3 @@ def _differences(before: Any, now: Any, where: str = "") -> list[str]:
             for text in _differences(before.get(name), now.get(name), f"{where}.{name}".lstrip("."))
         ]
     return [] if before == now else [f"{where} was {before!r}, is {now!r}"]
-
-
-def _text(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, indent=2)

@@ -17,9 +17,8 @@ from ...framework.stream.costs import Timer
 from ...framework.video import VideoError
 from ..benchmarks.question import Question
 from ..streaming.environment import machine_of
-from ..streaming.lengths import Stretch, question_ids, stretches
+from ..streaming.lengths import question_ids, stretches
 from ..streaming.media import media_at
-from ..streaming.plan import Stop
 from ..streaming.shared_stream import SharedStream
 from .options import EvaluateOptions
 from .rows import Key, Row, Work, key_of
@@ -46,22 +45,22 @@ class PassRunner:
         Raises:
             VideoError: for a damaged video, if the run is strict.
         """
-        found: dict[Key, Row] = {}
+        rows: dict[Key, Row] = {}
         reference: Answers = {}
         why = ""
         for cells in self._together(work):
             try:
                 for row in self._pass(work, cells, reference):
-                    found[key_of(row)] = row
+                    rows[key_of(row)] = row
             except VideoError as error:
                 why = str(error)
                 if self.options.strict:
                     raise VideoError(f"{work.video.stops[0].question.video}: {why}") from error
         questions = {stop.question.id: stop.question for stop in work.video.stops}
-        for cell, name in sorted(work.owed - found.keys()):
-            found[cell, name] = unanswered(cell, questions[name], "unreadable", why)
+        for cell, name in sorted(work.owed - rows.keys()):
+            rows[cell, name] = unanswered(cell, questions[name], "unreadable", why)
         stamp = {"pass": work.video.name, "environment": self.environment}
-        return [{**row, **stamp} for key, row in found.items() if key in work.owed]
+        return [{**row, **stamp} for key, row in rows.items() if key in work.owed]
 
     def _together(self, work: Work) -> Iterator[list[str]]:
         """Cells that owe rows, a few at a time; the reference comes first."""
@@ -75,23 +74,14 @@ class PassRunner:
         options, asked = self.options, {question for _, question in work.owed}
         for stretch in stretches(self.model, work.video, options.reply_tokens, options.max_tokens):
             stops = [stop for stop in stretch.stops if stop.question.id in asked]
-            yield from self._stream(stretch, stops, cells, reference)
-
-    def _stream(
-        self,
-        stretch: Stretch,
-        stops: Sequence[Stop],
-        cells: Sequence[str],
-        reference: Answers,
-    ) -> Iterator[Row]:
-        stream = stretch.opened({name: self.options.cells[name] for name in cells})
-        video, strict = stretch.video, self.options.strict
-        with closing(media_at(stretch.model, video.path, video.times, strict=strict)) as frames:
-            for count, here in groupby(stops, key=lambda stop: stop.frames):
-                while stream.frames < count:
-                    stream.push(*next(frames))
-                questions = [stop.question for stop in here]
-                yield from self._ask_all(stream, questions, reference, frames.flagged)
+            stream = stretch.opened({name: options.cells[name] for name in cells})
+            video, strict = stretch.video, options.strict
+            with closing(media_at(stretch.model, video.path, video.times, strict=strict)) as frames:
+                for count, here in groupby(stops, key=lambda stop: stop.frames):
+                    while stream.frames < count:
+                        stream.push(*next(frames))
+                    questions = [stop.question for stop in here]
+                    yield from self._ask_all(stream, questions, reference, frames.flagged)
 
     def _ask_all(
         self,

@@ -7,18 +7,17 @@ import os
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ProgressBar, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader
-from torchmetrics import MeanMetric
 
 from .passes import PassRunner
 from .rows import Row, RowFile, Work
@@ -62,17 +61,12 @@ class PassData(LightningDataModule):
         trainer: Any = self.trainer
         # Lightning's own sampler stops at fewer passes than processes.
         share: Any = self.work[trainer.global_rank :: trainer.world_size]
-        as_it_is: Any = _as_it_is
-        return DataLoader(share, batch_size=None, collate_fn=as_it_is)
+        return DataLoader(share, batch_size=None)
 
     def transfer_batch_to_device(self, batch: Work, device: Any, dataloader_idx: int) -> Work:
         """Plans stay where they are; the adapter moves pixels."""
         del device, dataloader_idx
         return batch
-
-
-def _as_it_is(work: Work) -> Work:
-    return work
 
 
 class Evaluation(LightningModule):
@@ -108,23 +102,17 @@ class RowWriter(Callback):
 
     Args:
         folder: of the run.
-        cells: names of all.
     """
 
-    def __init__(self, folder: Path, cells: Collection[str]) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.rows = 0
-        # In float64: float32 would stop counting at 16,777,216.
-        self.accuracy = {
-            cell: MeanMetric(sync_on_compute=False).set_dtype(torch.float64) for cell in cells
-        }
+        self.asked: Counter[str] = Counter()  # rows by cell
+        self.right: Counter[str] = Counter()
 
     def count(self, rows: Sequence[Row]) -> None:
         """Let rows enter the running accuracy."""
-        self.rows += len(rows)
-        for cell, accuracy in self.accuracy.items():
-            if percent := [100.0 * row["correct"] for row in rows if row["cell"] == cell]:
-                accuracy.update(torch.tensor(percent))
+        self.asked.update(row["cell"] for row in rows)
+        self.right.update(row["cell"] for row in rows if row["correct"])
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         del pl_module
@@ -146,13 +134,9 @@ class RowWriter(Callback):
         del pl_module, batch, batch_idx, dataloader_idx
         self.file.append(outputs)
         self.count(outputs)
-        running = {
-            f"accuracy/{cell}": float(accuracy.compute())
-            for cell, accuracy in self.accuracy.items()
-            if accuracy.update_called
-        }
+        running = {f"accuracy/{cell}": 100 * self.right[cell] / n for cell, n in self.asked.items()}
         for logger in trainer.loggers:
-            logger.log_metrics(running, self.rows)
+            logger.log_metrics(running, self.asked.total())
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         del trainer, pl_module

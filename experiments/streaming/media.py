@@ -46,7 +46,12 @@ def seen_by(
     if isinstance(media, VideoFrames):
         return model.for_stream(media.expected, fps=media.fps), media
     frames = text_frames(model, media.path, media.text)
-    _require_few(media.path, frames, options.max_frames)
+    if options.max_frames is not None and len(frames) > options.max_frames:
+        raise ValueError(
+            f"{media.path} makes {len(frames)} frames of {frames.tokens_per_frame} tokens, more "
+            f"than {options.max_frames}, and a text is not thinned: allow more frames, or give "
+            "more tokens per frame"
+        )
     _require_room(model, media.path, frames, options.max_tokens, options.max_new_tokens)
     return model.for_stream(len(frames)), TextFileFrames(media.path, frames)
 
@@ -103,7 +108,7 @@ def frame_times(
 
 def media_at(
     model: VideoModel, path: Path, times: Sequence[float], *, strict: bool = False
-) -> VideoSamples | TextSamples:
+) -> VideoSamples | TextFileFrames:
     """The frames of a file at given times, as `frames_at` gives those of a video.
 
     Args:
@@ -112,7 +117,8 @@ def media_at(
     require_readable_file(model, path)
     if not is_text(path):
         return frames_at(path, times, strict=strict)
-    return TextSamples(text_frames(model, path, read_text(path)), times)
+    chosen, frames = set(times), text_frames(model, path, read_text(path))
+    return TextFileFrames(path, [frame for frame in frames if frame[1] in chosen])
 
 
 class TextFile:
@@ -127,56 +133,35 @@ class TextFile:
 
 
 class TextFileFrames:
-    """The frames of a text file, one at a time, as `VideoFrames` gives those of a video.
+    """Frames of a text file, one at a time, as `VideoFrames` and `VideoSamples` give a video's.
 
     Attributes:
         path: the file.
         expected: how many frames there are.
         taken: how many there were so far.
-        fps, flagged: of videos alone.
+        fps, flagged, warn, close: of videos alone.
     """
 
     fps: float | None = None
     flagged = 0
 
-    def __init__(self, path: Path, frames: TextFrames) -> None:
-        self.path, self._frames = path, frames
+    def __init__(self, path: Path, frames: TextFrames | Sequence[tuple[Tensor, float]]) -> None:
+        self.path, self._frames = path, iter(frames)
         self.expected, self.taken = len(frames), 0
 
     def __iter__(self) -> Iterator[tuple[Tensor, float]]:
-        for frame in self._frames:
-            self.taken += 1
-            yield frame
+        return self
+
+    def __next__(self) -> tuple[Tensor, float]:
+        frame = next(self._frames)
+        self.taken += 1
+        return frame
 
     def warn(self, console: Console) -> None:
         """A text has no damage to tell of."""
 
-
-class TextSamples:
-    """Some frames of a text; `flagged` and `close` are of videos alone."""
-
-    flagged = 0
-
-    def __init__(self, frames: TextFrames, numbers: Sequence[float]) -> None:
-        chosen = set(numbers)
-        self._frames = iter([frame for frame in frames if frame[1] in chosen])
-
-    def __iter__(self) -> Iterator[tuple[Tensor, float]]:
-        return self._frames
-
-    def __next__(self) -> tuple[Tensor, float]:
-        return next(self._frames)
-
     def close(self) -> None:
         """Nothing is open."""
-
-
-def _require_few(path: Path, frames: TextFrames, most: int | None) -> None:
-    if most is not None and len(frames) > most:
-        raise ValueError(
-            f"{path} makes {len(frames)} frames of {frames.tokens_per_frame} tokens, more than "
-            f"{most}, and a text is not thinned: allow more frames, or give more tokens per frame"
-        )
 
 
 def _require_room(

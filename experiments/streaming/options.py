@@ -7,7 +7,6 @@ from typing import Any
 
 from ...framework import Archive, CrossFrameMemory, VideoModel, VideoSession, require_count
 from ...framework.attention.attend import choose
-from ...models import load_model
 from .cells import Cell
 
 
@@ -39,6 +38,8 @@ class ModelOptions:
     def load(self) -> VideoModel:
         """The adapter, ready for a session."""
         from transformers.utils import logging
+
+        from ...models import load_model  # loads transformers, which pages do without
 
         logging.disable_progress_bar()  # the command shows its own
         options = dict(self.adapter or {})

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 from ...framework import VideoModel
@@ -145,32 +146,23 @@ def plan_passes(sampled: Sequence[Sampled], *, share_prefixes: bool = True) -> l
         share_prefixes: False where the model sizes frames by their number, as Qwen3-VL does; then
             only questions with exactly the same frames share a pass.
     """
-    drafts: dict[tuple[Path, str | None, float | None], list[_Draft]] = {}
+    # By file, system turn and rate: what needs all frames of a pass, and its stops by the number of
+    # their question.
+    passes: dict[tuple[Path, str | None, float | None], list[tuple[Sampled, dict[int, Stop]]]] = {}
     # The longest first: whatever is a prefix of another then finds its host.
     for number, one in sorted(enumerate(sampled), key=lambda pair: -len(pair[1].times)):
-        hosts = drafts.setdefault((one.path, one.question.system, one.fps), [])
-        host = next((h for h in hosts if _fits(one.times, h.needs.times, share_prefixes)), None)
-        if host is None:
-            hosts.append(host := _Draft(one))
-        host.stops[number] = Stop(len(one.times), one.question)
-    found = [draft for hosts in drafts.values() for draft in hosts]
-    return [draft.finished() for draft in sorted(found, key=lambda draft: min(draft.stops))]
+        hosts = passes.setdefault((one.path, one.question.system, one.fps), [])
+        host = next((h for needs, h in hosts if _fits(one.times, needs.times, share_prefixes)), {})
+        if not host:
+            hosts.append((one, host))
+        host[number] = Stop(len(one.times), one.question)
+    in_order = sorted(chain.from_iterable(passes.values()), key=lambda found: min(found[1]))
+    return [_pass(needs, [stops[number] for number in sorted(stops)]) for needs, stops in in_order]
 
 
-@dataclass
-class _Draft:
-    """A pass in the making: stops by the number of their question in the plan."""
-
-    needs: Sampled
-    stops: dict[int, Stop] = field(default_factory=dict)
-
-    def finished(self) -> Pass:
-        in_order = [self.stops[number] for number in sorted(self.stops)]
-        first = self.needs.question
-        stops = sorted(in_order, key=lambda stop: stop.frames)
-        return Pass(
-            first.id, self.needs.path, self.needs.times, stops, first.system, self.needs.fps
-        )
+def _pass(needs: Sampled, stops: Sequence[Stop]) -> Pass:
+    first, stops = needs.question, sorted(stops, key=lambda stop: stop.frames)
+    return Pass(first.id, needs.path, needs.times, stops, first.system, needs.fps)
 
 
 def _fits(times: Sequence[float], host: Sequence[float], share_prefixes: bool) -> bool:

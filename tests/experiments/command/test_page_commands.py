@@ -83,9 +83,7 @@ def test_a_shown_command_works(
     del page
     if PRETRAINED in command:
         loaded = request.getfixturevalue("pretrained")
-        monkeypatch.setattr(
-            "crossframe.experiments.streaming.options.load_model", lambda *_, **__: loaded
-        )
+        monkeypatch.setattr("crossframe.models.load_model", lambda *_, **__: loaded)
     words = shlex.split(command)[1:]
     if words[0] in ELSEWHERE:
         assert command in (ROOT / ELSEWHERE[words[0]]).read_text("utf-8")
