@@ -9,7 +9,7 @@ from ...framework import FullMemory
 from .dry_run import DryRun
 from .grid import Sized
 from .options import Budget
-from .variants import Knob, Variant, knob_of, label, sized_memory
+from .variants import Knob, Variant, knob_of
 
 DOUBLINGS = 6  # of a frame's tokens, until a memory has the room it needs
 REFINEMENTS = 3
@@ -74,18 +74,18 @@ class Matcher:
         knob = variant.knob
         if knob is None or variant.amount is None:
             return Sized(variant, variant.template)
-        wanted, curve = self._wanted(variant.amount), self._curve(variant, knob)
+        wanted, curve = self._wanted(variant, variant.amount), self._curve(variant, knob)
         self._require_possible(variant, knob, curve, wanted)
         number = curve.nearest(wanted)
         value, attained = curve.value(number), curve.at(number)
         if knob.name == "capacity":
             value, attained = self._refined(variant, curve, number, wanted)
-        memory = sized_memory(variant, value)
+        memory = variant.at(value)
         if abs(attained - wanted) > self.budget.tolerance * wanted:
             raise ValueError(self._too_far(variant, knob, curve, number, wanted))
         return Sized(variant, memory, value, attained, wanted)
 
-    def _wanted(self, amount: float) -> float:
+    def _wanted(self, variant: Variant, amount: float) -> float:
         like = self.budget.like
         if like is None:
             return amount
@@ -94,7 +94,8 @@ class Matcher:
             raise ValueError(
                 f"budget: like is {like!r}, which has no capacity; take a memory of slots"
             )
-        return self._curve(Variant("like", "", like, amount, knob), knob).at(int(amount))
+        matched = Variant("like", "", like, amount, knob, variant.caller)
+        return self._curve(matched, knob).at(int(amount))
 
     def _curve(self, variant: Variant, knob: Knob) -> Curve:
         if knob.name == "ratio":
@@ -117,7 +118,7 @@ class Matcher:
 
     def _measured(self, variant: Variant, value: int) -> tuple[float, bool]:
         """The matched quantity at a value of the knob, and whether heads are ragged."""
-        memory = sized_memory(variant, value)
+        memory = variant.at(value)
         name = repr(memory)
         if name not in self._known:
             self._known[name] = self.dry_run.full(memory, value, self.quantity)
@@ -128,7 +129,8 @@ class Matcher:
     ) -> tuple[int, float]:
         """Measured at the size itself, and corrected, where heads hold different numbers of slots
         and the quantity follows the video."""
-        if not self.quantity.follows_video or not self._ragged(variant):
+        _, ragged = self._measured(variant, self._least(variant))
+        if not (self.quantity.follows_video and ragged):
             return number, curve.at(number)
         slope = curve.at(1) - curve.at(0)
         tried: dict[int, float] = {}
@@ -139,15 +141,12 @@ class Matcher:
         best = min(tried, key=lambda size: abs(tried[size] - wanted))
         return best, tried[best]
 
-    def _ragged(self, variant: Variant) -> bool:
-        return self._measured(variant, self._least(variant))[1]
-
     def _thinned(self, variant: Variant) -> Curve:
         """Token dropping alone never fills: what full attention has at the end of a stream, by the
         number of visual tokens that enter of every frame but the first."""
         if self.frames is None:
             raise ValueError(
-                f"ablate: {label(variant)} keeps all tokens that enter, so that what it holds "
+                f"{variant} keeps all tokens that enter, so that what it holds "
                 "depends on the stream's length: give budget.frames or sampling.max_frames"
             )
         dry_run, later = self.dry_run, self.frames - 2
@@ -172,15 +171,15 @@ class Matcher:
         fixed = self.quantity.fixed(self.dry_run.model.spec, entering)
         if fixed and knob.name != "ratio" and wanted < nothing:
             raise ValueError(
-                f"ablate: {label(variant)} cannot have {text(wanted)} a frame: a frame of "
+                f"{variant} cannot have {text(wanted)} a frame: a frame of "
                 f"{entering} tokens costs {text(nothing)} with nothing carried, of which "
                 f"{text(fixed)} in projections and MLPs (if all tokens enter); ask for more, or "
                 "put TokenDroppingMemory around it"
             )
         if curve.at(2) <= curve.at(1):
             raise ValueError(
-                f"ablate: the {self.quantity.noun} of {label(variant)} do not grow with its "
-                f"{knob.name}; match something else"
+                f"{variant} has {self.quantity.noun} that do not grow with its {knob.name}; match "
+                "something else"
             )
 
     def _too_far(
@@ -190,7 +189,7 @@ class Matcher:
         around = [n for n in (number - 1, number, number + 1) if 1 <= n <= curve.most]
         can = ", ".join(f"{text(curve.at(n))} ({knob.name}={curve.value(n):.4g})" for n in around)
         return (
-            f"ablate: {label(variant)} cannot have {text(wanted)} ({self.quantity.noun}) within a "
+            f"{variant} cannot have {text(wanted)} ({self.quantity.noun}) within a "
             f"tolerance of {self.budget.tolerance:.0%}; it can have {can}: ask for one of these, "
             "list it under fixed, or raise budget.tolerance"
         )

@@ -10,7 +10,7 @@ from typing import Any
 from ...framework import Archive, CrossFrameMemory, FullMemory, PlainArchive, ReadAll, Reader
 from ..streaming.cells import Cell
 from .options import AblateOptions
-from .variants import Variant, label, name_of, sized_memory
+from .variants import Variant
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def as_it_is(variant: Variant) -> Sized:
     if variant.knob is None or variant.amount is None:
         return Sized(variant, variant.template)
     value = int(variant.amount)
-    return Sized(variant, sized_memory(variant, value), value)
+    return Sized(variant, variant.at(value), value)
 
 
 def _cut(sized: Sized, options: AblateOptions) -> Iterator[tuple[str, Cell, dict[str, Any]]]:
@@ -93,9 +93,9 @@ def _cut(sized: Sized, options: AblateOptions) -> Iterator[tuple[str, Cell, dict
         parts += [archive] * (len(options.archives) > 1)
         parts += [f"{step} per step"] * (len(options.frames_per_step) > 1)
         parts += [in_frame] * (len(options.in_frame) > 1)
-        family = ", ".join([name_of(sized.variant), *parts])
+        family = ", ".join([sized.variant.name, *parts])
         settings = {"family": family, **_settings(sized, reader, archive, cell)}
-        yield ", ".join([label(sized.variant), *parts]), cell, settings
+        yield ", ".join([sized.variant.label, *parts]), cell, settings
 
 
 def _settings(sized: Sized, reader: str, archive: str, cell: Cell) -> dict[str, Any]:

@@ -75,7 +75,8 @@ def _trainer(options: AblateOptions) -> dict[str, Any]:
         return settings
     given = {name: settings.get(name, 1) for name in ("devices", "num_nodes")}
     # [1] is one device, the second.
-    asked = {name: n for name, n in given.items() if n != 1 and not (_listed(n) and len(n) == 1)}
+    counts = {name: len(n) if isinstance(n, list | tuple) else n for name, n in given.items()}
+    asked = {name: given[name] for name, count in counts.items() if count != 1}
     launched = {name: os.environ[name] for name in LAUNCHED if os.environ.get(name, "1") != "1"}
     if asked or launched:
         several = ", ".join(f"{name}={value}" for name, value in (asked | launched).items())
@@ -84,7 +85,3 @@ def _trainer(options: AblateOptions) -> dict[str, Any]:
             f"run the command for each of {', '.join(models)}"
         )
     return {"devices": 1, **settings}
-
-
-def _listed(value: Any) -> bool:
-    return isinstance(value, list | tuple)

@@ -23,7 +23,7 @@ from .budgets import Matcher
 from .dry_run import DryRun, shown_again
 from .grid import Grid, Sized, as_it_is, grid
 from .options import AblateOptions
-from .variants import Variant, label, sized_memory
+from .variants import Variant
 
 FRAMES = 8  # temporal patches that are decoded for the dry run
 FILE = "sizes.json"
@@ -61,15 +61,15 @@ class Settled:
 
     def size(self, variant: Variant) -> Sized:
         """The variant at its size."""
-        size = self.sizes.get(label(variant))
+        size = self.sizes.get(variant.label)
         if size is None:
             return as_it_is(variant)
-        return Sized(variant, sized_memory(variant, size["value"]), **size)
+        return Sized(variant, variant.at(size["value"]), **size)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is evaluated on a model: its look and its cells."""
+    """What is evaluated on a model: its look, None where no video could be read, and its cells."""
 
     look: Look | None
     grid: Grid
@@ -172,7 +172,7 @@ def _sizes(
     matcher = Matcher(options.budget, dry_run, patches)
     sized = map(matcher.sized, needed)
     return {
-        label(one.variant): {
+        one.variant.label: {
             "value": one.value or 0, "attained": one.attained or 0, "wanted": one.wanted or 0
         }
         for one in sized

@@ -13,10 +13,9 @@ from ..evaluation.folder import cell_hashes, resumed_config
 from ..evaluation.rows import Row, read_rows
 from ..evaluation.summary import summarise
 from ..reports.tables import DataTable
-from .grid import Grid
 from .measures import ACCURACY, AGREEMENT, KL
 from .options import AblateOptions
-from .settle import Look, Plan
+from .settle import Plan
 
 KEPT = (
     *("question", "video", "status", "answer", "parsed", "correct", "agreement", "kl_to_full"),
@@ -32,17 +31,9 @@ LENGTH_GROUPS = ("duration", "duration_group")
 
 
 @dataclass(frozen=True, eq=False)
-class ModelRun:
-    """One model's part of a study.
+class ModelRun(Plan):
+    """What was planned for a model, with the rows as `evaluate` wrote them."""
 
-    Attributes:
-        grid: its cells.
-        look: what is known of the model, None where no video could be read.
-        rows: as `evaluate` wrote them.
-    """
-
-    grid: Grid
-    look: Look | None
     rows: Sequence[Row]
 
 
@@ -98,7 +89,7 @@ def write_tables(study: Study, folder: Path) -> None:
 def _read_run(options: AblateOptions, name: str, plan: Plan) -> ModelRun:
     asked = options.evaluation(name, plan.grid.cells)
     config = resumed_config(asked.output, asked.identity)
-    return ModelRun(plan.grid, plan.look, read_rows(asked.output, cell_hashes(config)))
+    return ModelRun(plan.look, plan.grid, read_rows(asked.output, cell_hashes(config)))
 
 
 def _lines(name: str, run: ModelRun, delays: Mapping[str, float]) -> list[dict[str, Any]]:
@@ -152,17 +143,10 @@ def _summaries(
 
 
 def _difference(difference: Mapping[str, float] | None) -> dict[str, float | None]:
-    names = {
-        "difference": "points",
-        "difference_low": "low",
-        "difference_high": "high",
-        "gained": "gained",
-        "lost": "lost",
-        "mcnemar_p": "p_value",
-    }
-    return {
-        ours: None if difference is None else difference[theirs] for ours, theirs in names.items()
-    }
+    names = ("difference", "difference_low", "difference_high", "gained", "lost", "mcnemar_p")
+    theirs = ("points", "low", "high", "gained", "lost", "p_value")
+    values = [None if difference is None else difference[name] for name in theirs]
+    return dict(zip(names, values, strict=True))
 
 
 def _delays(questions: Sequence[Question]) -> dict[str, float]:

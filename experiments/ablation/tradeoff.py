@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from ..reports.drawing import (
@@ -11,7 +12,6 @@ from ..reports.drawing import (
     Style,
     drawn,
     error_bars,
-    families,
     legend_below,
     legend_height,
     percent_axis,
@@ -31,10 +31,10 @@ COSTS = (
     ("state_bytes", "state held for later frames", "B", 1.0),
     ("decoder_ms_per_frame", "decoder time per frame", "s", 1e-3),
 )
-MEASURES = (ACCURACY, KL)
 KL_FLOOR = 1e-7  # as good as none; a logarithmic axis has no zero
 KL_ROOM = 5.0  # below the smallest KL, for its interval
 FRONT = {"color": "0.55", "linewidth": 5.0, "alpha": 0.45, "zorder": 1, "solid_capstyle": "round"}
+Marks = Mapping[tuple[str, str], Style]
 
 
 def tradeoff(model: str, cells: DataTable, reference: str | None) -> Drawing:
@@ -47,23 +47,14 @@ def tradeoff(model: str, cells: DataTable, reference: str | None) -> Drawing:
         "frames attend to (a cell that holds none stands at the left edge); time is of decoder and "
         "memory. A KL below 1e-7 is drawn there."
     )
-    cells = scaled(cells)
-    names = list(cells["family"].unique())
-    marks = styles(names, reference)
+    marks = styles(list(cells["family"].unique()), reference)
+    by_model = {(model, name): style for name, style in marks.items()}
 
     def draw(figure: Figure) -> None:
-        grid = figure.subplots(len(MEASURES), len(COSTS), sharey="row", sharex="col")
-        for line, measure in zip(grid, MEASURES, strict=True):
-            for axes, (cost, _, unit, _) in zip(line, COSTS, strict=True):
-                _panel(axes, cells, cost, measure, marks, reference)
-                _formatted(axes, unit, cells[cost])
-            line[0].set_ylabel(measure.label)
-        percent_axis(grid[0, 0])
-        for axes, (_, label, _, _) in zip(grid[-1], COSTS, strict=True):
-            axes.set_xlabel(label)
+        _panels(figure, cells, (ACCURACY, KL), by_model, reference)
         legend_below(figure, _entries(marks))
 
-    height = 6.2 + legend_height(len(names) + 1)
+    height = 6.2 + legend_height(len(marks) + 1)
     heading = f"{model}: accuracy and closeness to full attention against cost"
     return drawn(f"tradeoff-{model}", heading, caption, (WIDTH, height), draw)
 
@@ -73,24 +64,10 @@ def across_models(cells: DataTable, reference: str | None) -> Drawing:
     models, names = list(cells["model"].unique()), list(cells["family"].unique())
     colours = {name: style.colour for name, style in styles(models, None).items()}
     shapes = {name: style.marker for name, style in styles(names, reference).items()}
-    cells = scaled(cells)
+    marks = {pair: Style(colours[pair[0]], shapes[pair[1]]) for pair in product(models, names)}
 
     def draw(figure: Figure) -> None:
-        panels = figure.subplots(1, len(COSTS), sharey=True)
-        for axes, (cost, label, unit, _) in zip(panels, COSTS, strict=True):
-            known = cells.dropna(subset=[cost, ACCURACY.name])
-            _draw_front(axes, known, cost, ACCURACY)
-            for (model, name), own in known.groupby(["model", "family"], sort=False):
-                own = own.sort_values(cost)
-                axes.errorbar(
-                    own[cost], own[ACCURACY.name], error_bars(own, ACCURACY.name),
-                    color=colours[str(model)], marker=shapes[str(name)], **_ERRORS,
-                )  # fmt: skip
-            axes.set_xlabel(label)
-            tidy_axes(axes)
-            _formatted(axes, unit, known[cost])
-        panels[0].set_ylabel(ACCURACY.label)
-        percent_axis(panels[0])
+        _panels(figure, cells, (ACCURACY,), marks, None)
         entries = {model: _mark(Style(colour, "")) for model, colour in colours.items()}
         entries |= {name: _mark(Style("0.3", shape), "none") for name, shape in shapes.items()}
         legend_below(figure, entries)
@@ -113,13 +90,33 @@ _ERRORS: dict[str, Any] = {
 }
 
 
-def _panel(
-    axes: Axes,
+def _panels(
+    figure: Figure,
     cells: DataTable,
-    cost: str,
-    measure: Measure,
-    marks: dict[str, Style],
+    measures: Sequence[Measure],
+    marks: Marks,
     reference: str | None,
+) -> None:
+    """A line of panels per measure, a column per cost.
+
+    Args:
+        marks: by model and memory.
+        reference: is drawn as a line, and no part of the front.
+    """
+    cells = scaled(cells)
+    grid = figure.subplots(len(measures), len(COSTS), sharey="row", sharex="col", squeeze=False)
+    for line, measure in zip(grid, measures, strict=True):
+        for axes, (cost, _, unit, _) in zip(line, COSTS, strict=True):
+            _panel(axes, cells, cost, measure, marks, reference)
+            _formatted(axes, unit, cells[cost])
+        line[0].set_ylabel(measure.label)
+    percent_axis(grid[0, 0])
+    for axes, (_, label, _, _) in zip(grid[-1], COSTS, strict=True):
+        axes.set_xlabel(label)
+
+
+def _panel(
+    axes: Axes, cells: DataTable, cost: str, measure: Measure, marks: Marks, reference: str | None
 ) -> None:
     column = measure.name
     known = cells.dropna(subset=[cost, column])
@@ -129,9 +126,9 @@ def _panel(
         known[ends] = known[ends].clip(lower=KL_FLOOR)
         axes.set_yscale("log")
     _draw_front(axes, known[known["cell"] != reference], cost, measure)
-    for name, own in families(known):
-        own = own.sort_values(cost)
-        style: dict[str, Any] = {"color": marks[name].colour, "marker": marks[name].marker}
+    for (model, name), own in known.groupby(["model", "family"], sort=False):
+        own, mark = own.sort_values(cost), marks[str(model), str(name)]
+        style: dict[str, Any] = {"color": mark.colour, "marker": mark.marker}
         if name == reference:
             axes.axhline(own[column].iloc[0], color="black", linewidth=0.8, linestyle="--")
             style |= {"markersize": 11, "zorder": 5}

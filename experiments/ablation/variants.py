@@ -67,6 +67,7 @@ class Variant:
         template: the memory with the wrapper, its size still open.
         amount: what its size is set by; None: it stays as it is.
         knob: what sets its size, None for one that stays as it is.
+        caller: the command that asks for it.
     """
 
     memory: str
@@ -74,6 +75,33 @@ class Variant:
     template: CrossFrameMemory
     amount: float | None = None
     knob: Knob | None = None
+    caller: str = "ablate"
+
+    @property
+    def name(self) -> str:
+        """Its memory and wrapper, without the amount."""
+        return self.memory + (f"+{self.wrapper}" if self.wrapper else "")
+
+    @property
+    def label(self) -> str:
+        """Its name in a study of one reader, archive and way to cut the stream."""
+        return self.name if self.amount is None else f"{self.name} {short(self.amount)}"
+
+    def __str__(self) -> str:
+        """As errors about it begin."""
+        return f"{self.caller}: {self.label}"
+
+    def at(self, value: float) -> CrossFrameMemory:
+        """Its memory with the knob set.
+
+        Raises:
+            ValueError: naming the variant, if the memory cannot have that size.
+        """
+        assert self.knob is not None
+        try:
+            return self.knob.set(self.template, value)
+        except ValueError as error:
+            raise ValueError(f"{self} cannot have {self.knob.name}={value}: {error}") from error
 
 
 def variants(options: AblateOptions) -> list[Variant]:
@@ -98,34 +126,8 @@ def variants(options: AblateOptions) -> list[Variant]:
     return memories
 
 
-def sized_memory(variant: Variant, value: float) -> CrossFrameMemory:
-    """The variant's memory with its knob set.
-
-    Raises:
-        ValueError: naming the variant, if the memory cannot have that size.
-    """
-    assert variant.knob is not None
-    try:
-        return variant.knob.set(variant.template, value)
-    except ValueError as error:
-        raise ValueError(
-            f"ablate: {label(variant)} cannot have {variant.knob.name}={value}: {error}"
-        ) from error
-
-
-def label(variant: Variant) -> str:
-    """The variant's name in a study of one reader, archive and way to cut the stream."""
-    name = name_of(variant)
-    return name if variant.amount is None else f"{name} {short(variant.amount)}"
-
-
-def name_of(variant: Variant) -> str:
-    """Its memory and wrapper, without the amount."""
-    return variant.memory + (f"+{variant.wrapper}" if variant.wrapper else "")
-
-
 def _require_own_names(memories: Sequence[Variant]) -> None:
-    names = [label(variant) for variant in memories]
+    names = [variant.label for variant in memories]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ValueError(
@@ -163,7 +165,7 @@ def _amounts(variant: Variant, options: AblateOptions) -> Iterator[Variant]:
 
 
 def _cannot(variant: Variant, knob: Knob | None, *, budgeted: bool) -> str:
-    what = f"ablate: {label(variant)}, {variant.template!r},"
+    what = f"{variant}, {variant.template!r},"
     if budgeted or knob is None:
         return (
             f"{what} has no capacity, window or ratio by which its size could be set; list it "

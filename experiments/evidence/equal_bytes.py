@@ -40,5 +40,5 @@ def at_equal_bytes(
     frames = [(part, float(number)) for number, part in enumerate(ids.split(FRAME_TOKENS))]
     budget = Budget("bytes", (capacity,), like=like, tolerance=TOLERANCE)
     matcher = Matcher(budget, DryRun(model, shown_again(model, frames)), None)
-    variant = Variant(type(memory).__name__, "", memory, capacity, knob)
+    variant = Variant(type(memory).__name__, "", memory, capacity, knob, "evidence")
     return matcher.sized(variant).memory

@@ -169,6 +169,12 @@ def test_what_cannot_be_matched_is_refused(
         sized(dry_run, name, budget)
 
 
+def test_errors_name_who_asks(dry_run: DryRun) -> None:
+    variant = Variant("one", "", STATEKV, 4e6, knob_of(STATEKV), "evidence")
+    with pytest.raises(ValueError, match=r"^evidence: one 4M cannot have 4M FLOP"):
+        Matcher(Budget("flops", (4e6,)), dry_run, FRAMES).sized(variant)
+
+
 def test_dropping_needs_a_length(dry_run: DryRun) -> None:
     with pytest.raises(ValueError, match=r"give budget\.frames or sampling.max_frames"):
         sized(dry_run, "dropping", Budget("slots", (100,)), frames=None)

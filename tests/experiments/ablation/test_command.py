@@ -1,15 +1,11 @@
 """`crossframe ablate` on the command line."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from crossframe.experiments.benchmarks import VideoMME
 from crossframe.experiments.command.cli import main
-
-HEAVY = ("lightning", "torchmetrics", "matplotlib", "pandas", "pyarrow")
 
 CONFIG = """\
 models:
@@ -74,17 +70,3 @@ def test_unknown_classes_and_options_are_refused(config: Path, capsys: Output) -
         told = capsys.readouterr().err
         assert mistaken.rstrip(":") in told
         config.write_text(text, "utf-8")
-
-
-def test_help_loads_none_of_the_laboratorys_libraries() -> None:
-    program = (
-        "import sys\n"
-        "from crossframe.experiments.command.cli import main\n"
-        "try:\n    main(['ablate', '--help'])\nexcept SystemExit:\n    pass\n"
-        f"print(sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)\n"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert run.stderr.splitlines()[-1] == "[]"
-    assert "capacities" in run.stdout

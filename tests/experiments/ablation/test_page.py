@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -81,6 +82,16 @@ def test_the_page_holds_everything_and_loads_nothing(study: Study, options: Abla
     assert re.findall(r"""(?:src|href)\s*=\s*["'](?!#)[^"']*""", page) == []
     assert "@import" not in page
     assert "Left out" in page
+
+
+def test_rendering_loads_no_model_and_no_trainer() -> None:
+    program = (
+        "import sys, crossframe.experiments.ablation.report\n"
+        "print(sorted({'transformers', 'lightning', 'crossframe.models'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", program]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
 
 
 def test_what_is_the_same_or_owed_is_told(

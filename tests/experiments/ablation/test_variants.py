@@ -5,12 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from crossframe.experiments.ablation.options import Budget
-from crossframe.experiments.ablation.variants import (
-    knob_of,
-    label,
-    sized_memory,
-    variants,
-)
+from crossframe.experiments.ablation.variants import knob_of, variants
 from crossframe.experiments.reports.text import short
 from crossframe.framework import CrossFrameMemory, FullMemory, Slots
 from crossframe.methods import (
@@ -94,7 +89,7 @@ def test_every_memory_with_every_wrapper_and_amount(make_options: MakeOptions) -
         wrappers={"bare": None, "sinks": SINKS},
         capacities=(16, 32),
     )
-    found = {label(one): one for one in variants(options)}
+    found = {one.label: one for one in variants(options)}
     assert list(found) == [
         "isolated",
         "statekv 16",
@@ -103,7 +98,7 @@ def test_every_memory_with_every_wrapper_and_amount(make_options: MakeOptions) -
         "statekv+sinks 32",
         "full",  # neither sized nor wrapped, once
     ]
-    sized = sized_memory(found["statekv+sinks 32"], 32)
+    sized = found["statekv+sinks 32"].at(32)
     assert sized == ProtectedSinks(StateKVMemory(32), tokens=4)
 
 
@@ -118,7 +113,7 @@ def test_wrappers_nest_as_class_paths(make_options: MakeOptions) -> None:
 
 def test_without_sizes_memories_stay_as_they_are(make_options: MakeOptions) -> None:
     (found,) = variants(make_options(memories={"mine": StateKVMemory(48)}))
-    assert (label(found), found.template, found.amount) == ("mine", StateKVMemory(48), None)
+    assert (found.label, found.template, found.amount) == ("mine", StateKVMemory(48), None)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +173,7 @@ def test_a_size_that_the_memory_refuses_is_told_with_its_reason(
     options = make_options(memories={"snapkv": SnapKVMemory(None)}, capacities=(16,))
     (found,) = variants(options)
     with pytest.raises(ValueError, match=r"snapkv 16 cannot have capacity=16: .*lower observation"):
-        sized_memory(found, 16)
+        found.at(16)
 
 
 def test_the_wrappers_of_the_brief_take_statekv(make_options: MakeOptions) -> None:

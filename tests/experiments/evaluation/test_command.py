@@ -44,7 +44,7 @@ sys.exit(code)
 LOADED_BY_HELP = """
 import sys
 from crossframe.experiments.command.cli import main
-for command in (["--help"], ["evaluate", "--help"]):
+for command in (["--help"], ["ablate", "--help"], ["evaluate", "--help"]):
     try:
         main(command)
     except SystemExit as end:
@@ -162,5 +162,5 @@ def test_nothing_asks_for_the_network_where_files_are_local(options: MakeOptions
 def test_help_is_given_without_loading_the_laboratory() -> None:
     command = [sys.executable, "-c", LOADED_BY_HELP]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "--config" in done.stdout
+    assert "--config" in done.stdout and "--capacities" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
