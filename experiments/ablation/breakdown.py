@@ -76,13 +76,17 @@ def breakdown(
     table = _measured(asked)
     swept = table["amount"].nunique() > 1
     marks = styles(list(rows["family"].unique()), reference)
-    draw, height = (
-        (_over_amounts(table, names, marks, reference, amount), 5.6 + legend_height(len(marks)))
-        if swept
-        else (_as_dots(table, names), 1.4 + 0.26 * table["cell"].nunique())
-    )
+
+    def draw(figure: Figure) -> None:
+        if swept:
+            _over_amounts(figure, table, names, marks, reference, amount)
+        else:
+            _as_dots(figure, table, names)
+
+    height = 5.6 + legend_height(len(marks)) if swept else 1.4 + 0.26 * table["cell"].nunique()
     across = "over the amount" if swept else "a line per cell"
-    counts = ", ".join(f"{name}: {_count(asked, name)}" for name in names)
+    questions = asked.groupby("part", observed=True)["question"].nunique()
+    counts = ", ".join(f"{name}: {questions[name]}" for name in names)
     caption = (
         f"Accuracy and KL {how.heading}, {across}, with 95 % intervals (bootstrap over videos, "
         "none where there is one video); the dashed line is the reference, dotted ones are "
@@ -90,10 +94,6 @@ def breakdown(
     )
     heading = f"{model}: {how.heading}"
     return drawn(f"{how.name}-{model}", heading, caption, (WIDTH, height), draw)
-
-
-def _count(asked: DataTable, part: str) -> int:
-    return int(asked[asked["part"] == part]["question"].nunique())
 
 
 def _measured(asked: DataTable) -> DataTable:
@@ -108,31 +108,28 @@ def _measured(asked: DataTable) -> DataTable:
 
 
 def _over_amounts(
+    figure: Figure,
     table: DataTable,
     names: Sequence[str],
     marks: dict[str, Style],
     reference: str | None,
     amount: str,
-) -> Callable[[Figure], None]:
+) -> None:
     """A column of panels per part, the amount along the axis, a line per memory."""
     amounts = sorted(table["amount"].dropna().unique())
-
-    def draw(figure: Figure) -> None:
-        grid = figure.subplots(len(MEASURES), len(names), sharex=True, sharey="row", squeeze=False)
-        for line, measure in zip(grid, MEASURES, strict=True):
-            for axes, name in zip(line, names, strict=True):
-                _lines(axes, table[table["part"] == name], measure.name, marks, reference)
-                plain_ticks(axes, amounts)
-                axes.set_xlim(amounts[0] / 1.5, amounts[-1] * 1.5)
-            line[0].set_ylabel(measure.label)
-        percent_axis(grid[0, 0])
-        for axes, name in zip(grid[0], names, strict=True):
-            axes.set_title(name)
-        for axes in grid[-1]:
-            axes.set_xlabel(amount)
-        legend_below(figure, {name: style.legend() for name, style in marks.items()})
-
-    return draw
+    grid = figure.subplots(len(MEASURES), len(names), sharex=True, sharey="row", squeeze=False)
+    for line, measure in zip(grid, MEASURES, strict=True):
+        for axes, name in zip(line, names, strict=True):
+            _lines(axes, table[table["part"] == name], measure.name, marks, reference)
+            plain_ticks(axes, amounts)
+            axes.set_xlim(amounts[0] / 1.5, amounts[-1] * 1.5)
+        line[0].set_ylabel(measure.label)
+    percent_axis(grid[0, 0])
+    for axes, name in zip(grid[0], names, strict=True):
+        axes.set_title(name)
+    for axes in grid[-1]:
+        axes.set_xlabel(amount)
+    legend_below(figure, {name: style.legend() for name, style in marks.items()})
 
 
 def _lines(
@@ -154,28 +151,24 @@ def _lines(
     tidy_axes(axes)
 
 
-def _as_dots(table: DataTable, names: Sequence[str]) -> Callable[[Figure], None]:
+def _as_dots(figure: Figure, table: DataTable, names: Sequence[str]) -> None:
     """A line per cell, a colour per part."""
     cells = list(table["cell"].unique())
     marks = styles(names, None)
-
-    def draw(figure: Figure) -> None:
-        panels = figure.subplots(1, len(MEASURES), sharey=True)
-        for axes, measure in zip(panels, MEASURES, strict=True):
-            for number, name in enumerate(names):
-                own = table[table["part"] == name].dropna(subset=[measure.name])
-                shift = 0.5 * ((number + 0.5) / len(names) - 0.5)
-                places = [cells.index(cell) + shift for cell in own["cell"]]
-                style = marks[name].line | {"linestyle": "none", "elinewidth": 0.8, "capsize": 2}
-                bars = error_bars(own, measure.name)
-                axes.errorbar(own[measure.name], places, xerr=bars, **style)
-            axes.set_xlabel(measure.label)
-            tidy_axes(axes)
-        panels[0].set_yticks(range(len(cells)), cells)
-        panels[0].invert_yaxis()
-        legend_below(figure, {name: style.legend() for name, style in marks.items()})
-
-    return draw
+    panels = figure.subplots(1, len(MEASURES), sharey=True)
+    for axes, measure in zip(panels, MEASURES, strict=True):
+        for number, name in enumerate(names):
+            own = table[table["part"] == name].dropna(subset=[measure.name])
+            shift = 0.5 * ((number + 0.5) / len(names) - 0.5)
+            places = [cells.index(cell) + shift for cell in own["cell"]]
+            style = marks[name].line | {"linestyle": "none", "elinewidth": 0.8, "capsize": 2}
+            bars = error_bars(own, measure.name)
+            axes.errorbar(own[measure.name], places, xerr=bars, **style)
+        axes.set_xlabel(measure.label)
+        tidy_axes(axes)
+    panels[0].set_yticks(range(len(cells)), cells)
+    panels[0].invert_yaxis()
+    legend_below(figure, {name: style.legend() for name, style in marks.items()})
 
 
 def _by_group(rows: DataTable, column: str) -> tuple[Column, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,15 +33,9 @@ class Curve:
 
     def nearest(self, wanted: float) -> int:
         """The number at which the quantity is nearest to the wanted one."""
-        low, high = 1, self.most
-        while low < high:  # the first number that has enough
-            middle = (low + high) // 2
-            if self.at(middle) < wanted:
-                low = middle + 1
-            else:
-                high = middle
-        below = max(low - 1, 1)
-        return min(below, low, key=lambda number: abs(self.at(number) - wanted))
+        enough = 1 + bisect_left(range(1, self.most), wanted, key=self.at)
+        below = max(enough - 1, 1)
+        return min(below, enough, key=lambda number: abs(self.at(number) - wanted))
 
 
 def line(points: dict[int, float]) -> Curve:

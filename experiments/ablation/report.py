@@ -77,26 +77,28 @@ def _about(study: Study, options: AblateOptions) -> Markup:
         f"{len(study.runs)} of {len(options.models)} models, {len(study.cells):,} cells."
     ]
     if len(refused):
-        names = refused["video"].unique()
-        parts.append(
-            Markup(
-                "<b>{:,} videos were missing or could not be read</b>; their questions count as "
-                "wrong: {}{}."
-            ).format(len(names), ", ".join(names[:5]), " ..." if len(names) > 5 else "")
+        names = list(refused["video"].unique())
+        told = Markup(
+            "<b>{:,} videos were missing or could not be read</b>; their questions count as wrong: "
+            "{}."
         )
+        parts.append(told.format(len(names), _some(names)))
     flagged = flagged_videos(row for run in study.runs.values() for row in run.rows)
     if flagged:
-        named = [f"{video} ({count:,})" for video, count in list(flagged.items())[:5]]
-        parts.append(
-            Markup(
-                "<b>FFmpeg flags frames of {:,} videos as damaged</b>; what is shown of them may "
-                "be wrong: {}{}."
-            ).format(len(flagged), ", ".join(named), " ..." if len(flagged) > 5 else "")
+        names = [f"{video} ({count:,})" for video, count in flagged.items()]
+        told = Markup(
+            "<b>FFmpeg flags frames of {:,} videos as damaged</b>; what is shown of them may be "
+            "wrong: {}."
         )
+        parts.append(told.format(len(names), _some(names)))
     if study.owed:
         unfinished = Markup("<b>Unfinished: {:,} rows are owed.</b> Run the command again.")
         parts.append(unfinished.format(study.owed))
     return Markup(" ").join(parts)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
 
 
 def _cells(study: Study, name: str) -> Mapping[str, str]:
@@ -114,12 +116,12 @@ def _settings(options: AblateOptions) -> Mapping[str, Any]:
 
 def _environments(study: Study) -> list[tuple[str, Mapping[str, Any]]]:
     """Of every model's rows; where they come from several machines, of each."""
-    found = []
+    named = []
     for name, run in study.runs.items():
         stamps = {str(row["environment"]): row for row in run.rows if "environment" in row}
         for row in stamps.values():
-            found.append((name, {**row["environment"], "commit": row["commit"]}))
-    return found
+            named.append((name, {**row["environment"], "commit": row["commit"]}))
+    return named
 
 
 def _results(study: Study, name: str, options: AblateOptions) -> Table:

@@ -92,8 +92,8 @@ def first_letter(
     """
     for opening in openings:
         reply = reply.replace(opening, "")
-    found = re.search(f"[{letters or ''.join(choices)}]", reply)
-    return found[0] if found else None
+    first = re.search(f"[{letters or ''.join(choices)}]", reply)
+    return first[0] if first else None
 
 
 def letter_before_parenthesis(reply: str, choices: Choices) -> str | None:

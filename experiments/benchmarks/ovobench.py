@@ -98,11 +98,11 @@ class OVOBench(Benchmark):
         if question.choices:
             return self.chosen(question, reply)
         if question.answer.isdigit():
-            found = set(re.findall(r"\d+", reply))
+            answers = set(re.findall(r"\d+", reply))
         else:
             words = re.findall(r"\b(?:[Yy]es|[Nn]o|YES|NO|Y|N)\b", reply, re.ASCII)
-            found = {"Yes" if word[0] in "Yy" else "No" for word in words}
-        return found.pop() if len(found) == 1 else None
+            answers = {"Yes" if word[0] in "Yy" else "No" for word in words}
+        return answers.pop() if len(answers) == 1 else None
 
     def correct(self, question: Question, reply: str) -> bool:
         """The official rule; see the class."""

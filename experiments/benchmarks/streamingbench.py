@@ -109,12 +109,8 @@ class StreamingBench(MultipleChoice):
 
     def _question(self, item: _Item, context: str) -> Question:
         record, options = item.record, item.options()
-        moment = _seconds(record)
-        asked = record.text("question")
-        if item.part == "sqa":
-            prompt = sequential_prompt(asked, options, context)
-        else:
-            prompt = single_prompt(asked, options)
+        moment, asked = _seconds(record), _choices(record.text("question"), options)
+        prompt = sequential_prompt(asked, context) if item.part == "sqa" else single_prompt(asked)
         seen = moment if self.context_seconds is None else self.context_seconds
         return Question(
             id=item.id,
@@ -148,9 +144,12 @@ class _Item:
         return [f"{letter}. {text}" for letter, text in lettered(options[:4]).items()]
 
     def context(self) -> str:
-        """What later sequential questions are given of this one."""
+        """What later sequential questions are given of this one: its right answer too."""
         stamp, asked, answer = map(self.record.text, ("time_stamp", "question", "answer"))
-        return earlier_question(stamp, asked, self.options(), answer)
+        return (
+            f"At timestamp {stamp}, the following question and answer occurred: Question: {asked}; "
+            f"Options: {', '.join(self.options())}; Answer: {answer}; "
+        )
 
     def files(self) -> list[str]:
         """Names of the video's file, renamed or as unpacked."""
@@ -171,10 +170,10 @@ def _json_items(path: Path, part: str) -> Iterator[_Item]:
     entries = chain.from_iterable(read_lists(path)) if part == "sqa" else read_records(path)
     for entry in entries:
         file = PurePosixPath(entry.text("video_path")).name
-        found = re.fullmatch(rf"(sample_\d+_\w+?)({'|'.join(HALVES)})\.mp4", file)
-        if not found:
+        named = re.fullmatch(rf"(sample_\d+_\w+?)({'|'.join(HALVES)})\.mp4", file)
+        if not named:
             raise entry.fault("video_path", f"names no sample_<number>_<kind>.mp4 but {file!r}")
-        sample = found[1]
+        sample = named[1]
         for record in entry.records("questions"):
             seen[sample] = seen.get(sample, 0) + 1
             yield _Item(part, sample, f"{sample}_{seen[sample]}", record)
@@ -183,11 +182,11 @@ def _json_items(path: Path, part: str) -> Iterator[_Item]:
 def _csv_items(path: Path, part: str) -> Iterator[_Item]:
     for record in read_records(path):
         name = record.text("question_id")
-        found = re.fullmatch(r"(.+)_sample_(\d+)_\d+", name.strip())
-        if not found:
+        named = re.fullmatch(r"(.+)_sample_(\d+)_\d+", name.strip())
+        if not named:
             raise record.fault("question_id", f"is {name!r}, not <category>_sample_<n>_<question>")
-        kind = found[1].replace(" ", "_") if part == "omni" else part
-        yield _Item(part, f"sample_{found[2]}_{kind}", name.strip(), record)
+        kind = named[1].replace(" ", "_") if part == "omni" else part
+        yield _Item(part, f"sample_{named[2]}_{kind}", name.strip(), record)
 
 
 def _seconds(record: Record) -> float:
@@ -198,31 +197,23 @@ def _seconds(record: Record) -> float:
     return seconds_of(stamp)
 
 
-def single_prompt(question: str, options: Sequence[str]) -> str:
+def single_prompt(asked: str) -> str:
     """Real-time, omni-source and contextual questions; all texts are the benchmark's own."""
     return (
         f"{ROLE}some frames from the video and a multiple-choice question related to the video. "
         "Your task is to carefully analyze the video and provide the best answer to question, "
-        f"choosing from the four options provided. {LETTER_ONLY}\n\n{_choices(question, options)}"
+        f"choosing from the four options provided. {LETTER_ONLY}\n\n{asked}"
     )
 
 
-def sequential_prompt(question: str, options: Sequence[str], context: str) -> str:
+def sequential_prompt(asked: str, context: str) -> str:
     """Sequential questions; `context` is "" for the first of a video."""
     return (
         f"{ROLE}a video and a multiple-choice question related to the video. Your task is to "
         "carefully analyze the video and the provided context to answer the question, choosing "
         f"from the four options provided. {LETTER_ONLY}\n\n{context}\n\n"
         "Here is the question. Answer it and don't confuse it with the previous conversation.\n"
-        f"{_choices(question, options)}"
-    )
-
-
-def earlier_question(stamp: str, question: str, options: Sequence[str], answer: str) -> str:
-    """One earlier question with its right answer."""
-    return (
-        f"At timestamp {stamp}, the following question and answer occurred: Question: {question}; "
-        f"Options: {', '.join(options)}; Answer: {answer}; "
+        f"{asked}"
     )
 
 

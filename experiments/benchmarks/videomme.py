@@ -176,22 +176,20 @@ def shown_text(subtitles: Path | None, video: Path | None, frames: int) -> str:
         return NONE
     total = info.num_frames or max(1, round(info.duration * info.fps))
     moments = np.linspace(0, total - 1, frames, dtype=int)
-    shown = [line for line in lines if _is_shown(line, moments, info.fps)]
-    found = (_LINE.search(line.text) for line in shown)
-    return "\n".join(match[1] for match in found if match)
-
-
-def _is_shown(line: Line, moments: np.ndarray, fps: float) -> bool:
-    first, behind = int(line.start * fps), int(line.end * fps)
-    return bool(((moments >= first) & (moments < behind)).any())
+    shown = []
+    for line in lines:
+        first, behind = int(line.start * info.fps), int(line.end * info.fps)
+        if ((moments >= first) & (moments < behind)).any():
+            shown += _LINE.findall(line.text)[:1]
+    return "\n".join(shown)
 
 
 def _times(row: str, path: Path) -> tuple[float, float]:
-    found = _TIME.findall(row)
-    if len(found) != 2:
+    times = _TIME.findall(row)
+    if len(times) != 2:
         raise ValueError(f"{path} has {row!r} where the times of a subtitle belong")
     start, end = (
         int(hours) * 3600 + int(minutes) * 60 + int(seconds) + int(thousandths) / 1000
-        for hours, minutes, seconds, thousandths in found
+        for hours, minutes, seconds, thousandths in times
     )
     return start, end

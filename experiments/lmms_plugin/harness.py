@@ -86,7 +86,7 @@ class Harness:
                 reply = said if isinstance(said, str) else str(said(document))
                 asked.append(self._question(number, text, doc_to_visual(document), reply))
         losses = self._each(asked, 1, loss)
-        return [(float("inf"), False) if one is None else one for one in losses]
+        return [losses[question.id] or (float("inf"), False) for question in asked]
 
     def _document(self, number: int, task: str, split: str) -> Any:
         return self.documents[task][split][number]
@@ -114,25 +114,23 @@ class Harness:
 
     def _replies(self, asked: Sequence[Asked]) -> list[Reply]:
         """In the order of the questions; those with the same settings go together."""
-        found: dict[str, Reply] = {}
+        replies: dict[str, Reply | None] = {}
         for generation in dict.fromkeys(generation for _, generation in asked):
             questions = [question for question, settings in asked if settings == generation]
             ask = partial(generated, generation=generation)
-            replies = self._each(questions, generation.max_new_tokens, ask)
-            for question, reply in zip(questions, replies, strict=True):
-                found[question.id] = reply or NO_REPLY
-        return [found[question.id] for question, _ in asked]
+            replies |= self._each(questions, generation.max_new_tokens, ask)
+        return [replies[question.id] or NO_REPLY for question, _ in asked]
 
     def _each(
         self, questions: Sequence[Question], tokens: int, ask: Callable[[VideoSession, Question], T]
-    ) -> list[T | None]:
-        """What `ask` makes of every question, in their order."""
-        found: dict[str, T | None] = {}
+    ) -> dict[str, T | None]:
+        """What `ask` makes of every question, by its id."""
+        answers: dict[str, T | None] = {}
         with tqdm(total=len(questions), disable=not self.progress, desc="crossframe") as bar:
             for question, answer in self.answerer.each(questions, tokens, ask):
-                found[question.id] = answer
+                answers[question.id] = answer
                 bar.update()
-        return [found[question.id] for question in questions]
+        return answers
 
 
 @dataclass

@@ -110,9 +110,9 @@ def _value(name: str, value: Any, wanted: str) -> Any:
 
 def _settings(text: str) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        options = json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"{NAME}: adapter {text!r} is not JSON ({error})") from error
-    if not isinstance(found, dict):
+    if not isinstance(options, dict):
         raise ValueError(f"{NAME}: adapter must be a JSON object, got {text!r}")
-    return found
+    return options

@@ -156,7 +156,7 @@ def plan_passes(sampled: Sequence[Sampled], *, share_prefixes: bool = True) -> l
         if not host:
             hosts.append((one, host))
         host[number] = Stop(len(one.times), one.question)
-    in_order = sorted(chain.from_iterable(passes.values()), key=lambda found: min(found[1]))
+    in_order = sorted(chain.from_iterable(passes.values()), key=lambda draft: min(draft[1]))
     return [_pass(needs, [stops[number] for number in sorted(stops)]) for needs, stops in in_order]
 
 

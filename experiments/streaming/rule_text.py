@@ -211,17 +211,17 @@ def _defaults_for(
     kind: type, signature: inspect.Signature, given: dict[str, Any], defaults: MemoryDefaults
 ) -> dict[str, Any]:
     """What the spec left open and the command line knows."""
-    found: dict[str, Any] = {}
+    known: dict[str, Any] = {}
     capacity = signature.parameters.get("capacity")
     if capacity is not None and defaults.capacity is not None:
-        found["capacity"] = defaults.capacity
+        known["capacity"] = defaults.capacity
     elif capacity is not None and capacity.default is capacity.empty:
-        found["capacity"] = DEFAULT_CAPACITY
+        known["capacity"] = DEFAULT_CAPACITY
     if kind is methods.SlidingWindowMemory:
-        found["frames"] = defaults.window
+        known["frames"] = defaults.window
     if kind is methods.TokenDroppingMemory and given.get("threshold") is None:
-        found["ratio"] = defaults.ratio
-    return {name: value for name, value in found.items() if name not in given}
+        known["ratio"] = defaults.ratio
+    return {name: value for name, value in known.items() if name not in given}
 
 
 def _class(path: str) -> type[Rule]:
@@ -243,14 +243,14 @@ def _class(path: str) -> type[Rule]:
             f"cannot import {module_name!r} for {path}: {error}; run from the folder "
             "that holds it or install it"
         ) from error
-    found = vars(module).get(name)
-    if not (isinstance(found, type) and issubclass(found, Rule)):
-        what = "missing" if found is None else f"{found!r}, not a CrossFrameMemory"
+    kind = vars(module).get(name)
+    if not (isinstance(kind, type) and issubclass(kind, Rule)):
+        what = "missing" if kind is None else f"{kind!r}, not a CrossFrameMemory"
         raise ValueError(
             f"{name} in {module.__file__} is {what}; give a class that subclasses "
             "CrossFrameMemory, Reader or Archive of crossframe.framework"
         )
-    return found
+    return kind
 
 
 def _readable(signature: inspect.Signature) -> str:

@@ -94,15 +94,15 @@ class SharedStream(Generic[Name]):
             yield name, cell.here(begun)
 
     def _encoded(self) -> list[Encoded]:
-        found = encode_file_frames(self.model, self._begun, self._cursor)
-        tokens = found[-1].tokens.num_tokens
+        parts = encode_file_frames(self.model, self._begun, self._cursor)
+        tokens = parts[-1].tokens.num_tokens
         if self.patch_tokens is not None and tokens > self.patch_tokens:
             raise VideoError(
                 f"its frames grow from {self.patch_tokens} to {tokens} tokens at "
                 f"{self._begun[0][1]:g} s: re-encode the video to one size, or plan for more with "
                 "max_tokens"
             )
-        return found
+        return parts
 
 
 def encode_file_frames(
