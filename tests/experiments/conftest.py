@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 
 from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
+from crossframe.experiments.streaming.options import ModelOptions
+from crossframe.models import DecoderModel
+from crossframe.models.tiny import tiny_qwen2, tiny_tokenizer
 
 MakeVideo = Callable[..., Path]
+BlankOut = Callable[[Path, Path, float, float], Path]
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +33,35 @@ def make_video(tmp_path_factory: pytest.TempPathFactory) -> MakeVideo:
         return path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def blank_out() -> BlankOut:
+    """Writes an mp4 again with a part (by shares of its length) blank, so that frames are missing.
+
+    Its index stands at the end and must stay.
+    """
+
+    def write(whole: Path, path: Path, begin: float, end: float) -> Path:
+        content = whole.read_bytes()
+        start, stop = int(len(content) * begin), int(len(content) * end)
+        path.write_bytes(content[:start] + bytes(stop - start) + content[stop:])
+        return path
+
+    return write
+
+
+@pytest.fixture
+def reader(monkeypatch: pytest.MonkeyPatch) -> DecoderModel:
+    """The untrained text decoder that every command and run finds, whatever model it names."""
+    model = DecoderModel(
+        tiny_qwen2(max_position_embeddings=600),
+        tiny_tokenizer(),
+        start="<|endoftext|>",
+        tokens_per_frame=16,
+    )
+    monkeypatch.setattr(ModelOptions, "load", lambda self: model)
+    return model
 
 
 @pytest.fixture(scope="session")

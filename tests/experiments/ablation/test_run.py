@@ -140,14 +140,6 @@ def test_what_cannot_be_matched_is_refused_before_anything_is_evaluated(
     assert not list(tmp_path.glob("*/rows-*.jsonl"))
 
 
-def test_other_settings_in_the_same_folder_are_refused(
-    study: Study, options: AblateOptions
-) -> None:
-    del study
-    with pytest.raises(ValueError, match="holds results of another configuration"):
-        ablate(replace(options, seed=1))
-
-
 def test_without_videos_there_is_no_budget_but_a_study(
     make_options: MakeOptions, tmp_path: Path
 ) -> None:
@@ -165,22 +157,23 @@ def test_without_videos_there_is_no_budget_but_a_study(
     assert "no question could be asked" in page
 
 
-@pytest.mark.parametrize("settings", [{"devices": 2}, {"devices": "auto"}, {"num_nodes": 2}])
+@pytest.mark.parametrize(
+    ("settings", "launched"),
+    [({"devices": 2}, "1"), ({"devices": "auto"}, "1"), ({"num_nodes": 2}, "1"), ({}, "4")],
+)
 def test_several_processes_take_one_model_at_a_time(
-    make_options: MakeOptions, tmp_path: Path, settings: dict[str, Any]
+    make_options: MakeOptions,
+    tmp_path: Path,
+    settings: dict[str, Any],
+    launched: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("WORLD_SIZE", launched)
     models = {"a": ModelOptions("x"), "b": ModelOptions("y")}
-    with pytest.raises(ValueError, match=r"one model at a time: add --only NAME .* of a, b"):
+    several = ", ".join(f"{name}={value}" for name, value in settings.items()) or "WORLD_SIZE=4"
+    told = rf"several processes \({several}\) take one model at a time: add --only NAME .* of a, b"
+    with pytest.raises(ValueError, match=told):
         ablate(make_options(tmp_path, models=models, trainer=settings))
-
-
-def test_launchers_are_noticed(
-    make_options: MakeOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "4")
-    models = {"a": ModelOptions("x"), "b": ModelOptions("y")}
-    with pytest.raises(ValueError, match=r"several processes \(WORLD_SIZE=4\) take one model"):
-        ablate(make_options(tmp_path, models=models))
 
 
 def test_the_look_tells_what_extrapolation_needs(study: Study, options: AblateOptions) -> None:

@@ -144,14 +144,13 @@ def test_a_class_in_the_current_folder_is_found_by_the_real_command(
 
 
 def test_a_truncated_video_is_answered_from_its_good_frames(
-    make_video: Callable[..., Path], checkpoint: Path, tmp_path: Path, capsys: Output
+    make_video: Callable[..., Path],
+    blank_out: Callable[..., Path],
+    checkpoint: Path,
+    tmp_path: Path,
+    capsys: Output,
 ) -> None:
-    whole = make_video("whole.mp4", frames=40)
-    cut = tmp_path / "cut.mp4"
-    content = whole.read_bytes()
-    # The index stands at the end of an mp4: blank the middle out, so that frames are missing.
-    start, end = int(len(content) * 0.55), int(len(content) * 0.8)
-    cut.write_bytes(content[:start] + bytes(end - start) + content[end:])
+    cut = blank_out(make_video("whole.mp4", frames=40), tmp_path / "cut.mp4", 0.55, 0.8)
     assert run("ask", cut, checkpoint, "--memory", "full") == 0
     told = capsys.readouterr()
     assert "WARNING" in told.err

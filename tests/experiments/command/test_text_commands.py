@@ -13,7 +13,6 @@ from crossframe.experiments.streaming.options import ModelOptions
 from crossframe.framework import VideoSession
 from crossframe.methods import StateKVMemory
 from crossframe.models import DecoderModel, load_model
-from crossframe.models.tiny import tiny_qwen2, tiny_tokenizer
 
 SENTENCES = ("Which way does the red square move?", "How many people are there, and where?")
 TEXT = "\n".join(SENTENCES * 12)  # about 230 tokens
@@ -32,19 +31,6 @@ def text(tmp_path: Path) -> str:
     path = tmp_path / "notes.txt"
     path.write_text(TEXT, "utf-8")
     return str(path)
-
-
-@pytest.fixture
-def reader(monkeypatch: pytest.MonkeyPatch) -> DecoderModel:
-    """The untrained text decoder that every command finds, whatever its --model."""
-    model = DecoderModel(
-        tiny_qwen2(max_position_embeddings=512),
-        tiny_tokenizer(),
-        start="<|endoftext|>",
-        tokens_per_frame=16,
-    )
-    monkeypatch.setattr(ModelOptions, "load", lambda self: model)
-    return model
 
 
 def run(*words: str) -> int:
@@ -83,7 +69,7 @@ def test_compare_writes_its_page_and_last_frames_alone(
     ("words", "message"),
     [
         (["--max-tokens", "200"], "and the answer up to 256, more than the 200 that max_tokens"),
-        (["--max-new-tokens", "400"], "more than the 512 that the model was trained for: give a"),
+        (["--max-new-tokens", "400"], "more than the 600 that the model was trained for: give a"),
         (["--max-frames", "3"], "frames of 16 tokens, more than 3, and a text is not thinned"),
         (["--tokens-per-frame", "0"], "tokens_per_frame must be an integer of at least 1"),
     ],

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 
 from crossframe.experiments.benchmarks import BENCHMARKS
 from crossframe.experiments.evaluation.options import EvaluateOptions
-from crossframe.experiments.evaluation.rows import Row, key_of, read_rows
+from crossframe.experiments.evaluation.rows import Row, RowFile, key_of, read_rows
 from crossframe.experiments.publishing.small_benchmarks import FIXTURES
 from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
 from crossframe.experiments.streaming.cells import Cell
@@ -82,6 +83,41 @@ def options(benchmark_root: Folder, tiny: Folder, tmp_path: Path) -> MakeOptions
         return EvaluateOptions(**settings | changes)
 
     return make
+
+
+def write_rows(folder: Path, rows: Iterable[Row], rank: int = 0) -> Path:
+    """The file to which one process of a run added these rows."""
+    folder.mkdir(exist_ok=True)
+    with closing(RowFile(folder, rank)) as file:
+        file.append(rows)
+    return file.path
+
+
+@pytest.fixture
+def recorded(
+    benchmark_root: Folder, tiny: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], EvaluateOptions]:
+    """A copy of a recorded folder of two questions and two cells, where its paths stand for
+    fixtures, and the options that made it but for other cells."""
+
+    def get(name: str) -> EvaluateOptions:
+        monkeypatch.chdir(tmp_path)
+        shutil.copytree(Path(__file__).with_name(name), "run")
+        Path("ovobench").symlink_to(benchmark_root("ovobench"))
+        Path("checkpoint").symlink_to(tiny("internvl3"))
+        return EvaluateOptions(
+            model=ModelOptions("checkpoint", dtype="float32"),
+            benchmark=BENCHMARKS["ovobench"](Path("ovobench")),
+            cells={"full": Cell(FullMemory()), "statekv": Cell(StateKVMemory(16))},
+            output=Path("run"),
+            reference="full",
+            sampling=FrameSampling(2.0, 64, "start"),
+            max_new_tokens=4,
+            limit=2,
+            trainer={"accelerator": "cpu", "logger": False},
+        )
+
+    return get
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import closing
 from pathlib import Path
 from threading import Timer
 from time import monotonic
@@ -19,9 +18,8 @@ from crossframe.experiments.evaluation.folder import (
     wait_for_others,
     write_json,
 )
-from crossframe.experiments.evaluation.rows import RowFile
 
-from .conftest import held_by_another
+from .conftest import held_by_another, write_rows
 
 NOTHING: dict[str, Any] = {"cells": {}}
 CONFIG: dict[str, Any] = {"cells": {"full": {"frames_per_step": 1}}, "seed": 0}
@@ -174,8 +172,8 @@ def test_a_class_of_ours_may_have_moved_since_the_folder_was_begun(tmp_path: Pat
         return {"cells": {"one": {"memory": {"class_path": memory, "init_args": {}}}}}
 
     old = config("crossframe.methods.memories.statekv.StateKVMemory")
-    with run_folder(tmp_path, old), closing(RowFile(tmp_path)) as file:
-        file.append([{"cell": "one", "question": "a"}])
+    with run_folder(tmp_path, old):
+        write_rows(tmp_path, [{"cell": "one", "question": "a"}])
     with run_folder(tmp_path, config("crossframe.methods.StateKVMemory")) as written:
         assert written == old  # so that rows keep their hashes
     for other in ("crossframe.methods.TOVAMemory", "mine.StateKVMemory"):

@@ -306,10 +306,6 @@ def test_greedy_is_the_default_and_generation_is_passed_on(questions: list[Quest
     assert replies != {row["reply"] for row in greedy.values()}
 
 
-def test_without_a_length_of_its_own_the_benchmark_says_how_long_a_reply_may_be() -> None:
-    assert options(max_new_tokens=None).reply_tokens == MLVU(Path()).max_new_tokens == 16
-
-
 def test_a_system_turn_reaches_the_prompt(questions: list[Question]) -> None:
     asked = [questions[-1], replace(questions[-1], id="told", system=SYSTEM)]
     rows = untimed(rows_of(model("internvl3"), asked, options(cells={"full": CELLS["full"]})))
@@ -321,22 +317,15 @@ def test_a_system_turn_reaches_the_prompt(questions: list[Question]) -> None:
 # Videos that turn out bad
 
 
-def damaged(path: Path) -> Path:
-    """A copy of a clip of twenty seconds whose data are missing from about the middle on."""
-    whole = path.with_name("whole.mp4")
-    write_clip(whole, ["Red", "Green", "Blue"], seconds=20)
-    content = whole.read_bytes()
-    # The index stands at the end of an mp4: blank out what lies before it.
-    start, end = int(len(content) * 0.4), int(len(content) * 0.7)
-    path.write_bytes(content[:start] + bytes(end - start) + content[end:])
-    return path
-
-
 @pytest.mark.parametrize("at_once", [None, 1])
 def test_questions_about_frames_before_the_damage_are_answered(
-    at_once: int | None, questions: list[Question], tmp_path: Path
+    at_once: int | None,
+    questions: list[Question],
+    tmp_path: Path,
+    blank_out: Callable[..., Path],
 ) -> None:
-    bad = damaged(tmp_path / "bad.mp4")
+    write_clip(tmp_path / "whole.mp4", ["Red", "Green", "Blue"], seconds=20)
+    bad = blank_out(tmp_path / "whole.mp4", tmp_path / "bad.mp4", 0.4, 0.7)
     early, late = (replace(questions[0], id=str(end), end=end) for end in (3.0, 20.0))
     chosen = options(cells=SOME, cells_at_once=at_once)
     sampled, _ = sample_videos(

@@ -8,6 +8,8 @@ import pytest
 
 from crossframe.experiments.evaluation.rows import RowFile, read_rows
 
+from .conftest import write_rows
+
 
 def _row(question: str, cell: str = "full") -> dict[str, str]:
     return {"cell": cell, "question": question}
@@ -15,9 +17,7 @@ def _row(question: str, cell: str = "full") -> dict[str, str]:
 
 def test_rows_of_all_processes_are_read_once_each(tmp_path: Path) -> None:
     for rank, names in enumerate((("1", "2"), ("2", "3"))):
-        file = RowFile(tmp_path, rank)
-        file.append(map(_row, names))
-        file.close()
+        write_rows(tmp_path, map(_row, names), rank)
     assert [row["question"] for row in read_rows(tmp_path)] == ["1", "2", "3"]
 
 
@@ -25,24 +25,20 @@ def test_half_a_line_is_passed_over_and_removed_by_its_owner(tmp_path: Path) -> 
     path = tmp_path / "rows-0.jsonl"
     path.write_text('{"cell": "full", "question": "1"}\n{"cell": "full", "que')
     assert [row["question"] for row in read_rows(tmp_path)] == ["1"]
-    file = RowFile(tmp_path)
-    file.append([_row("2")])
-    file.close()
+    write_rows(tmp_path, [_row("2")])
     first, second = path.read_text().splitlines()
     assert first == '{"cell": "full", "question": "1"}'
     assert second.startswith('{"cell": "full", "question": "2", "run": "')
     assert [row["question"] for row in read_rows(tmp_path)] == ["1", "2"]
 
 
-def test_a_broken_line_in_the_middle_is_an_error_that_names_it(tmp_path: Path) -> None:
-    (tmp_path / "rows-0.jsonl").write_text('{"cell": "a", "question": "1"}\nrubbish\n{}\n')
-    with pytest.raises(ValueError, match=r"rows-0.jsonl, line 2 is no result row .*delete that"):
-        read_rows(tmp_path)
-
-
-def test_a_line_without_question_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "rows-0.jsonl").write_text("{}\n")
-    with pytest.raises(ValueError, match="line 1 names no cell and question"):
+@pytest.mark.parametrize(
+    ("second", "told"),
+    [("rubbish", "is no result row .*delete that"), ("{}", "names no cell and question")],
+)
+def test_a_broken_line_in_the_middle_is_named(tmp_path: Path, second: str, told: str) -> None:
+    (tmp_path / "rows-0.jsonl").write_text(f'{{"cell": "a", "question": "1"}}\n{second}\n{{}}\n')
+    with pytest.raises(ValueError, match=rf"rows-0.jsonl, line 2 {told}"):
         read_rows(tmp_path)
 
 
@@ -56,9 +52,7 @@ def test_a_row_of_an_asked_question_replaces_one_without_a_video(tmp_path: Path)
     torn = {**_row("2"), "status": "unreadable"}
     asked = {**_row("1"), "status": "invalid"}
     for rank, rows in enumerate(([gone, torn], [asked], [gone])):
-        file = RowFile(tmp_path, rank)
-        file.append(rows)
-        file.close()
+        write_rows(tmp_path, rows, rank)
     assert read_rows(tmp_path) == [asked, torn]
 
 
@@ -73,9 +67,7 @@ def test_a_row_of_an_asked_question_replaces_one_without_a_video(tmp_path: Path)
 def test_rows_of_other_settings_are_refused(
     tmp_path: Path, second: dict[str, str], told: str
 ) -> None:
-    file = RowFile(tmp_path)
-    file.append([{**_row("1"), "config": "a"}, {**_row("2"), **second}])
-    file.close()
+    write_rows(tmp_path, [{**_row("1"), "config": "a"}, {**_row("2"), **second}])
     with pytest.raises(ValueError, match=rf"rows-0.jsonl, line 2 comes from .* \({told}\)"):
         read_rows(tmp_path, {"full": "a"})
     assert len(read_rows(tmp_path)) == 2

@@ -24,7 +24,7 @@ from crossframe.experiments.streaming.sampling import FrameSampling
 from crossframe.framework import VideoModel
 from crossframe.methods import FullMemory
 
-from .conftest import Folder, MakeOptions, held_by_another, untimed
+from .conftest import Folder, MakeOptions, untimed
 
 CELLS = {"full": Cell(FullMemory())}
 
@@ -198,24 +198,6 @@ def test_cells_added_later_have_the_rows_they_would_have_had(
     assert found["config"] == config_hash(both.identity)
 
 
-def test_rows_of_other_settings_are_not_taken_for_ones_own(options: MakeOptions) -> None:
-    chosen, other = options(cells=CELLS), options(cells=CELLS, output=options().output / "other")
-    ran(chosen)
-    other.output.mkdir()
-    shutil.copy(chosen.output / "rows-0.jsonl", other.output / "rows-1.jsonl")
-    with pytest.raises(ValueError, match=r"rows-1.jsonl, line 1 comes from other settings"):
-        evaluate(replace(other, seed=1))
-
-
-@pytest.mark.usefixtures("unloadable")
-def test_two_runs_into_one_folder_are_refused(options: MakeOptions) -> None:
-    chosen = options(cells=CELLS)
-    chosen.output.mkdir()
-    told = "another run is writing to"
-    with held_by_another(chosen.output, 0, 1), pytest.raises(ValueError, match=told):
-        evaluate(chosen)
-
-
 # Videos that are not there
 
 
@@ -355,14 +337,3 @@ def test_an_error_of_the_settings_stops_the_run_and_keeps_its_rows(options: Make
         evaluate(chosen)
     with pytest.raises(ValueError, match="planned for 20"):
         evaluate(chosen)  # the folder is not held any more
-
-
-def test_lightnings_way_out_of_ctrl_c_is_ctrl_c_again(
-    options: MakeOptions, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupted(self: object, work: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(run.PassRunner, "rows", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        evaluate(options(cells=CELLS))

@@ -11,18 +11,14 @@ from typing import Any
 
 import pytest
 
-from crossframe.experiments.benchmarks import OVOBench
 from crossframe.experiments.evaluation import run
 from crossframe.experiments.evaluation.options import EvaluateOptions
-from crossframe.experiments.evaluation.rows import RowFile, read_rows
+from crossframe.experiments.evaluation.rows import read_rows
 from crossframe.experiments.evaluation.run import evaluate
 from crossframe.experiments.evaluation.seals import checksum, made_seals, read_seals
-from crossframe.experiments.publishing.small_benchmarks import FIXTURES
-from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
-from crossframe.experiments.streaming.cells import Cell
 from crossframe.experiments.streaming.options import ModelOptions
-from crossframe.experiments.streaming.sampling import FrameSampling
-from crossframe.methods import FullMemory, StateKVMemory
+
+from .conftest import write_rows
 
 OLD = Path(__file__).with_name("run_without_checksums")
 ROWS = [
@@ -33,17 +29,8 @@ ROWS = [
 REMEDY = "delete that line to have its question asked again"
 
 
-def written(folder: Path, rows: list[dict[str, Any]] = ROWS) -> Path:
-    """The file of rows in a new folder."""
-    folder.mkdir(exist_ok=True)
-    file = RowFile(folder)
-    file.append(rows)
-    file.close()
-    return file.path
-
-
 def test_rows_come_back_without_what_marks_them(tmp_path: Path) -> None:
-    path = written(tmp_path)
+    path = write_rows(tmp_path, ROWS)
     assert read_rows(tmp_path) == ROWS
     marked = json.loads(path.read_text().splitlines()[0])
     assert marked == {**ROWS[0], "run": read_seals(tmp_path).run, "checksum": marked["checksum"]}
@@ -64,7 +51,7 @@ def test_rows_come_back_without_what_marks_them(tmp_path: Path) -> None:
     ],
 )
 def test_a_changed_row_is_told(tmp_path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
-    path = written(tmp_path)
+    path = write_rows(tmp_path, ROWS)
     lines = path.read_text().splitlines()
     row = json.loads(lines[1])
     change(row)
@@ -74,14 +61,14 @@ def test_a_changed_row_is_told(tmp_path: Path, change: Callable[[dict[str, Any]]
 
 
 def test_a_row_stripped_of_its_marks_is_told(tmp_path: Path) -> None:
-    path = written(tmp_path)
+    path = write_rows(tmp_path, ROWS)
     path.write_text(path.read_text() + json.dumps({**ROWS[0], "question": "3"}) + "\n")
     with pytest.raises(ValueError, match=rf"line 5 has no checksum, as all rows .*; {REMEDY}"):
         read_rows(tmp_path)
 
 
 def test_how_a_row_is_laid_out_does_not_matter(tmp_path: Path) -> None:
-    path = written(tmp_path)
+    path = write_rows(tmp_path, ROWS)
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     lines = [json.dumps(row, sort_keys=True, separators=(",", ":")) + "\r\n" for row in rows]
     path.write_text("".join(reversed(lines)))
@@ -90,14 +77,14 @@ def test_how_a_row_is_laid_out_does_not_matter(tmp_path: Path) -> None:
 
 
 def test_a_row_of_a_run_with_the_same_settings_is_told(tmp_path: Path) -> None:
-    ours, theirs = written(tmp_path / "ours"), written(tmp_path / "theirs", ROWS[:1])
+    ours, theirs = write_rows(tmp_path / "ours", ROWS), write_rows(tmp_path / "theirs", ROWS[:1])
     ours.write_text(ours.read_text() + theirs.read_text())
     with pytest.raises(ValueError, match=rf"line 5 was written by another run .*: {REMEDY}"):
         read_rows(tmp_path / "ours", {"full": "a", "statekv": "a"})
 
 
 def test_rows_of_one_run_can_be_read_elsewhere_but_not_of_two(tmp_path: Path) -> None:
-    ours, theirs = written(tmp_path / "ours"), written(tmp_path / "theirs", ROWS[:1])
+    ours, theirs = write_rows(tmp_path / "ours", ROWS), write_rows(tmp_path / "theirs", ROWS[:1])
     (tmp_path / "copy").mkdir()
     shutil.copy(ours, tmp_path / "copy/rows-0.jsonl")
     assert read_rows(tmp_path / "copy") == ROWS
@@ -110,7 +97,7 @@ def test_rows_of_one_run_can_be_read_elsewhere_but_not_of_two(tmp_path: Path) ->
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"run": 1, "before": []}', "[" * 9999])
 def test_a_damaged_name_of_the_run_is_told(tmp_path: Path, content: str) -> None:
-    written(tmp_path)
+    write_rows(tmp_path, ROWS)
     (tmp_path / "run.json").write_text(content)
     with pytest.raises(ValueError, match=r"run\.json .*: put it back as it was, or give another"):
         read_rows(tmp_path)
@@ -120,24 +107,8 @@ def test_a_damaged_name_of_the_run_is_told(tmp_path: Path, content: str) -> None
 
 
 @pytest.fixture
-def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EvaluateOptions:
-    """What made the recorded folder, and a copy of that folder."""
-    monkeypatch.chdir(tmp_path)
-    shutil.copytree(OLD, "run")
-    save_tiny_checkpoint(Path("checkpoint"))
-    Path("ovobench").mkdir()
-    FIXTURES["ovobench"](Path("ovobench"))
-    return EvaluateOptions(
-        model=ModelOptions("checkpoint", dtype="float32"),
-        benchmark=OVOBench(Path("ovobench")),
-        cells={"full": Cell(FullMemory()), "statekv": Cell(StateKVMemory(16))},
-        output=Path("run"),
-        reference="full",
-        sampling=FrameSampling(2.0, 64, "start"),
-        max_new_tokens=4,
-        limit=2,
-        trainer={"accelerator": "cpu", "logger": False},
-    )
+def old(recorded: Callable[[str], EvaluateOptions]) -> EvaluateOptions:
+    return recorded(OLD.name)
 
 
 def test_an_older_folder_is_summed_up_as_before_and_says_so_once(
@@ -197,7 +168,7 @@ def test_strict_refuses_rows_of_damaged_frames(
 ) -> None:
     rows = [{**row, "flagged_frames": 2} for row in read_rows(old.output)]
     (old.output / "rows-0.jsonl").unlink()
-    written(old.output, rows)
+    write_rows(old.output, rows)
     found = evaluate(old)
     assert found is not None
     assert list(found["flagged"].values()) == [2]

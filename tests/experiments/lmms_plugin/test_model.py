@@ -149,14 +149,11 @@ def test_errors_name_the_document(checkpoint: Path) -> None:
 
 
 @pytest.fixture
-def broken(make_video: Callable[..., Path], tmp_path: Path) -> dict[str, Any]:
+def broken(
+    make_video: Callable[..., Path], blank_out: Callable[..., Path], tmp_path: Path
+) -> dict[str, Any]:
     """Damaged in its second half: the header is there, frames are not."""
-    data = make_video("whole.mp4", 40).read_bytes()
-    path = tmp_path / "broken.mp4"
-    place = data.index(b"mdat") + 4
-    length = int.from_bytes(data[place - 8 : place - 4])
-    middle, end = place + length // 2, place + length - 8
-    path.write_bytes(data[:middle] + bytes(end - middle) + data[end:])
+    path = blank_out(make_video("whole.mp4", 40), tmp_path / "broken.mp4", 0.5, 0.8)
     return {"video": str(path), "question": "What is it?"}
 
 
