@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +30,18 @@ def compact_result(folder: Path) -> dict[str, Any]:
     Raises:
         ValueError: for a folder without rows.
     """
-    found = read_results(folder)
-    common = {name: _commonest(found.rows, name) for name in STAMP}
+    run = read_results(folder)
+    common = {name: _commonest(run.rows, name) for name in STAMP}
     rows = [
         {
             name: _rounded(value)
             for name, value in row.items()
             if name != "config" and not (name in common and common[name] == value)
         }
-        for row in found.rows
+        for row in run.rows
     ]
     environment = {**common.pop("environment"), "commit": common.pop("commit")}
-    return {"config": found.config, "environment": environment, **common, "rows": rows}
+    return {"config": run.config, "environment": environment, **common, "rows": rows}
 
 
 def as_text(result: Result) -> str:
@@ -54,112 +56,103 @@ def results_of(result: Result) -> Results:
     return Results(result["rows"], result["config"])
 
 
-def quick_part(name: str, runs: Sequence[Result], figures: str) -> str:
-    """One figure, one short table."""
-    table, (picture, *_) = short_table(results_of(runs[0])), figures_of(name, runs)
-    return "\n\n".join([_shown(table), _pictured(name, picture, figures), _measured(runs)])
+@dataclass(frozen=True)
+class Part:
+    """What a page shows of published runs: tables, figures below them, where they were measured.
+
+    Attributes:
+        tables: of all runs; those without a heading stand bare.
+        figures: of all runs, drawn as `Drawing`s.
+        source: the name of the part whose rows and figures these are; empty: its own.
+    """
+
+    tables: Callable[[Sequence[Results]], Iterable[Table]]
+    figures: Callable[[Sequence[Results]], Iterable[Drawing]] = lambda runs: ()
+    source: str = ""
+
+    def text(self, name: str, runs: Sequence[Result], figures: str) -> str:
+        """The part as Markdown.
+
+        Args:
+            name: its own.
+            figures: the folder of figures, as seen from the page.
+        """
+        results, name = [*map(results_of, runs)], self.source or name
+        parts = []
+        for table in self.tables(results):
+            parts += [f"**{table.heading}**"] if table.heading else []
+            parts += [markdown_table(table.heads, table.lines), table.caption]
+        for drawing in self.figures(results):
+            picture = f"![{drawing.heading}]({figures}/{_file(name, drawing)})"
+            parts += [picture, drawing.caption]
+        origins = dict.fromkeys(measured_on(one) + _others(one) for one in runs)
+        return "\n\n".join([*parts, " ".join(origins)])
+
+    def write_figures(self, name: str, runs: Sequence[Result], folder: Path) -> None:
+        """FOLDER/NAME-FIGURE.svg of every picture; those of before are taken away."""
+        folder.mkdir(exist_ok=True)
+        for old in folder.glob(f"{name}-*.svg"):
+            old.unlink()
+        for drawing in self.figures([*map(results_of, runs)]):
+            (folder / _file(name, drawing)).write_text(drawing.svg, "utf-8")
 
 
-def short_part(name: str, runs: Sequence[Result], figures: str) -> str:
-    """The README's: of all that was judged the memories that people know, and one figure."""
-    results = results_of(runs[0])
-    size = next(iter(results.by_size()))
-    picture = next(drawings(results, size))
-    table = short_table(results, size, SHORT)
-    return "\n\n".join([_shown(table), _pictured(name, picture, figures), _measured(runs)])
+def _of_every_size(make: Callable[[Results, int | None], Iterable[Any]]) -> Callable[..., Any]:
+    return lambda runs: [one for run in runs for size in run.by_size() for one in make(run, size)]
 
 
-def control_part(name: str, runs: Sequence[Result], figures: str) -> str:
-    """Prose and the other suites in tables alone: of ablations and controls."""
-    del name, figures
-    found = [results_of(one) for one in runs]
-    parts = [f"**{t.heading}**\n\n{_shown(t)}" for r in found for t in tables(r, None)][:-1]
-    return "\n\n".join([*parts, _measured(runs)])
+def _at_a_glance(runs: Sequence[Results], labels: Collection[str] | None = None) -> list[Table]:
+    """One short table, of the first run's first size.
+
+    Args:
+        labels: the memories to show, of all that were compared; None shows all.
+    """
+    size = next(iter(runs[0].by_size()))
+    return [replace(short_table(runs[0], size, labels), heading="")]
 
 
-def judge_part(name: str, runs: Sequence[Result], figures: str) -> str:
-    """All tables and figures of every size."""
-    parts = []
-    for results in map(results_of, runs):
-        for size in results.by_size():
-            for table in tables(results, size):
-                parts.append(f"**{table.heading}**\n\n{_shown(table)}")
-    parts += [_pictured(name, one, figures) for one in figures_of(name, runs)]
-    return "\n\n".join([*parts, _measured(runs)])
+def _first_figure(runs: Sequence[Results]) -> list[Drawing]:
+    return [next(drawings(runs[0], next(iter(runs[0].by_size()))))]
 
 
-def sizes_part(name: str, runs: Sequence[Result], figures: str) -> str:
-    """KL and loss by size over all runs, and KL against bytes."""
-    found = sizes_tables([results_of(one) for one in runs])
-    parts = [f"**{table.heading}**\n\n{_shown(table)}" for table in found]
-    pictures = [_pictured(name, one, figures) for one in figures_of(name, runs)]
-    return "\n\n".join([*parts, *pictures, _measured(runs)])
+def _controls(runs: Sequence[Results]) -> list[Table]:
+    """Prose and the other suites, not the last run's cost: of ablations and controls."""
+    return [table for run in runs for table in tables(run, None)][:-1]
 
 
-def grid_part(name: str, runs: Sequence[Result], figures: str) -> str:
-    """What is written by what is read."""
-    del name, figures
-    found = [table for one in runs for table in grid_tables(results_of(one))]
-    parts = [f"**{table.heading}**\n\n{_shown(table)}" for table in found]
-    return "\n\n".join([*parts, _measured(runs)])
-
-
-# How a published run is shown, by the beginning of its name.
-PARTS: Mapping[str, Callable[[str, Sequence[Result], str], str]] = {
-    "evidence_search": judge_part,
-    "evidence_quick": quick_part,
-    "evidence_judge": judge_part,
-    "evidence_sizes": sizes_part,
-    "evidence_short": short_part,
-    "evidence_sinks": control_part,
-    "evidence_scoring": control_part,
-    "evidence_readers": grid_part,
-}
-# Parts made from another part's rows.
-SOURCES = {"evidence_short": "evidence_judge"}
 # What the README shows of the judged memories.
 SHORT = (
     *("full", "isolated", "recency", "random + 4 sinks", "sinks + recent", "keydiff", "snapkv"),
     *("tova", "h2o", "statekv", "decayed peak"),
     *("output change, half recent", "predicted change"),
 )
+EVERYTHING = Part(_of_every_size(tables), _of_every_size(drawings))
+PARTS: Mapping[str, Part] = {
+    "evidence_search": EVERYTHING,
+    "evidence_judge": EVERYTHING,
+    "evidence_quick": Part(_at_a_glance, _first_figure),
+    "evidence_short": Part(partial(_at_a_glance, labels=SHORT), _first_figure, "evidence_judge"),
+    "evidence_sizes": Part(sizes_tables, overall_drawings),
+    "evidence_sinks": Part(_controls),
+    "evidence_scoring": Part(_controls),
+    "evidence_readers": Part(lambda runs: [one for run in runs for one in grid_tables(run)]),
+}
 
 
-def figures_of(name: str, runs: Sequence[Result]) -> list[Drawing]:
-    """The pictures that a name's part shows."""
-    found = [results_of(one) for one in runs]
-    if name == "evidence_quick":
-        return [next(drawings(found[0], next(iter(found[0].by_size()))))]
-    if name in ("evidence_search", "evidence_judge"):
-        return [one for run in found for size in run.by_size() for one in drawings(run, size)]
-    if name == "evidence_sizes":
-        return list(overall_drawings(found))
-    return []
+def read_runs(results: Path, name: str) -> list[Result]:
+    """NAME.json and, of other lengths of streams, NAME_*.json.
 
-
-def write_figures(name: str, runs: Sequence[Result], folder: Path) -> None:
-    """FOLDER/NAME-FIGURE.svg of every picture; those of before are taken away."""
-    folder.mkdir(exist_ok=True)
-    for old in folder.glob(f"{name}-*.svg"):
-        old.unlink()
-    for drawing in figures_of(name, runs):
-        (folder / _file(name, drawing)).write_text(drawing.svg, "utf-8")
+    Raises:
+        ValueError: if there is none.
+    """
+    paths = [results / f"{name}.json", *sorted(results.glob(f"{name}_*.json"))]
+    if not paths[0].is_file():
+        raise ValueError(f"{paths[0]} is not there: publish a run under this name first")
+    return [json.loads(path.read_text("utf-8")) for path in paths]
 
 
 def _file(name: str, drawing: Drawing) -> str:
     return f"{name}-{drawing.name}.svg"
-
-
-def _pictured(name: str, drawing: Drawing, figures: str) -> str:
-    return f"![{drawing.heading}]({figures}/{_file(name, drawing)})\n\n{drawing.caption}"
-
-
-def _shown(table: Table) -> str:
-    return f"{markdown_table(table.heads, table.lines)}\n\n{table.caption}"
-
-
-def _measured(runs: Sequence[Result]) -> str:
-    return " ".join(dict.fromkeys(measured_on(one) + _others(one) for one in runs))
 
 
 def _others(result: Result) -> str:
@@ -179,20 +172,3 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _rounded(part) for name, part in value.items()}
     return [_rounded(part) for part in value] if isinstance(value, list) else value
-
-
-def read_runs(results: Path, name: str) -> list[Result]:
-    """NAME.json and, of other lengths of streams, NAME_*.json.
-
-    Raises:
-        ValueError: if there is none.
-    """
-    return list(_read(results, name))
-
-
-def _read(results: Path, name: str) -> Iterator[Result]:
-    paths = [results / f"{name}.json", *sorted(results.glob(f"{name}_*.json"))]
-    if not paths[0].is_file():
-        raise ValueError(f"{paths[0]} is not there: publish a run under this name first")
-    for path in paths:
-        yield json.loads(path.read_text("utf-8"))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from ..comparison.table import headed_cells
 from ..evidence.sinks import shares_table
 from ..evidence.step_time import times_table
 from ..reports.tables import markdown_table
-from .evidence import PARTS, SOURCES, as_text, compact_result, read_runs, write_figures
+from .evidence import PARTS, as_text, compact_result, read_runs
 from .observation import observed_result, observed_table
 from .pages import measured_on, renew
 
@@ -41,57 +41,66 @@ PAGES = {
 }
 
 
-def compare_table(result: Result) -> str:
-    """The table of `compare`, with where it was measured."""
+def compare_part(result: Result) -> tuple[str, str]:
+    """The table of `compare`, without the answers."""
     heads, cells = headed_cells(result["rows"])
     answer = heads.index("answer")
     rows = [[cell for n, cell in enumerate(row) if n != answer] for row in cells]
-    heads = [head for head in heads if head != "answer"]
-    return f"{markdown_table(heads, rows)}\n\n{measured_on(result)}"
+    return markdown_table([head for head in heads if head != "answer"], rows), ""
 
 
-def latency_table(result: Result) -> str:
+def latency_part(result: Result) -> tuple[str, str]:
     """Milliseconds per frame over the stream, and the last quarter beside the stock model's."""
-    settings, rows = result["settings"], result["rows"]
-    quarters = [f"frames {n}" for n in _quarters(settings["frames"])]
-    heads = ["ms per frame", *quarters, "last quarter / stock"]
+    settings, rows, quarter = result["settings"], result["rows"], result["settings"]["frames"] // 4
+    quarters = [f"frames {n * quarter}–{(n + 1) * quarter - 1}" for n in range(4)]
     cells = [
         [row["variant"], *map(str, row["ms_by_quarter"]), str(row["last_quarter_to_stock"])]
         for row in rows
     ]
-    sizes = (
+    about = (
         f"A random decoder of {settings['layers']} layers and hidden size {settings['hidden']}, "
-        f"{settings['tokens_per_frame']} tokens per frame, medians over {settings['repeats']} runs."
+        f"{settings['tokens_per_frame']} tokens per frame, medians over {settings['repeats']} "
+        "runs. "
     )
-    return f"{markdown_table(heads, cells)}\n\n{sizes} {measured_on(result)}"
+    return markdown_table(["ms per frame", *quarters, "last quarter / stock"], cells), about
 
 
-def observe_text_table(result: Result) -> str:
-    """What full attention looks at in texts, with where it was measured."""
+def observe_text_part(result: Result) -> tuple[str, str]:
+    """What full attention looks at in texts."""
     streams = ", ".join(f"{one['video']} ({one['tokens']:,} tokens)" for one in result["videos"])
     size = result["settings"]["tokens_per_frame"] or TOKENS_PER_FRAME
-    about = f"Means over layers, frames and streams: {streams}, in frames of {size} tokens."
-    return f"{observed_table(result)}\n\n{about} {measured_on(result)}"
+    about = f"Means over layers, frames and streams: {streams}, in frames of {size} tokens. "
+    return observed_table(result), about
 
 
-def sink_shares_table(result: Result) -> str:
-    """Where the attention sink sits, with where it was measured."""
+def sink_shares_part(result: Result) -> tuple[str, str]:
+    """Where the attention sink sits."""
     settings = result["settings"]
     about = (
         f"Means over heads, frames of the second half, and {settings['streams']} search streams of "
         f"{settings['tokens']:,} tokens of prose, with the start-of-text token in front of them "
-        "and without; the columns after the first two are with it."
+        "and without; the columns after the first two are with it. "
     )
-    return f"{markdown_table(*shares_table(result))}\n\n{about} {measured_on(result)}"
+    return markdown_table(*shares_table(result)), about
 
 
-def step_time_table(result: Result) -> str:
-    """Time of a step beside StateKV's, with where it was measured."""
+def step_time_part(result: Result) -> tuple[str, str]:
+    """Time of a step beside StateKV's."""
     about = (
         f"Of StateKV's time per step of 32 tokens at {result['capacity']} full slots: medians of "
-        "the process's own time on one thread, memories in turn."
+        "the process's own time on one thread, memories in turn. "
     )
-    return f"{markdown_table(*times_table(result))}\n\n{about} {measured_on(result)}"
+    return markdown_table(*times_table(result)), about
+
+
+# Tables, and what they are of, of results that are no runs of the suites.
+TABLES: Mapping[str, Callable[[Result], tuple[str, str]]] = {
+    "demo_compare": compare_part,
+    "frame_latency": latency_part,
+    "observe_text": observe_text_part,
+    "sink_shares": sink_shares_part,
+    "step_time": step_time_part,
+}
 
 
 def without_paths(result: Result) -> dict[str, Any]:
@@ -121,37 +130,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.observed:
         text = json.dumps(observed_result(options.observed), indent=1)
         (docs / "results" / "observe_text.json").write_text(text + "\n", "utf-8")
-    for name, table in tables(docs / "results").items():
-        renew(options.root / PAGES[name], name, table)
-        if name in PARTS and name not in SOURCES:
-            write_figures(name, read_runs(docs / "results", name), docs / "figures")
-
-
-def tables(results: Path) -> dict[str, str]:
-    """The generated parts of README and docs by name, from the files in docs/results/."""
-    return {name: part(results, name) for name in PAGES}
+    for name, page in PAGES.items():
+        renew(options.root / page, name, part(docs / "results", name))
+        if name in PARTS and not PARTS[name].source:
+            runs = read_runs(docs / "results", name)
+            PARTS[name].write_figures(name, runs, docs / "figures")
 
 
 def part(results: Path, name: str) -> str:
     """One generated part of a page, from the files in docs/results/."""
     if name in PARTS:
         figures = "docs/figures" if PAGES[name] == "README.md" else "figures"
-        source = SOURCES.get(name, name)
-        return PARTS[name](source, read_runs(results, source), figures)
+        runs = read_runs(results, PARTS[name].source or name)
+        return PARTS[name].text(name, runs, figures)
     result = json.loads((results / f"{name}.json").read_text("utf-8"))
-    made = {
-        "demo_compare": compare_table,
-        "frame_latency": latency_table,
-        "observe_text": observe_text_table,
-        "sink_shares": sink_shares_table,
-        "step_time": step_time_table,
-    }
-    return made[name](result)
-
-
-def _quarters(frames: int) -> list[str]:
-    quarter = frames // 4
-    return [f"{n * quarter}–{(n + 1) * quarter - 1}" for n in range(4)]
+    table, about = TABLES[name](result)
+    return f"{table}\n\n{about}{measured_on(result)}"
 
 
 if __name__ == "__main__":

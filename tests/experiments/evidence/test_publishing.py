@@ -12,22 +12,20 @@ from crossframe.experiments.evaluation.rows import RowFile
 from crossframe.experiments.evidence.results import Results
 from crossframe.experiments.publishing import publish
 from crossframe.experiments.publishing.evidence import (
+    PARTS,
     SHORT,
     as_text,
     compact_result,
-    control_part,
-    figures_of,
-    judge_part,
-    quick_part,
     read_runs,
     results_of,
-    short_part,
-    sizes_part,
-    write_figures,
 )
 from crossframe.experiments.publishing.pages import section
 
 Make = Callable[..., Results]
+
+
+def text_of(name: str, runs: list[dict[str, Any]], figures: str) -> str:
+    return PARTS[name].text(name, runs, figures)
 
 
 def written(found: Results, folder: Path) -> Path:
@@ -71,15 +69,17 @@ def test_rows_from_elsewhere_say_so(results: Make, tmp_path: Path) -> None:
     result = compact_result(written(Results(rows, found.config), tmp_path / "run"))
     assert [row["commit"] for row in result["rows"] if "commit" in row] == ["beef"]
     assert result["environment"]["commit"] == "c0ffee"
-    assert f"1 of {len(rows)} rows name another origin." in judge_part("x", [result], "figures")
+    assert f"1 of {len(rows)} rows name another origin." in PARTS["evidence_judge"].text(
+        "x", [result], "figures"
+    )
 
 
 def test_every_part_shows_what_its_pages_need(results: Make) -> None:
     one = result_of(results())
-    quick = quick_part("evidence_quick", [one], "docs/figures")
+    quick = text_of("evidence_quick", [one], "docs/figures")
     assert "(docs/figures/evidence_quick-ranking-128.svg)" in quick
     assert "| memory | prose loss | KL to full | KL − statekv | verdict | scene loss |" in quick
-    judge = judge_part("evidence_judge", [one], "figures")
+    judge = text_of("evidence_judge", [one], "figures")
     for heading in (
         "**Prose, 128 slots**",
         "**The other suites, 128 slots**",
@@ -89,25 +89,25 @@ def test_every_part_shows_what_its_pages_need(results: Make) -> None:
     for name in ("ranking", "by-age", "by-suite"):
         assert f"(figures/evidence_judge-{name}-128.svg)" in judge
     several = result_of(results((64, 128), streams=9))
-    sizes = sizes_part("evidence_sizes", [several, several], "figures")
+    sizes = text_of("evidence_sizes", [several, several], "figures")
     assert "| memory | 64 of 1,024 | 128 of 1,024 |" in sizes
     assert "(figures/evidence_sizes-kl-by-bytes.svg)" in sizes
 
 
 def test_the_readme_shows_some_of_what_was_judged_and_corrects_for_all(results: Make) -> None:
     one = result_of(results(streams=9))
-    short = short_part("evidence_judge", [one], "docs/figures")
+    short = text_of("evidence_short", [one], "docs/figures")
     shown = {line.label for line in results_of(one).lines} & set(SHORT)
     rows = [line for line in short.splitlines() if line.startswith("| ")][2:]
     assert {row.split(" | ")[0].removeprefix("| ") for row in rows} == shown
     assert len(shown) < len(results_of(one).lines)
-    whole = quick_part("evidence_judge", [one], "docs/figures")
+    whole = text_of("evidence_quick", [one], "docs/figures")
     assert set(rows) < set(whole.splitlines())
     assert "(docs/figures/evidence_judge-ranking-128.svg)" in short
 
 
 def test_controls_are_tables_alone(results: Make) -> None:
-    part = control_part("evidence_sinks", [result_of(results())], "figures")
+    part = text_of("evidence_sinks", [result_of(results())], "figures")
     assert "**Prose**" in part and "**The other suites**" in part
     assert "**Cost" not in part and "![" not in part
 
@@ -117,14 +117,14 @@ def test_figures_are_written_anew_and_old_ones_taken_away(results: Make, tmp_pat
     folder.mkdir()
     for stale in ("evidence_judge-gone.svg", "evidence_quick-ranking-128.svg"):
         (folder / stale).write_text("old")
-    write_figures("evidence_judge", [one], folder)
+    PARTS["evidence_judge"].write_figures("evidence_judge", [one], folder)
     names = {path.name for path in folder.iterdir()}
     assert names == {
         "evidence_quick-ranking-128.svg",
-        *(f"evidence_judge-{one.name}.svg" for one in figures_of("evidence_judge", [one])),
+        *(f"evidence_judge-{name}-128.svg" for name in ("ranking", "by-age", "by-suite")),
     }
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    write_figures("evidence_judge", [one], folder)
+    PARTS["evidence_judge"].write_figures("evidence_judge", [one], folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
