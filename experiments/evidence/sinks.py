@@ -5,7 +5,6 @@ python -m crossframe.experiments.evidence.sinks --output sinks.json
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from statistics import fmean
 from typing import Any
 
 import torch
+from jsonargparse import auto_cli
 
 from ...framework import NoArchive, Slots, VideoSession
 from ...methods import ReadCarried
@@ -105,25 +105,20 @@ def _mean(rows: Sequence[Mapping[str, float]], name: str) -> float:
     return fmean(row[name] for row in rows)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(output: Path, model: str = "smollm2-135m", streams: int = 8, tokens: int = 1024) -> None:
     """Measure with and without the start-of-text token, and write both."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="smollm2-135m")
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--streams", type=int, default=8)
-    parser.add_argument("--tokens", type=int, default=1024)
-    options = parser.parse_args(arguments)
-    model = load_model(options.model)
-    if not isinstance(model, DecoderModel):
-        raise SystemExit(f"{options.model} is not a text decoder: give a GGUF file or smollm2-135m")
-    rows = {"with a start token": sink_shares(model, options.streams, options.tokens)}
-    bare = DecoderModel(model.hf_model, model.tokenizer)
-    rows["without one"] = sink_shares(bare, options.streams, options.tokens)
-    environment = {**machine_of(model), "commit": commit()}
-    settings = {"streams": options.streams, "tokens": options.tokens}
-    content = {"settings": settings, "environment": environment, "rows": rows}
-    options.output.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    decoder = load_model(model)
+    if not isinstance(decoder, DecoderModel):
+        raise SystemExit(f"{model} is not a text decoder: give a GGUF file or smollm2-135m")
+    bare = DecoderModel(decoder.hf_model, decoder.tokenizer)
+    variants = {"with a start token": decoder, "without one": bare}
+    content = {
+        "settings": {"streams": streams, "tokens": tokens},
+        "environment": {**machine_of(decoder), "commit": commit()},
+        "rows": {name: sink_shares(one, streams, tokens) for name, one in variants.items()},
+    }
+    output.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    auto_cli(main, as_positional=False)

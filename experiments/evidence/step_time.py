@@ -5,15 +5,15 @@ python -m crossframe.experiments.evidence.step_time --output step_time.json
 
 from __future__ import annotations
 
-import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 from time import process_time
 from typing import Any
 
 import torch
+from jsonargparse import auto_cli
 
 from ...framework import CrossFrameMemory, VideoSession
 from ...methods import (
@@ -75,19 +75,14 @@ def times_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     return heads, cells
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(output: Path, model: str = "smollm2-135m", capacity: int = 128) -> None:
     """Time every size on one thread, and write all."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="smollm2-135m")
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--capacity", type=int, default=128)
-    options = parser.parse_args(arguments)
     dtypes = " and ".join(dict.fromkeys(dtype for _, dtype in SIZES))
     with one_thread():
         environment = {**machine(torch.device("cpu")), "dtype": dtypes, "commit": commit()}
-        sizes = [_timed(options.model, *size, options.capacity) for size in SIZES]
-    content = {"capacity": options.capacity, "environment": environment, "sizes": sizes}
-    options.output.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+        sizes = [_timed(model, *size, capacity) for size in SIZES]
+    content = {"capacity": capacity, "environment": environment, "sizes": sizes}
+    output.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
 
 
 def _timed(name: str, streams: int, dtype: str, capacity: int) -> dict[str, Any]:
@@ -98,4 +93,4 @@ def _timed(name: str, streams: int, dtype: str, capacity: int) -> dict[str, Any]
 
 
 if __name__ == "__main__":
-    main()
+    auto_cli(main, as_positional=False)

@@ -7,13 +7,13 @@ other.
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from jsonargparse import auto_cli
 from rich.console import Console
 
 from ...methods import (
@@ -117,11 +117,8 @@ def demo_options(output: Path) -> AblateOptions:
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(output: Path = Path("runs/ablate-demo")) -> None:
     """Write the benchmark and the checkpoint, where they are not there yet, and run the study."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path("runs/ablate-demo"))
-    output = parser.parse_args(arguments).output
     console = Console(stderr=True)
     console.print(NOTE, style="bold yellow", highlight=False)
     if not (output / "benchmark/ovo_bench_new.json").is_file():
@@ -138,4 +135,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    auto_cli(main, as_positional=False)

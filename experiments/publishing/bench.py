@@ -7,15 +7,16 @@ the same. Writes rows as JSON; the last line printed is JSON too.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from statistics import median
 
+import pandas as pd
 import torch
+from jsonargparse import auto_cli
 from torch import Tensor
 from transformers import DynamicCache
 
@@ -41,19 +42,8 @@ class BenchSettings:
     repeats: int = 3
 
 
+STOCK = "stock sdpa"
 Push = Callable[[Tensor], None]
-
-
-def decoder(settings: BenchSettings) -> DecoderModel:
-    """The decoder that is timed."""
-    return DecoderModel(
-        tiny_qwen2(
-            layers=settings.layers,
-            hidden=settings.hidden,
-            heads=settings.heads,
-            kv_heads=settings.kv_heads,
-        )
-    )
 
 
 def variants(model: DecoderModel, settings: BenchSettings) -> dict[str, Callable[[], Push]]:
@@ -64,42 +54,51 @@ def variants(model: DecoderModel, settings: BenchSettings) -> dict[str, Callable
         f"statekv({settings.capacity})": StateKVMemory(settings.capacity),
         f"window({window})": SlidingWindowMemory(window),
     }
-    made: dict[str, Callable[[], Push]] = {"stock sdpa": lambda: _stock(model)}
-    for name, memory in memories.items():
-        made[name] = lambda memory=memory: _session(model, memory)
-    return made
+    made = {name: partial(_session, model, memory) for name, memory in memories.items()}
+    return {STOCK: partial(_stock, model), **made}
 
 
 def measure(model: DecoderModel, settings: BenchSettings) -> list[dict[str, object]]:
-    """One row per variant: the median ms of each quarter of the stream, over all repeats."""
-    times: dict[str, list[list[float]]] = {name: [] for name in variants(model, settings)}
+    """One row per variant: the median ms of each quarter of the stream, over all repeats, and of
+    the last quarter beside the stock model, frame by frame in the same repeat, so that drift of the
+    machine cancels."""
     generator = torch.Generator().manual_seed(0)
     shape = (settings.frames, 1, settings.tokens_per_frame)
     frames = torch.randint(0, 400, shape, generator=generator)
+    taken: list[dict[str, float]] = []
     for _ in range(settings.repeats):
         streams = {name: make() for name, make in variants(model, settings).items()}
-        runs: dict[str, list[float]] = {name: [] for name in streams}
-        for frame in frames:
-            for name, push in streams.items():
-                start = time.perf_counter()
-                push(frame)
-                runs[name].append((time.perf_counter() - start) * 1e3)
-        for name, run in runs.items():
-            times[name].append(run)
-    return [_row(name, runs, times["stock sdpa"]) for name, runs in times.items()]
+        for number, frame in enumerate(frames):
+            quarter = min(number // (settings.frames // 4), 3)
+            taken.append({"quarter": quarter, **{n: _ms(p, frame) for n, p in streams.items()}})
+    times = pd.DataFrame(taken).set_index("quarter")
+    medians, last = times.groupby("quarter").median().round(2), times.loc[[3]]
+    ratios = last.div(last[STOCK], axis=0).median().round(3)
+    return [
+        {
+            "variant": name,
+            "ms_by_quarter": medians[name].tolist(),
+            "last_quarter_to_stock": float(ratios[name]),
+        }
+        for name in times
+    ]
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print a table, and write docs/results/frame_latency.json if asked to."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", type=Path, help="folder for frame_latency.json")
-    parser.add_argument("--frames", type=int, default=BenchSettings.frames)
-    parser.add_argument("--repeats", type=int, default=BenchSettings.repeats)
-    options = parser.parse_args(arguments)
+def main(
+    write: Path | None = None,
+    frames: int = BenchSettings.frames,
+    repeats: int = BenchSettings.repeats,
+) -> None:
+    """Measure, print a table, and write docs/results/frame_latency.json if asked to.
+
+    Args:
+        write: folder for frame_latency.json.
+    """
     # One thread: two that wait for each other on a shared machine measure the waiting.
     torch.set_num_threads(1)
-    settings = BenchSettings(frames=options.frames, repeats=options.repeats)
-    model = decoder(settings)
+    settings = BenchSettings(frames=frames, repeats=repeats)
+    sizes = ("layers", "hidden", "heads", "kv_heads")
+    model = DecoderModel(tiny_qwen2(**{name: getattr(settings, name) for name in sizes}))
     rows = measure(model, settings)
     result = {"settings": asdict(settings), "environment": environment(model), "rows": rows}
     for row in rows:
@@ -107,29 +106,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"{row['variant']:>16}  ms per frame by quarter {row['ms_by_quarter']}  "
             f"last quarter / stock {row['last_quarter_to_stock']}"
         )
-    if options.write:
-        target = options.write / "frame_latency.json"
-        target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    if write:
+        text = json.dumps(result, indent=1) + "\n"
+        (write / "frame_latency.json").write_text(text, encoding="utf-8")
     print(json.dumps(result))
 
 
-def _row(name: str, runs: list[list[float]], stock: list[list[float]]) -> dict[str, object]:
-    quarter = len(runs[0]) // 4
-    parts = [
-        round(median(ms for run in runs for ms in run[n * quarter : (n + 1) * quarter]), 2)
-        for n in range(4)
-    ]
-    # Frame by frame against the stock model in the same repeat: drift of the machine cancels.
-    ratios = [
-        ms / base
-        for run, stock_run in zip(runs, stock, strict=True)
-        for ms, base in zip(run[3 * quarter :], stock_run[3 * quarter :], strict=True)
-    ]
-    return {
-        "variant": name,
-        "ms_by_quarter": parts,
-        "last_quarter_to_stock": round(median(ratios), 3),
-    }
+def _ms(push: Push, frame: Tensor) -> float:
+    start = time.perf_counter()
+    push(frame)
+    return (time.perf_counter() - start) * 1e3
 
 
 def _session(model: DecoderModel, memory: CrossFrameMemory) -> Push:
@@ -152,4 +138,4 @@ def _stock(model: DecoderModel) -> Push:
 
 
 if __name__ == "__main__":
-    main()
+    auto_cli(main, as_positional=False)

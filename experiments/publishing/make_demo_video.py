@@ -3,12 +3,12 @@
 `python -m crossframe.experiments.publishing.make_demo_video [--output PATH]`
 """
 
-import argparse
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import av
+from jsonargparse import auto_cli
 from PIL import Image, ImageDraw, ImageFont
 
 WIDTH, HEIGHT, FPS, SCENE_SECONDS = 320, 240, 12, 7
@@ -100,7 +100,7 @@ def draw_frames() -> Iterator[Image.Image]:
             yield image
 
 
-def write_demo_video(output: Path) -> None:
+def write_demo_video(output: Path = DEMO_VIDEO) -> None:
     """Encode the demo as H.264; on one thread, so the same encoder writes the same bytes."""
     output.parent.mkdir(parents=True, exist_ok=True)
     options = {"crf": "24", "preset": "veryslow", "threads": "1"}
@@ -114,14 +114,5 @@ def write_demo_video(output: Path) -> None:
         container.mux(stream.encode())
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description="Draw and encode the bundled demo video.")
-    parser.add_argument("--output", type=Path, default=DEMO_VIDEO, help="default: %(default)s")
-    output = parser.parse_args().output
-    write_demo_video(output)
-    print(f"{output}: {output.stat().st_size / 1000:.0f} kB")
-
-
 if __name__ == "__main__":
-    main()
+    auto_cli(write_demo_video, as_positional=False)

@@ -5,12 +5,13 @@ python -m crossframe.experiments.publishing.method_pages
 
 from __future__ import annotations
 
-import argparse
 import inspect
 import re
 from collections.abc import Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
+
+from jsonargparse import auto_cli
 
 from ... import framework, methods
 from ...framework import Archive, CrossFrameMemory, Reader, WrappedMemory
@@ -155,11 +156,13 @@ def _file_name(kind: type) -> str:
     return f"{kind.__name__}.md"
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Write all pages, and remove those of classes that are gone."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", type=Path, default=Path(), help="the repository")
-    folder = parser.parse_args(arguments).root / "docs" / "methods"
+def main(root: Path = Path()) -> None:
+    """Write all pages, and remove those of classes that are gone.
+
+    Args:
+        root: the repository.
+    """
+    folder = root / "docs" / "methods"
     folder.mkdir(parents=True, exist_ok=True)
     wanted = pages()
     for stale in {path.name for path in folder.glob("*.md")} - wanted.keys():
@@ -169,4 +172,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    auto_cli(main, as_positional=False)

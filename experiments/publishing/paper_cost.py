@@ -4,12 +4,13 @@
 `results/paper_cost.json` and the generated part of `cost.md` in that folder.
 """
 
-import argparse
 import json
 import platform
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+
+from jsonargparse import auto_cli
 
 from ...framework.flops import break_even, stream_flops
 from ...models.paper_models import PAPER_MODELS, paper_specs
@@ -146,25 +147,21 @@ def body() -> str:
     return "\n\n".join(f"### {title}\n\n{markdown(rows)}" for title, rows in tables().items())
 
 
-def write(docs: Path) -> None:
-    """Renew `results/paper_cost.json` and the generated part of `cost.md`."""
-    renew(docs / "cost.md", NAME, body())
+def main(write: Path | None = None) -> None:
+    """Print the tables, or renew `results/paper_cost.json` and the generated part of `cost.md`.
+
+    Args:
+        write: the folder of cost.md.
+    """
+    if write is None:
+        print(body())
+        return
+    renew(write / "cost.md", NAME, body())
     environment = {"python": platform.python_version(), "torch": version("torch")}
     result = {"config": CONFIG, "environment": environment, "tables": tables()}
-    (docs / "results").mkdir(exist_ok=True)
-    (docs / "results" / "paper_cost.json").write_text(json.dumps(result, indent=2) + "\n")
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the tables, or write them."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--write", type=Path, metavar="DOCS", help="the folder of cost.md")
-    folder = parser.parse_args(arguments).write
-    if folder is None:
-        print(body())
-    else:
-        write(folder)
+    (write / "results").mkdir(exist_ok=True)
+    (write / "results" / "paper_cost.json").write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    auto_cli(main, as_positional=False)

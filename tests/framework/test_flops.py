@@ -314,7 +314,7 @@ def test_committed_tables_are_current(tmp_path: Path) -> None:
         "run python -m crossframe.experiments.publishing.paper_cost --write docs"
     )
     (tmp_path / "cost.md").write_text(committed)
-    paper_cost.main(["--write", str(tmp_path)])
+    paper_cost.main(tmp_path)
     assert (tmp_path / "cost.md").read_text() == committed
     old, new = (
         json.loads((folder / "results" / "paper_cost.json").read_text())
@@ -326,5 +326,5 @@ def test_committed_tables_are_current(tmp_path: Path) -> None:
 def test_tables_need_a_place(tmp_path: Path) -> None:
     (tmp_path / "cost.md").write_text("nothing here")
     with pytest.raises(ValueError, match="add the lines"):
-        paper_cost.write(tmp_path)
+        paper_cost.main(tmp_path)
     assert not (tmp_path / "results").exists()

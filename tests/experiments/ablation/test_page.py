@@ -176,7 +176,7 @@ def test_the_demo_in_a_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     # Two amounts and two videos say as much as all; `make ablate-demo` has more.
     monkeypatch.setattr(demo, "CAPACITIES", (57, 114))
     monkeypatch.setattr(demo, "SECONDS", (12, 24))
-    demo.main(["--output", str(tmp_path)])
+    demo.main(tmp_path)
     elements = Elements(as_seen(tmp_path / "ablation.html"))
     kinds = ("tradeoff", "length", "delay", "extrapolation")
     assert elements.ids("figure") == [f"{kind}-tiny-InternVL3" for kind in kinds]

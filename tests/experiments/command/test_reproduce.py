@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from jsonargparse import auto_cli
 
 from crossframe.experiments.command.cli import main
 from crossframe.experiments.publishing import ablate_demo as ablation_demo
@@ -115,12 +116,11 @@ def test_observe(places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("module", "run"), [("paper_cost", paper_cost.main), ("bench", bench.main)]
 )
-def test_modules(
-    module: str, run: Callable[[list[str]], None], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_modules(module: str, run: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
     (command,) = [one for one in COMMANDS if f"publishing.{module}" in one]
     words = shlex.split(command)[3:]
-    run([*words, "--frames", "4", "--repeats", "1"] if module == "bench" else words)
+    few = ["--frames", "4", "--repeats", "1"] if module == "bench" else []
+    auto_cli(run, as_positional=False, args=[*words, *few])
     assert "statekv" in capsys.readouterr().out.lower()
 
 

@@ -63,7 +63,7 @@ def test_a_model_that_reads_no_text_is_refused(
 ) -> None:
     monkeypatch.setattr(sinks, "load_model", lambda name: object())
     with pytest.raises(SystemExit, match="x is not a text decoder: give a GGUF file or smollm2"):
-        sinks.main(["--model", "x", "--output", str(tmp_path / "out.json")])
+        sinks.main(tmp_path / "out.json", model="x")
 
 
 def test_both_streams_are_written_with_where_they_were_measured(
@@ -74,7 +74,7 @@ def test_both_streams_are_written_with_where_they_were_measured(
     monkeypatch.setattr(
         sinks, "sink_shares", lambda model, streams, tokens: [{"start": model is decoder}]
     )
-    sinks.main(["--output", str(tmp_path / "out.json")])
+    sinks.main(tmp_path / "out.json")
     told = json.loads((tmp_path / "out.json").read_text("utf-8"))
     assert told["rows"]["with a start token"] == [{"start": True}]
     assert told["rows"]["without one"] == [{"start": False}]

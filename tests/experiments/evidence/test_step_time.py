@@ -19,7 +19,7 @@ def test_every_memory_has_a_time_and_statekv_is_the_measure(
 ) -> None:
     monkeypatch.setattr(ModelOptions, "load", lambda self: DecoderModel(tiny_qwen2()))
     monkeypatch.setattr(step_time, "SIZES", ((1, "float32"), (2, "float32")))
-    step_time.main(["--output", str(tmp_path / "out.json"), "--capacity", "32"])
+    step_time.main(tmp_path / "out.json", capacity=32)
     told = json.loads((tmp_path / "out.json").read_text("utf-8"))
     assert [one["streams"] for one in told["sizes"]] == [1, 2]
     for one in told["sizes"]:
@@ -42,4 +42,4 @@ def test_a_model_that_reads_no_text_is_refused(
 ) -> None:
     monkeypatch.setattr(ModelOptions, "load", lambda self: object())
     with pytest.raises(SystemExit, match="is not a text decoder: take smollm2-135m"):
-        step_time.main(["--output", str(tmp_path / "out.json")])
+        step_time.main(tmp_path / "out.json")

@@ -64,5 +64,5 @@ def test_pages_of_removed_classes_are_removed(tmp_path: Path) -> None:
     folder = tmp_path / "docs" / "methods"
     folder.mkdir(parents=True)
     (folder / "gone.md").write_text("old", "utf-8")
-    main(["--root", str(tmp_path)])
+    main(tmp_path)
     assert {path.name for path in folder.iterdir()} == set(pages())
