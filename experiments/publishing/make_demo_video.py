@@ -3,7 +3,7 @@
 `python -m crossframe.experiments.publishing.make_demo_video [--output PATH]`
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -100,18 +100,28 @@ def draw_frames() -> Iterator[Image.Image]:
             yield image
 
 
-def write_demo_video(output: Path = DEMO_VIDEO) -> None:
-    """Encode the demo as H.264; on one thread, so the same encoder writes the same bytes."""
+def write_video(output: Path, images: Iterable[Image.Image], fps: int, **options: str) -> None:
+    """Encode images of one size as H.264.
+
+    Args:
+        output: an mp4; folders on the way are made.
+        options: of the encoder.
+    """
     output.parent.mkdir(parents=True, exist_ok=True)
-    options = {"crf": "24", "preset": "veryslow", "threads": "1"}
     with av.open(output, "w", options={"movflags": "faststart"}) as container:
-        stream = container.add_stream("libx264", rate=FPS, options=options)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        for step, image in enumerate(draw_frames()):
+        stream = container.add_stream("libx264", rate=fps, options=options)
+        for step, image in enumerate(images):
+            if step == 0:
+                stream.width, stream.height, stream.pix_fmt = *image.size, "yuv420p"
             frame = av.VideoFrame.from_image(image)
-            frame.pts, frame.time_base = step, Fraction(1, FPS)
+            frame.pts, frame.time_base = step, Fraction(1, fps)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+
+
+def write_demo_video(output: Path = DEMO_VIDEO) -> None:
+    """Encode the demo; on one thread, so the same encoder writes the same bytes."""
+    write_video(output, draw_frames(), FPS, crf="24", preset="veryslow", threads="1")
 
 
 if __name__ == "__main__":

@@ -50,9 +50,14 @@ def documented() -> list[type]:
 def index(kinds: Sequence[type]) -> str:
     """A table per kind of rule."""
     parts = ["# Every rule, from its docstring", "Generated; edit the docstrings instead."]
-    for title, chosen in _grouped(kinds).items():
-        rows = [[f"[`{kind.__name__}`]({_file_name(kind)})", _summary(kind)] for kind in chosen]
-        parts += [f"## {title}", _two_columns(rows)]
+    for title in ("Memories", "Around any memory", "Readers", "Archives", "Baselines"):
+        lines = [
+            f"| [`{kind.__name__}`]({_file_name(kind)}) | {_summary(kind)} |"
+            for kind in kinds
+            if _group(kind) == title
+        ]
+        if lines:
+            parts += [f"## {title}", "\n".join(["| class | idea |", "| --- | --- |", *lines])]
     return "\n\n".join(parts) + "\n"
 
 
@@ -67,20 +72,6 @@ def _about(kind: type) -> list[str]:
     for heading, text in _parts(inspect.cleandoc(kind.__doc__ or "")):
         parts.append(f"**{SECTIONS.get(heading, heading)}.**{text}" if heading else text)
     return parts
-
-
-def _grouped(kinds: Sequence[type]) -> dict[str, list[type]]:
-    groups: dict[str, list[type]] = {
-        title: [] for title in ("Memories", "Around any memory", "Readers", "Archives", "Baselines")
-    }
-    for kind in kinds:
-        groups[_group(kind)].append(kind)
-    return {title: chosen for title, chosen in groups.items() if chosen}
-
-
-def _two_columns(rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| class | idea |", "| --- | --- |", *(f"| {name} | {idea} |" for name, idea in rows)]
-    return "\n".join(lines)
 
 
 def _group(kind: type) -> str:

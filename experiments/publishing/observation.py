@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..observation.tables import means
 from ..reports.tables import markdown_table
 
 Result = Mapping[str, Any]
@@ -41,22 +42,15 @@ def observed_result(folder: Path) -> dict[str, Any]:
 
 def observed_table(result: Result) -> str:
     """Evidence by capacity and by window of last frames, means over layers, frames and streams."""
-    by_slots = _pivot(result["means"], "capacity", MEANT)
-    by_frames = _pivot(result["recency"], "recent_frames", WINDOWS)
-    heads = ["slots B", *map(str, by_slots[0])], ["last frames R", *map(str, by_frames[0])]
-    tables = (
-        markdown_table(*pair) for pair in zip(heads, (by_slots[1], by_frames[1]), strict=True)
-    )
-    return "\n\n".join(tables)
+    by_slots = _table(result["means"], "slots B", "capacity", MEANT)
+    return f"{by_slots}\n\n{_table(result['recency'], 'last frames R', 'recent_frames', WINDOWS)}"
 
 
-def _pivot(
-    rows: Sequence[Result], column: str, meant: Mapping[str, str]
-) -> tuple[list[int], list[list[str]]]:
-    """Values of a column, and a row per measure of the level that sums over heads."""
+def _table(rows: Sequence[Result], head: str, column: str, meant: Mapping[str, str]) -> str:
+    """Values of a column across, and a row per measure of the level that sums over heads."""
     chosen = [row for row in rows if row["level"] == "layer"]
     cells = [[words, *(f"{row[name]:.2f}" for row in chosen)] for name, words in meant.items()]
-    return [row[column] for row in chosen], cells
+    return markdown_table([head, *(str(row[column]) for row in chosen)], cells)
 
 
 def _by_layer(path: Path, column: str, measures: Sequence[str]) -> list[dict[str, Any]]:
@@ -64,6 +58,5 @@ def _by_layer(path: Path, column: str, measures: Sequence[str]) -> list[dict[str
     import pandas as pd  # 0.4 s
 
     rows: Any = pd.read_parquet(path)
-    keys = ["layer", column]
-    per_video = rows[rows["level"] == "layer"].groupby(["video", *keys])[list(measures)].mean()
-    return per_video.groupby(keys).mean().round(4).reset_index().to_dict("records")
+    by_layer = means(rows[rows["level"] == "layer"], ["layer", column])
+    return by_layer[["layer", column, *measures]].round(4).to_dict("records")

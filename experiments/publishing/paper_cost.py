@@ -43,12 +43,7 @@ NAME = "paper_cost"
 
 
 def _curve(
-    model: str,
-    capacity: int | None,
-    *,
-    frames: int = FRAMES,
-    extra_products: int = 0,
-    vision: bool = False,
+    model: str, capacity: int | None, *, vision: bool = False, frames: int = FRAMES, **extra: int
 ) -> list[int]:
     decoder, tower = paper_specs(model)
     return stream_flops(
@@ -56,15 +51,14 @@ def _curve(
         frames=frames,
         tokens_per_frame=TOKENS_PER_FRAME,
         capacity=capacity,
-        extra_products=extra_products,
         vision=tower if vision else None,
+        **extra,
     )
 
 
-def _ratio(model: str, *, extra_products: int = 0, vision: bool = False) -> float:
-    full = sum(_curve(model, None, vision=vision))
-    bounded = _curve(model, CAPACITY, extra_products=extra_products, vision=vision)
-    return round(full / sum(bounded), 2)
+def _ratio(model: str, *, vision: bool = False, **extra: int) -> float:
+    bounded = _curve(model, CAPACITY, vision=vision, **extra)
+    return round(sum(_curve(model, None, vision=vision)) / sum(bounded), 2)
 
 
 def ratio_rows() -> list[Row]:
@@ -86,25 +80,26 @@ def ratio_rows() -> list[Row]:
 
 def per_frame_rows() -> list[Row]:
     """GFLOP of a frame once the state is full, and of full attention's frame 512 and 3600."""
-    rows: list[Row] = []
-    for model in PAPER_RATIOS:
-        row: Row = {"model": model}
-        for capacity in CAPACITIES:
-            row[f"capacity {capacity}"] = round(_curve(model, capacity)[-1] / 1e9)
-        for frames in (FRAMES, FRAMES_LONG):
-            row[f"full at {frames}"] = round(_curve(model, None, frames=frames)[-1] / 1e9)
-        rows.append(row)
-    return rows
+    settings = {f"capacity {capacity}": (capacity, FRAMES) for capacity in CAPACITIES}
+    settings |= {f"full at {frames}": (None, frames) for frames in (FRAMES, FRAMES_LONG)}
+    return [
+        {
+            "model": model,
+            **{
+                head: round(_curve(model, capacity, frames=frames)[-1] / 1e9)
+                for head, (capacity, frames) in settings.items()
+            },
+        }
+        for model in PAPER_RATIOS
+    ]
 
 
 def break_even_rows() -> list[Row]:
     """The first frame from which a large model with StateKV costs less than a small full one."""
     rows: list[Row] = []
     for model, capacity, reference in CROSSINGS:
-        curves = (
-            _curve(model, capacity, frames=FRAMES_LONG),
-            _curve(reference, None, frames=FRAMES_LONG),
-        )
+        pairs = ((model, capacity), (reference, None))
+        curves = [_curve(*pair, frames=FRAMES_LONG) for pair in pairs]
         row: Row = {"StateKV on": model, "capacity": capacity, "full attention on": reference}
         row["marginal"] = break_even(*curves) or "never"
         row["cumulative"] = break_even(*curves, cumulative=True) or "never"
@@ -121,9 +116,8 @@ def model_rows() -> list[Row]:
             "KV bytes per token (bf16)": decoder.kv_bytes_per_token(2),
             "tower GFLOP per pass": round(tower.flops_per_frame / 1e9),
         }
-        for model, (decoder, tower) in zip(
-            PAPER_MODELS, map(paper_specs, PAPER_MODELS), strict=True
-        )
+        for model in PAPER_MODELS
+        for decoder, tower in [paper_specs(model)]
     ]
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from PIL import Image
+
 from ..benchmarks.choices import lettered
+from .make_demo_video import write_video
 
 COLOURS = {"Red": (200, 30, 30), "Green": (30, 160, 60), "Blue": (40, 60, 200)}
 FPS, SECONDS, WIDTH, HEIGHT = 4, 6, 64, 48
@@ -31,24 +33,17 @@ def write_clip(path: Path, colours: Sequence[str], *, seconds: int = SECONDS) ->
         path: an mp4; folders on the way are made.
         colours: names in `COLOURS`, each shown equally long.
     """
-    import av
-    import numpy as np
-
-    path.parent.mkdir(parents=True, exist_ok=True)
     frames = FPS * seconds
-    with av.open(path, "w") as container:
-        stream = container.add_stream("libx264", rate=FPS, options={"preset": "ultrafast"})
-        assert isinstance(stream, av.VideoStream)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        for step in range(frames):
-            picture = np.empty((HEIGHT, WIDTH, 3), np.uint8)
-            picture[:] = COLOURS[colours[step * len(colours) // frames]]
-            left = 2 * step % (WIDTH - 12)
-            picture[18:30, left : left + 12] = 255
-            frame = av.VideoFrame.from_ndarray(picture, "rgb24")
-            frame.pts, frame.time_base = step, Fraction(1, FPS)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+    images = (_square(colours, step, frames) for step in range(frames))
+    write_video(path, images, FPS, preset="ultrafast")
+
+
+def _square(colours: Sequence[str], step: int, frames: int) -> Image.Image:
+    """The picture of one step: its colour, and how far the square has come."""
+    image = Image.new("RGB", (WIDTH, HEIGHT), COLOURS[colours[step * len(colours) // frames]])
+    left = 2 * step % (WIDTH - 12)
+    image.paste((255, 255, 255), (left, 18, left + 12, 30))
+    return image
 
 
 def write_videomme(folder: Path) -> None:
