@@ -158,6 +158,7 @@ def test_pages_are_rendered_without_the_models(tmp_path: Path) -> None:
     program = (
         "import crossframe.experiments.comparison.report\n"
         "import crossframe.experiments.comparison.table\n"
+        "import crossframe.experiments.evidence.page\n"
         "import crossframe.experiments.observation.held_page\n"
         "import crossframe.experiments.observation.page\n"
         "from crossframe.experiments.reports.page import web_page\n"

@@ -28,16 +28,13 @@ def against(
     stream in common with the rival are left out.
     """
     theirs = results.values(rival, measure)
-    differences = {}
-    for line in lines:
-        ours = results.values(line, measure)
-        both = sorted(ours.keys() & theirs.keys())
-        if both and line != rival and results.reference not in line.cells:
-            differences[line] = [ours[name] - theirs[name] for name in both]
+    judged = (line for line in lines if line != rival and results.reference not in line.cells)
+    differences = {line: (results.values(line, measure) - theirs).dropna() for line in judged}
+    differences = {line: own.to_list() for line, own in differences.items() if len(own)}
     margin = MARGIN * lost(results, rival, measure)
     lower_is_better = measure.lower_is_better
-    judged = compared(list(differences.values()), margin, lower_is_better=lower_is_better)
-    return dict(zip(differences, judged, strict=True))
+    verdicts = compared(list(differences.values()), margin, lower_is_better=lower_is_better)
+    return dict(zip(differences, verdicts, strict=True))
 
 
 def compared_rules(results: Results, lines: Sequence[Line]) -> int:
@@ -55,16 +52,14 @@ def lost(results: Results, line: Line, measure: Measure) -> float:
     0: a bounded memory may do better by chance.
     """
     full = next((one for one in results.lines if results.reference in one.cells), None)
-    ours = results.values(line, measure)
-    theirs = {} if full is None else results.values(full, measure)
-    both = ours.keys() & theirs.keys()
-    if not both:
+    if full is None:
         return 0.0
-    sign = 1 if measure.lower_is_better else -1
-    return max(0.0, sign * fmean(ours[name] - theirs[name] for name in both))
+    apart = (results.values(line, measure) - results.values(full, measure)).dropna()
+    lost = fmean(apart) if len(apart) else 0.0
+    return max(0.0, lost if measure.lower_is_better else -lost)
 
 
 def mean(results: Results, line: Line, measure: Measure) -> float | None:
     """Over streams; None where there are none."""
-    values = results.values(line, measure).values()
-    return fmean(values) if values else None
+    values = results.values(line, measure)
+    return fmean(values) if len(values) else None

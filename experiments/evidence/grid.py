@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from statistics import fmean
+from collections.abc import Iterator, Sequence
 
 from ..reports.tables import Table
+from ..reports.text import formatted
 from .measures import CONTINUATION, CONTINUATION_CARRIED, NEEDLE, NEEDLE_CARRIED
 from .results import Measure, Results
 
@@ -21,15 +21,13 @@ def grid_tables(results: Results) -> list[Table]:
 
     A cell without a reader of its own reads the whole archive, and says what is carried besides.
     """
-    cells = list(results.config["cells"])
-    memories = [cell for cell in cells if TIMES not in cell]
-    readers = list(dict.fromkeys(c.partition(TIMES)[2] for c in cells if TIMES in c))
+    readers = [*dict.fromkeys(c.partition(TIMES)[2] for c in results.config["cells"] if TIMES in c)]
     return [
         Table(
             name,
             heading,
             ["memory", "all", *readers, "carried"],
-            [_line(results, memory, readers, whole, carried) for memory in memories],
+            list(_lines(results, ["", *(TIMES + reader for reader in readers)], whole, carried)),
             f"Means over {results.streams(whole.suite)} streams; written down, read across.",
         )
         for name, heading, whole, carried in PAIRS
@@ -37,15 +35,11 @@ def grid_tables(results: Results) -> list[Table]:
     ]
 
 
-def _line(
-    results: Results, memory: str, readers: Sequence[str], whole: Measure, carried: Measure
-) -> list[str]:
-    named = [memory, *(f"{memory}{TIMES}{reader}" for reader in readers)]
-    values = [_mean(results, cell, whole.suite, whole.of) for cell in named]
-    return [memory, *values, _mean(results, memory, carried.suite, carried.of)]
-
-
-def _mean(results: Results, cell: str, suite: str, of: Callable[..., float | None]) -> str:
-    rows = [row for row in results.rows if row["cell"] == cell and row["suite"] == suite]
-    values = [value for row in rows if (value := of(row)) is not None]
-    return f"{fmean(values):.3f}" if values else ""
+def _lines(
+    results: Results, endings: Sequence[str], whole: Measure, carried: Measure
+) -> Iterator[list[str]]:
+    read, held = (results.table(measure).mean() for measure in (whole, carried))
+    for memory in results.config["cells"]:
+        if TIMES not in memory:
+            means = [*(read.get(memory + ending) for ending in endings), held.get(memory)]
+            yield [memory, *(formatted(mean, ".3f", "") for mean in means)]

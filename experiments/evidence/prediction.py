@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,8 +17,10 @@ from torch.nn.functional import kl_div
 
 from ...framework import FrameTokens, VideoModel, VideoSession
 from ...framework.metrics import kl_to_full
-from ...models import DecoderModel
 from .suites import FRAME_TOKENS, Needle, TextStream
+
+if TYPE_CHECKING:
+    from ...models import DecoderModel
 
 ROWS_AT_ONCE = 128  # of logits: 25 MB in float32 at a vocabulary of 49,152
 

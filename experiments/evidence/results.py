@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import log
 from statistics import fmean
 from typing import Any
+
+from ..reports.tables import DataTable
 
 Row = Mapping[str, Any]
 ANCHOR = "statekv"  # whose sizes the others' are told by
@@ -72,7 +74,7 @@ class Results:
     def lines(self) -> list[Line]:
         """All memories at all sizes that have rows, in the order of the cells."""
         together: dict[tuple[str, str], list[str]] = defaultdict(list)
-        measured = {cell for cell, _ in self._by_cell}
+        measured = {row["cell"] for row in self.rows}
         for cell, settings in self.config["cells"].items():
             if cell in measured:
                 key = cell.partition("/")[0], json.dumps(_seedless(settings), sort_keys=True)
@@ -100,20 +102,34 @@ class Results:
                 by_capacity[anchor.capacity].append(line)
         return by_capacity
 
-    def values(self, line: Line, measure: Measure) -> dict[str, float]:
+    def values(self, line: Line, measure: Measure) -> DataTable:
         """The measure by stream, mean over seeds; streams that a seed lacks are left out."""
-        each = [self._of_cell(cell, measure) for cell in line.cells]
-        streams = set.intersection(*(set(one) for one in each))
-        return {name: fmean(one[name] for one in each) for name in sorted(streams)}
+        from pandas import Series  # 0.4 s
+
+        each = self.table(measure).reindex(columns=[*line.cells]).dropna().sort_index()
+        return Series(map(fmean, each.to_numpy()), each.index, dtype=float)
+
+    def table(self, measure: Measure) -> DataTable:
+        """The measure by stream, down, and cell, across; nan where no row says it."""
+        from pandas import DataFrame
+
+        if measure not in self._tables:
+            values: dict[str, dict[str, float | None]] = defaultdict(dict)
+            for row in self.rows:
+                if row["suite"] == measure.suite:
+                    values[row["cell"]][row["question"]] = measure.of(row)
+            self._tables[measure] = DataFrame(values, dtype=float)
+        return self._tables[measure]
 
     def has(self, measure: Measure) -> bool:
         """Whether any row says it."""
-        rows = (row for row in self.rows if row["suite"] == measure.suite)
-        return any(measure.of(row) is not None for row in rows)
+        return bool(self.table(measure).notna().any(axis=None))
 
     def cost(self, line: Line, name: str) -> float:
         """A cost's mean over all streams of a suite that is there."""
-        return fmean(row[name] for cell in line.cells for row in self._costed(cell))
+        rows = self._costs[self._costs["cell"].isin(line.cells)]
+        suite = next(suite for suite in self.suites if suite in set(rows["suite"]))
+        return float(rows[name][rows["suite"] == suite].mean())
 
     def streams(self, suite: str) -> int:
         """How many there are."""
@@ -122,14 +138,13 @@ class Results:
     @cached_property
     def missing(self) -> int:
         """Rows that some cell lacks of a suite that it has begun: the run was stopped."""
-        begun = {(row["cell"], row["suite"]) for row in self.rows}
-        return sum(self.streams(suite) for _, suite in begun) - len(self.rows)
+        begun = self._costs.groupby("suite")[["cell", "question"]].nunique()
+        return int(begun.prod(axis=1).sum()) - len(self.rows)
 
     def cells_without(self, suite: str) -> int:
         """How many have no row of a suite that others have."""
-        return len(self.config["cells"]) - len(
-            {row["cell"] for row in self.rows if row["suite"] == suite}
-        )
+        shown = {row["cell"] for row in self.rows if row["suite"] == suite}
+        return len(self.config["cells"]) - len(shown)
 
     @property
     def suites(self) -> list[str]:
@@ -137,25 +152,20 @@ class Results:
         return list(dict.fromkeys(row["suite"] for row in self.rows))
 
     @cached_property
-    def _by_cell(self) -> dict[tuple[str, str], list[Row]]:
-        by_cell: dict[tuple[str, str], list[Row]] = defaultdict(list)
-        for row in self.rows:
-            by_cell[row["cell"], row["suite"]].append(row)
-        return dict(by_cell)
+    def _tables(self) -> dict[Measure, DataTable]:
+        return {}
 
-    def _of_cell(self, cell: str, measure: Measure) -> dict[str, float]:
-        values = {
-            row["question"]: measure.of(row) for row in self._by_cell.get((cell, measure.suite), ())
-        }
-        return {name: value for name, value in values.items() if value is not None}
+    @cached_property
+    def _costs(self) -> DataTable:
+        """A line per row, a column per field."""
+        from pandas import DataFrame
 
-    def _costed(self, cell: str) -> list[Row]:
-        return next(rows for suite in self.suites if (rows := self._by_cell.get((cell, suite))))
+        return DataFrame(self.rows)
 
-    def _line(self, label: str, cells: list[str]) -> Line:
-        held = fmean(row["state_bytes"] for cell in cells for row in self._costed(cell))
+    def _line(self, label: str, cells: Sequence[str]) -> Line:
         capacity = next(_settings(self.config["cells"][cells[0]], "capacity"), None)
-        return Line(label, tuple(cells), held, capacity)
+        unsized = Line(label, tuple(cells), 0.0, capacity)
+        return replace(unsized, state_bytes=self.cost(unsized, "state_bytes"))
 
 
 def _apart(anchor: Line, line: Line) -> float:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from ...framework import VideoSession
 from ...methods import ReadCarried
-from ...models import DecoderModel
 from ..evaluation.folder import cell_hashes, run_folder
 from ..evaluation.rows import Row, RowFile, read_rows
 from ..streaming.cells import Cell, require_readable
@@ -27,6 +26,9 @@ from .prediction import (
 )
 from .prose import content_hash, encoder
 from .suites import TextStream, streams
+
+if TYPE_CHECKING:
+    from ...models import DecoderModel
 
 Say = Callable[[str], object]
 
@@ -106,6 +108,8 @@ def run_evidence(options: EvidenceOptions, say: Say = print) -> list[Row]:
 
 
 def _decoder(options: EvidenceOptions) -> DecoderModel:
+    from ...models import DecoderModel  # 6 s: reading a run needs no model
+
     model = options.model.load()
     if not isinstance(model, DecoderModel) or model.tokenizer is None:
         raise ValueError(

@@ -30,7 +30,7 @@ def test_cells_that_differ_in_their_seed_are_one_line(results: Make) -> None:
     random = [one for one in found.lines if one.label == "random + 4 sinks"]
     assert [len(one.cells) for one in random] == [3, 3]
     assert [one.capacity for one in random] == [64, 128]
-    each = [found._of_cell(cell, PROSE_KL) for cell in random[0].cells]
+    each = [found.table(PROSE_KL)[cell] for cell in random[0].cells]
     stream = "prose/judge/1024/1"
     assert found.values(random[0], PROSE_KL)[stream] == fmean(one[stream] for one in each)
     assert len({one[stream] for one in each}) == 3, "or there is nothing to average"
@@ -96,7 +96,7 @@ def test_differences_are_taken_on_streams_in_common(results: Make) -> None:
         got = against(one, one.lines, line(one, "statekv"), PROSE_KL)[line(one, "h2o")]
         ours, theirs = (found.values(line(found, name), PROSE_KL) for name in ("h2o", "statekv"))
         assert got.streams == 4
-        assert got.mean == pytest.approx(fmean(ours.values()) - fmean(theirs.values()))
+        assert got.mean == pytest.approx(ours.mean() - theirs.mean())
 
 
 def test_neither_the_rival_nor_full_attention_is_compared(results: Make) -> None:
@@ -117,13 +117,13 @@ def test_neither_the_rival_nor_full_attention_is_compared(results: Make) -> None
 def test_margins_are_a_tenth_of_what_the_rival_loses(results: Make) -> None:
     found = results()
     statekv, full = line(found, "statekv"), line(found, "full")
-    loss = [fmean(found.values(one, PROSE_LOSS).values()) for one in (statekv, full)]
+    loss = [found.values(one, PROSE_LOSS).mean() for one in (statekv, full)]
     assert lost(found, statekv, PROSE_LOSS) == pytest.approx(loss[0] - loss[1])
     compared = against(found, found.lines, statekv, PROSE_LOSS)
     for one in compared.values():
         assert one.margin == pytest.approx((loss[0] - loss[1]) / 10)
     assert lost(found, full, PROSE_LOSS) == 0
-    agreement = fmean(found.values(statekv, AGREEMENT).values())
+    agreement = found.values(statekv, AGREEMENT).mean()
     assert lost(found, statekv, AGREEMENT) == pytest.approx(1 - agreement) != 0
 
 
