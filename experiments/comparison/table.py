@@ -69,12 +69,8 @@ def print_results(rows: Sequence[Row], console: Console, note: str = "") -> None
     Args:
         note: a warning for readers.
     """
-    if not console.is_terminal:
-        console.width = max(console.width, 2 * WIDE)  # a log file has no edge
-    wide = console.width >= WIDE
     heads, cells = headed_cells(rows)
-    console.print(_table(heads, cells, wide))
-    if not wide:
+    if not print_table(heads, cells, console):
         for line in cells:
             console.print(Text(f"{line[0]}: {line[heads.index('answer')]}"), highlight=False)
     if note:
@@ -88,9 +84,8 @@ def print_grid(rows: Sequence[Row], console: Console) -> None:
         readers = list(dict.fromkeys(row["reader"] for row in kept_so))
         if len(readers) < 2:
             continue
-        heads, cells = grid(kept_so, readers)
         console.print(f"\nKL to full attention (nats), archive {archive}: written x read")
-        console.print(_table(heads, cells, answers=True))
+        print_table(*grid(kept_so, readers), console)
 
 
 def grid(rows: Sequence[Row], readers: Sequence[str]) -> tuple[list[str], list[list[str]]]:
@@ -101,18 +96,24 @@ def grid(rows: Sequence[Row], readers: Sequence[str]) -> tuple[list[str], list[l
     return ["memory", *(f"reads {reader}" for reader in readers)], cells
 
 
-def _table(heads: Sequence[str], cells: Sequence[Sequence[str]], answers: bool) -> Table:
-    gap = (0, 1 if answers else 0)
+def print_table(heads: Sequence[str], cells: Sequence[Sequence[str]], console: Console) -> bool:
+    """A table as wide as its cells; whether answers are in it, for which it may be too narrow."""
+    if not console.is_terminal:
+        console.width = max(console.width, 2 * WIDE)  # a log file has no edge
+    wide = console.width >= WIDE
+    narrow = "answer" in heads and not wide
+    gap = (0, 0 if narrow else 1)
     table = Table(box=SIMPLE_HEAD, padding=gap, pad_edge=False, show_edge=False)
-    shown = [place for place, head in enumerate(heads) if answers or head != "answer"]
+    shown = [place for place, head in enumerate(heads) if wide or head != "answer"]
     for place in shown:
         if heads[place] == "answer":
             table.add_column("answer", no_wrap=True, overflow="ellipsis", max_width=32)
         else:
             words = [*heads[place].split(), *(line[place] for line in cells)]
             justify = "right" if place else "left"
-            longest = min(max(map(len, words)), 32 if answers else 10)
+            longest = min(max(map(len, words)), 10 if narrow else 32)
             table.add_column(heads[place], justify=justify, overflow="fold", width=longest)
     for line in cells:
         table.add_row(*(Text(line[place]) for place in shown))
-    return table
+    console.print(table)
+    return wide

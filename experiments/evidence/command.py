@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table as RichTable
 
-from ..comparison.table import WIDE
+from ..comparison.table import print_table
 from ..evaluation.folder import CONFIG
-from ..evaluation.rows import read_rows
+from ..evaluation.rows import Key, key_of, read_rows
 from ..streaming.frames import progress_bar
 from .options import EvidenceOptions
 from .page import read_results, write_page
-from .run import run_evidence
-from .table import Table, short_table, sizes_table
+from .run import owing, run_evidence
+from .table import short_table, sizes_table
 
 
 def evidence(options: EvidenceOptions, messages: Console, console: Console) -> Path:
@@ -43,33 +41,13 @@ def evidence(options: EvidenceOptions, messages: Console, console: Console) -> P
     results = read_results(options.output)
     sizes = list(results.by_size())
     table = short_table(results) if len(sizes) == 1 else sizes_table([results])
-    print_table(table, console)
+    print_table(table.heads, table.lines, console)
+    console.print(table.caption, markup=False, highlight=False)
     return write_page(results, options.output)
 
 
 def parts_owed(options: EvidenceOptions) -> int:
     """How many times `run_evidence` will tell of a batch that a cell has passed."""
     started = (options.output / CONFIG).is_file()
-    rows = read_rows(options.output) if started else []
-    done = {(row["cell"], row["question"]) for row in rows}
-    owed = {
-        (cell, suite, seed // options.batch)
-        for cell in options.cells
-        for suite in options.suites
-        for seed in range(options.streams)
-        if (cell, f"{suite}/{options.half}/{options.tokens}/{seed}") not in done
-    }
-    return len(owed)
-
-
-def print_table(table: Table, console: Console) -> None:
-    """The table as wide as its cells, and what its columns mean."""
-    if not console.is_terminal:
-        console.width = max(console.width, 2 * WIDE)  # a log file has no edge
-    shown = RichTable(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for place, head in enumerate(table.heads):
-        shown.add_column(head, justify="right" if place else "left", overflow="fold")
-    for line in table.lines:
-        shown.add_row(*line)
-    console.print(shown)
-    console.print(table.caption, markup=False, highlight=False)
+    done = {key_of(row) for row in read_rows(options.output)} if started else set[Key]()
+    return sum(len(cells) for _, _, cells in owing(options, done))

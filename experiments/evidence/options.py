@@ -67,6 +67,10 @@ class EvidenceOptions:
         kept = [f.name for f in fields(self) if f.name not in BESIDE_THE_POINT]
         return {name: plain(getattr(self, name)) for name in kept}
 
+    def names(self, suite: str, seeds: Sequence[int]) -> list[str]:
+        """What the rows of streams are filed under."""
+        return [f"{suite}/{self.half}/{self.tokens}/{seed}" for seed in seeds]
+
     def require_room(self, model: VideoModel) -> None:
         """Refuse streams longer than the model was trained for, before any work.
 

@@ -7,7 +7,7 @@ hold text.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -77,7 +77,12 @@ def log_probabilities(
         scored: places of predicted tokens, from 1 on, by group.
     """
     return {
-        group: torch.cat([_log_probabilities(model, hidden, some) for some in _chunks(places)])
+        group: torch.cat(
+            [
+                _log_probabilities(model, hidden, some)
+                for some in torch.tensor(list(places)).split(ROWS_AT_ONCE)
+            ]
+        )
         for group, places in scored.items()
         if len(places)
     }
@@ -135,9 +140,10 @@ def _predicted(
     places: Sequence[int],
 ) -> Prediction:
     loss = kl = agreement = 0.0
-    for some, theirs in zip(_chunks(places), log_full.split(ROWS_AT_ONCE), strict=True):
+    chunks = (torch.tensor(list(places)).split(ROWS_AT_ONCE), log_full.split(ROWS_AT_ONCE))
+    for some, theirs in zip(*chunks, strict=True):
         ours = _log_probabilities(model, hidden, some)
-        truth = torch.tensor([ids[place] for place in some], device=ours.device)
+        truth = torch.tensor(ids)[some].to(ours.device)
         loss -= float(ours.gather(-1, truth[:, None]).double().sum())
         kl += float(kl_div(ours, theirs, log_target=True, reduction="none").sum(-1).double().sum())
         agreement += int((ours.argmax(-1) == theirs.argmax(-1)).sum())
@@ -145,13 +151,8 @@ def _predicted(
     return Prediction(loss / count, max(0.0, kl / count), agreement / count, count)
 
 
-def _log_probabilities(model: VideoModel, hidden: Tensor, places: Sequence[int]) -> Tensor:
-    return model.logits(hidden[torch.tensor(places) - 1]).float().log_softmax(-1)
-
-
-def _chunks(places: Sequence[int]) -> Iterator[list[int]]:
-    for start in range(0, len(places), ROWS_AT_ONCE):
-        yield list(places[start : start + ROWS_AT_ONCE])
+def _log_probabilities(model: VideoModel, hidden: Tensor, places: Tensor) -> Tensor:
+    return model.logits(hidden[places - 1]).float().log_softmax(-1)
 
 
 def _for_rows(frame: FrameTokens, rows: int) -> FrameTokens:

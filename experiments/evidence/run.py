@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ...framework import VideoSession
+from ...framework import VideoModel, VideoSession
 from ...methods import ReadCarried
 from ..evaluation.folder import cell_hashes, run_folder
-from ..evaluation.rows import Row, RowFile, read_rows
+from ..evaluation.rows import Key, Row, RowFile, key_of, read_rows
 from ..streaming.cells import Cell, require_readable
 from ..streaming.environment import commit, machine_of
 from .options import EvidenceOptions
@@ -59,23 +59,17 @@ class Batch:
 
 
 @dataclass(frozen=True, eq=False)
-class Passed:
-    """A cell's session behind a batch, and the hidden states [B, tokens, hidden] on the way."""
-
-    session: VideoSession
-    hidden: Tensor
-
-
-@dataclass(frozen=True, eq=False)
 class Reference:
     """Full attention behind a batch, computed once for all cells.
 
     Attributes:
+        hidden: [B, tokens, hidden] on the way.
         log_probs: of the scored tokens, [places, vocab] by group, for each stream.
         after: [B, tokens, vocab] logits of the text that goes on, where the suite has any.
     """
 
-    passed: Passed
+    session: VideoSession
+    hidden: Tensor
     log_probs: Sequence[Mapping[str, Tensor]]
     after: Tensor | None
 
@@ -91,20 +85,32 @@ def run_evidence(options: EvidenceOptions, say: Say = print) -> list[Row]:
             another run.
     """
     model = _decoder(options)
+    stamp = {"batch": options.batch, "prose": content_hash(), "commit": commit()}
+    stamp["environment"] = machine_of(model)
     with run_folder(options.output, options.identity) as config:
         configs = cell_hashes(config)
+        done = {key_of(row) for row in read_rows(options.output, configs)}
         with closing(RowFile(options.output)) as file:
-            for batch in _batches(options, model):
-                done = {
-                    (row["cell"], row["question"]) for row in read_rows(options.output, configs)
-                }
-                owed = [c for c in options.cells if any((c, n) not in done for n in batch.names)]
+            for suite, seeds, owed in owing(options, done):
+                drawn = streams(suite, encoder(model), options.half, seeds, options.tokens)
+                batch = Batch(suite, options.names(suite, seeds), list(drawn))
                 for cell, rows in _rows_of(options, model, batch, owed):
-                    stamp = {**_stamp(options, model), "config": configs[cell]}
-                    new = [row for row in rows if (cell, row["question"]) not in done]
-                    file.append({**stamp, **row} for row in new)
+                    new = [row for row in rows if key_of(row) not in done]
+                    file.append({**stamp, "config": configs[cell], **row} for row in new)
                     say(f"{batch.names[0]} to {batch.names[-1]}: {cell}")
         return read_rows(options.output, configs)
+
+
+def owing(
+    options: EvidenceOptions, done: Set[Key]
+) -> Iterator[tuple[str, Sequence[int], list[str]]]:
+    """Suite and seeds of the streams that pass together, with the cells that owe rows of any."""
+    for suite in options.suites:
+        for first in range(0, options.streams, options.batch):
+            seeds = range(first, min(first + options.batch, options.streams))
+            names = options.names(suite, seeds)
+            if owed := [c for c in options.cells if not {(c, n) for n in names} <= done]:
+                yield suite, seeds, owed
 
 
 def _decoder(options: EvidenceOptions) -> DecoderModel:
@@ -120,62 +126,48 @@ def _decoder(options: EvidenceOptions) -> DecoderModel:
     return model
 
 
-def _batches(options: EvidenceOptions, model: DecoderModel) -> Iterator[Batch]:
-    for suite in options.suites:
-        for first in range(0, options.streams, options.batch):
-            seeds = range(first, min(first + options.batch, options.streams))
-            drawn = streams(suite, encoder(model), options.half, seeds, options.tokens)
-            names = [f"{suite}/{options.half}/{options.tokens}/{seed}" for seed in seeds]
-            yield Batch(suite, names, list(drawn))
-
-
 def _rows_of(
     options: EvidenceOptions, model: DecoderModel, batch: Batch, owed: Sequence[str]
 ) -> Iterator[tuple[str, list[Row]]]:
     """Rows of each owed cell; full attention passes once, whether it is owed or not."""
-    if not owed:
-        return
     full = _reference(model, options.cells[options.reference], batch)
     for name in owed:
-        cell = options.cells[name]
-        passed = full.passed if name == options.reference else _pass(model, cell, batch)
-        yield name, _measured(name, model, cell, batch, passed, full)
+        cell, session, hidden = options.cells[name], full.session, full.hidden
+        if name != options.reference:
+            session = cell.session(model)
+            hidden = pass_streams(model, session, batch.ids)
+        yield name, _measured(name, cell, batch, session, hidden, full)
 
 
 def _reference(model: DecoderModel, cell: Cell, batch: Batch) -> Reference:
-    passed = _pass(model, cell, batch)
-    each = zip(batch.streams, passed.hidden, strict=True)
-    scored = [log_probabilities(model, hidden, stream.scored) for stream, hidden in each]
-    after = batch.after
-    logits = None if after is None else passed.session.question_logits(after)
-    return Reference(passed, scored, logits)
-
-
-def _pass(model: DecoderModel, cell: Cell, batch: Batch) -> Passed:
     session = cell.session(model)
-    return Passed(session, pass_streams(model, session, batch.ids))
+    hidden = pass_streams(model, session, batch.ids)
+    each = zip(batch.streams, hidden, strict=True)
+    scored = [log_probabilities(model, own, stream.scored) for stream, own in each]
+    logits = None if batch.after is None else session.question_logits(batch.after)
+    return Reference(session, hidden, scored, logits)
 
 
 def _measured(
-    name: str, model: DecoderModel, cell: Cell, batch: Batch, passed: Passed, full: Reference
+    name: str, cell: Cell, batch: Batch, session: VideoSession, hidden: Tensor, full: Reference
 ) -> list[Row]:
-    costs = _costs(passed.session, len(batch.names))
+    model, costs = session.model, _costs(session, len(batch.names))
     rows: list[Row] = []
     for number, (question, stream) in enumerate(zip(batch.names, batch.streams, strict=True)):
-        predicted = predictions(model, stream, passed.hidden[number], full.log_probs[number])
+        predicted = predictions(model, stream, hidden[number], full.log_probs[number])
         row = {"cell": name, "question": question, "suite": batch.suite, **costs}
         row["groups"] = {group: asdict(part) for group, part in predicted.items()}
         if stream.needles:
             row["needles_age"] = [needle.age for needle in stream.needles]
         rows.append(row)
-    for reading, session in _readings(model, cell, passed.session):
-        for row, part in zip(rows, _asked(batch, session, full.after), strict=True):
+    for reading, ended in _readings(model, cell, session):
+        for row, part in zip(rows, _asked(batch, ended, full.after), strict=True):
             row |= {f"{measure}_{reading}": value for measure, value in part.items()}
     return rows
 
 
 def _readings(
-    model: DecoderModel, cell: Cell, session: VideoSession
+    model: VideoModel, cell: Cell, session: VideoSession
 ) -> Iterator[tuple[str, VideoSession]]:
     """What is asked at the end: the whole archive, and what is carried, where anything is."""
     yield "archive", session
@@ -212,13 +204,4 @@ def _costs(session: VideoSession, rows: int) -> Row:
         "decoder_ms": totals.milliseconds / rows,
         "state_bytes": last.state_bytes // rows,
         "archive_bytes": last.archive_bytes // rows,
-    }
-
-
-def _stamp(options: EvidenceOptions, model: DecoderModel) -> Row:
-    return {
-        "batch": options.batch,
-        "prose": content_hash(),
-        "commit": commit(),
-        "environment": machine_of(model),
     }
