@@ -37,6 +37,7 @@ PAGES = {
     "sink_shares": "docs/findings.md",
     "step_time": "docs/findings.md",
     "evidence_sinks": "docs/findings.md",
+    "evidence_readers": "docs/findings.md",
     "evidence_scoring": "docs/findings.md",
 }
 
