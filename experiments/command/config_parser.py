@@ -6,7 +6,8 @@ import re
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Any, NoReturn
+from itertools import takewhile
+from typing import Any, NoReturn, get_origin
 
 from jsonargparse import ArgumentParser
 
@@ -21,20 +22,37 @@ KINDS = {
     Archive: "an archive",
     Benchmark: "a benchmark",
 }
+LISTS = (list, tuple, Sequence)
 # What jsonargparse says of a name without dots that is no class of the kind it looks for.
 _UNKNOWN = re.compile(r"Expected a dot import path string: (\S+)")
 
 
 class ConfigParser(ArgumentParser):
-    """An `ArgumentParser` that knows our classes, and spells options with hyphens."""
+    """An `ArgumentParser` that knows our classes, spells options with hyphens, and takes lists as
+    words: `--suites copy needle` beside `--suites '[copy, needle]'`."""
 
     # jsonargparse gives the class of its groups the same method.
     def add_argument(self, *args: Any, **kwargs: Any) -> Any:
         return super().add_argument(*(hyphenated(name) for name in args), **kwargs)
 
     def parse_args(self, args: Sequence[str] | None = None, *rest: Any, **settings: Any) -> Any:
-        words = None if args is None else [self._respelled(word) for word in args]
+        words = None
+        if args is not None:
+            words = self._with_lists([self._respelled(word) for word in args])
         return super().parse_args(words, *rest, **settings)
+
+    def _with_lists(self, words: list[str]) -> list[str]:
+        """The words, plain ones behind an option that takes a list as the list they are."""
+        joined: list[str] = []
+        while words:
+            joined.append(words.pop(0))
+            action = self._option_string_actions.get(joined[-1])
+            # Only jsonargparse's actions for annotated options have it.
+            if get_origin(getattr(action, "_typehint", None)) in LISTS:
+                plain = list(takewhile(lambda word: not word.startswith(("-", "[", "{")), words))
+                joined += [f"[{', '.join(plain)}]"] if plain else []
+                del words[: len(plain)]
+        return joined
 
     def _respelled(self, word: str) -> str:
         """A word, or what it says in place of an option of version 0.1 with underscores."""

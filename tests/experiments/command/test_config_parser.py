@@ -2,6 +2,7 @@
 have been meant."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,3 +109,20 @@ def test_no_command_shows_an_underscore() -> None:
         shown = command.format_help()
         assert "--debug" in shown and f"usage: crossframe {name} " in shown
         assert not re.findall(r"--[\w.-]*_[\w.]*", shown), name
+
+
+@pytest.mark.parametrize(
+    ("words", "suites"),
+    [
+        ("--suites needle", ["needle"]),
+        ("--suites copy needle --streams 3", ["copy", "needle"]),
+        ("--suites [copy, needle]", ["copy", "needle"]),
+        ("--streams 3", ["prose", "scene"]),
+    ],
+)
+def test_a_list_is_given_as_words(words: str, suites: list[str]) -> None:
+    parser = ConfigParser()
+    parser.add_argument("--suites", type=Sequence[str], default=["prose", "scene"])
+    parser.add_argument("--streams", type=int, default=1)
+    split = ["--suites", "[copy, needle]"] if "[" in words else words.split()
+    assert parser.parse_args(split).suites == suites
