@@ -62,17 +62,6 @@ def test_prompt_byte_for_byte(
 
 
 @pytest.mark.parametrize(
-    ("reply", "letter"),
-    [("D", "D"), ("I think that it is d. c builds. Yes", "D"), ("Because", None), ("", None)],
-)
-def test_replies(reply: str, letter: str | None, original: Path) -> None:
-    benchmark = EgoSchema(original)
-    (question,) = benchmark.questions()
-    assert benchmark.parse(question, reply) == letter
-    assert benchmark.correct(question, reply) == (letter == "D")
-
-
-@pytest.mark.parametrize(
     ("answers", "message"),
     [
         ({VIDEO: 5}, r"subset_answers\.json: field '.*' is 5, but the options are 0 to 4"),

@@ -98,6 +98,42 @@ def test_rows_of_another_benchmark_are_refused(name: str, tmp_path: Path) -> Non
         BENCHMARKS[name](tmp_path).score([{"correct": True, "groups": {"part": "realtime"}}])
 
 
+# Of each benchmark's fixture the first question, which has options A to D.
+@pytest.mark.parametrize(
+    ("name", "prompt", "reply", "letter"),
+    [
+        ("egoschema", "lmms-eval", "D", "D"),
+        ("egoschema", "lmms-eval", "Because", None),
+        ("longvideobench", "lmms-eval", "C. a key", "C"),
+        ("longvideobench", "lmms-eval", "The correct option is C", "C"),
+        ("longvideobench", "lmms-eval", "a key", None),
+        ("lvbench", "lmms-eval", "The answer is C", "C"),
+        ("mlvu", "lmms-eval", "B) Red", "B"),
+        ("mlvu", "lmms-eval", "The answer is C", "C"),
+        ("mlvu", "official", "B) Red", "B"),
+        ("mlvu", "official", "Best Option: (B) Red", "B"),  # as the engine hands it over
+        ("mlvu", "official", "Best Option: (B", "B"),
+        ("mlvu", "official", "B. Red", None),  # its own rule wants "B)" or the bare letter
+        ("mlvu", "rekv", "Best option: (C) Green", "C"),
+        ("mlvu", "rekv", "Best option: (", None),
+        ("streamingbench", "official", "C. A key.", "C"),
+        ("streamingbench", "official", "Certainly D", "C"),  # the first character
+        ("streamingbench", "official", "The answer is C", None),
+        ("videomme", "lmms-eval", "Best option: C", "C"),
+        ("videomme", "qwen3-vl", "Best option: C", "C"),
+        ("videomme", "paper", "Best option: C", "B"),
+        ("videomme", "official", "Best option: C", "B"),
+    ],
+)
+def test_a_wording_brings_its_parser(
+    name: str, prompt: str, reply: str, letter: str | None, built: Built
+) -> None:
+    benchmark = BENCHMARKS[name](built(name), prompt)
+    question = benchmark.questions()[0]
+    assert benchmark.parse(question, reply) == letter
+    assert benchmark.correct(question, reply) == (letter == question.answer)
+
+
 def test_a_parser_may_be_chosen_apart_from_the_prompt(built: Built) -> None:
     chosen = EgoSchema(built("egoschema"), parser="first-character")
     question = chosen.questions()[0]

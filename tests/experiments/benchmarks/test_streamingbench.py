@@ -251,16 +251,6 @@ def test_names_that_tell_no_video_are_told(files: Files) -> None:
         StreamingBench(files.root).questions()
 
 
-@pytest.mark.parametrize(
-    ("reply", "letter"),
-    [("C", "C"), ("C. A key.", "C"), ("Certainly D", "C"), ("The answer is C", None), ("", None)],
-)
-def test_the_first_character_answers(reply: str, letter: str | None, files: Files) -> None:
-    files.json("questions_real.json", [REAL])
-    benchmark = StreamingBench(files.root)
-    assert benchmark.parse(benchmark.questions()[0], reply) == letter
-
-
 def test_empty_replies_count_as_wrong(tmp_path: Path) -> None:
     rows = [
         {"correct": right, "groups": {"part": "real", "task": task}}

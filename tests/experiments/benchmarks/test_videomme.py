@@ -101,16 +101,6 @@ def test_length_of_replies_belongs_to_the_wording(tmp_path: Path) -> None:
     assert lengths == {"lmms-eval": 16, "paper": 1024, "official": 16, "qwen3-vl": 16}
 
 
-def test_parser_belongs_to_the_wording(files: Files) -> None:
-    files.parquet(TABLE, [ROW])
-    (question,) = VideoMME(files.root).questions()
-    reply = "Best option: C"
-    assert VideoMME(files.root).parse(question, reply) == "C"
-    assert VideoMME(files.root, "paper").parse(question, reply) == "B"
-    assert not VideoMME(files.root, "paper").correct(question, reply)
-    assert VideoMME(files.root, "paper", parser="lmms-eval").correct(question, reply)
-
-
 def test_a_row_becomes_a_question(files: Files) -> None:
     files.parquet(TABLE, [ROW])
     (question,) = VideoMME(files.root).questions()
@@ -145,12 +135,6 @@ def test_videos_in_the_published_folders(file: str, files: Files) -> None:
 def test_a_bad_row_is_told(change: dict[str, Any], message: str, files: Files) -> None:
     files.parquet(TABLE, [{**ROW, **change}])
     with pytest.raises(ValueError, match=message):
-        VideoMME(files.root).questions()
-
-
-def test_a_missing_column_is_told(files: Files) -> None:
-    files.parquet(TABLE, [{name: value for name, value in ROW.items() if name != "options"}])
-    with pytest.raises(ValueError, match=r"parquet, row 0: field 'options' is missing"):
         VideoMME(files.root).questions()
 
 

@@ -37,24 +37,21 @@ from crossframe.methods import (
     StateKVMemory,
     TokenDroppingMemory,
 )
-from crossframe.models import Eagle2_5, InternVL3, LlavaOnevision, Qwen2_5VL, Qwen3VL
-from crossframe.models.tiny import (
-    tiny_eagle2_5,
-    tiny_internvl,
-    tiny_llava_onevision,
-    tiny_qwen2_5_vl,
-    tiny_qwen3_vl,
-)
+from crossframe.models import InternVL3
+from crossframe.models.tiny import tiny_internvl
+
+from ...every import FAMILIES
 
 SHORT: Any = {"max_position_embeddings": 64}  # streams here go far beyond
-MODELS: Mapping[str, Callable[[], VideoModel]] = {
-    "internvl3": lambda: InternVL3(*tiny_internvl()),
-    "internvl3, RoPE scaled by length": lambda: InternVL3(*tiny_internvl(**SHORT)),
-    "eagle2_5, beyond its range": lambda: Eagle2_5(*tiny_eagle2_5(**SHORT)),
-    "llava_onevision": lambda: LlavaOnevision(*tiny_llava_onevision()),
-    "qwen2_5_vl": lambda: Qwen2_5VL(*tiny_qwen2_5_vl()),
-    "qwen3_vl": lambda: Qwen3VL(*tiny_qwen3_vl(), planned_frames=12),
-    "qwen3_vl, sized by length": lambda: Qwen3VL(*tiny_qwen3_vl()),
+# Family, sizes, options of the adapter.
+MODELS: Mapping[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "internvl3": ("internvl3", {}, {}),
+    "internvl3, RoPE scaled by length": ("internvl3", SHORT, {}),
+    "eagle2_5, beyond its range": ("eagle2_5", SHORT, {}),
+    "llava_onevision": ("llava_onevision", {}, {}),
+    "qwen2_5_vl": ("qwen2_5_vl", {}, {}),
+    "qwen3_vl": ("qwen3_vl", {}, {"planned_frames": 12}),
+    "qwen3_vl, sized by length": ("qwen3_vl", {}, {}),
 }
 CELLS = {
     "full": Cell(FullMemory()),
@@ -79,7 +76,8 @@ SYSTEM = "You watch closely."
 
 @cache
 def model(name: str) -> VideoModel:
-    return MODELS[name]()
+    family, sizes, options = MODELS[name]
+    return FAMILIES[family].shipped(*FAMILIES[family].loaded(torch.float32, **sizes), **options)
 
 
 @pytest.fixture(scope="module")

@@ -153,24 +153,15 @@ def test_a_rubbish_line_is_told_and_nothing_is_touched(options: MakeOptions) -> 
     assert path.read_text() == content
 
 
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [
-        ({"cells": {"other": Cell(FullMemory())}}, r"cells.full was \{.*is None"),
-        ({"limit": 3}, "limit was None, is 3"),
-        ({"seed": 4}, "seed was 0, is 4"),
-        ({"max_new_tokens": 3}, "max_new_tokens was 4, is 3"),
-    ],
-)
 def test_other_settings_are_refused_before_anything_happens(
-    changes: dict[str, Any], told: str, options: MakeOptions, monkeypatch: pytest.MonkeyPatch
+    options: MakeOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = options(cells=CELLS)
     ran(chosen)
     before = lines(chosen.output)
     monkeypatch.setattr(ModelOptions, "load", None)
-    with pytest.raises(ValueError, match=f"another configuration .*{told}"):
-        evaluate(replace(chosen, **changes))
+    with pytest.raises(ValueError, match=r"another configuration \(seed was 0, is 4"):
+        evaluate(replace(chosen, seed=4))
     assert lines(chosen.output) == before
 
 

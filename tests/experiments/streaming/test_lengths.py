@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,30 +16,28 @@ from crossframe.experiments.streaming.lengths import SLACK_TOKENS, question_ids,
 from crossframe.experiments.streaming.plan import Pass, Stop
 from crossframe.framework import FullMemory, VideoModel, VideoSession
 from crossframe.framework.video import VideoError, frames_at
-from crossframe.models import Eagle2_5, InternVL3, LlavaOnevision, Qwen2_5VL, Qwen3VL
-from crossframe.models.tiny import (
-    tiny_eagle2_5,
-    tiny_internvl,
-    tiny_llava_onevision,
-    tiny_qwen2_5_vl,
-    tiny_qwen3_vl,
-)
+from crossframe.models import InternVL3
+from crossframe.models.tiny import tiny_internvl
+
+from ...every import FAMILIES
 
 SHORT: Any = {"max_position_embeddings": 48}
-MODELS: dict[str, Callable[[], VideoModel]] = {
-    "internvl3": lambda: InternVL3(*tiny_internvl(**SHORT)),
-    "internvl3, video first": lambda: InternVL3(*tiny_internvl(**SHORT), layout="video_first"),
-    "eagle2_5": lambda: Eagle2_5(*tiny_eagle2_5(**SHORT)),
-    "llava_onevision": lambda: LlavaOnevision(*tiny_llava_onevision(**SHORT)),
-    "qwen2_5_vl": lambda: Qwen2_5VL(*tiny_qwen2_5_vl(**SHORT)),
-    "qwen3_vl": lambda: Qwen3VL(*tiny_qwen3_vl(**SHORT), planned_frames=24),
+# Family, sizes, options of the adapter.
+MODELS: Mapping[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "internvl3": ("internvl3", SHORT, {}),
+    "internvl3, video first": ("internvl3", SHORT, {"layout": "video_first"}),
+    "eagle2_5": ("eagle2_5", SHORT, {}),
+    "llava_onevision": ("llava_onevision", SHORT, {}),
+    "qwen2_5_vl": ("qwen2_5_vl", SHORT, {}),
+    "qwen3_vl": ("qwen3_vl", SHORT, {"planned_frames": 24}),
 }
 TIMES = [0.5 * number for number in range(25)]
 
 
 @cache
 def model(name: str) -> VideoModel:
-    return MODELS[name]()
+    family, sizes, options = MODELS[name]
+    return FAMILIES[family].shipped(*FAMILIES[family].loaded(torch.float32, **sizes), **options)
 
 
 @pytest.fixture(scope="module")
