@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import count
 from statistics import fmean
 
 from torch import Tensor
 
-from ...framework import CrossFrameMemory, FrameTokens, VideoModel, VideoSession
+from ...framework import CrossFrameMemory, FrameTokens, FullMemory, VideoModel, VideoSession
 from ...framework.stream.encoding import encode_frames
 from ..streaming.cells import Cell
 from .quantities import Quantity
@@ -23,19 +24,13 @@ class DryRun:
     Args:
         model: loaded, set up for the stream.
         stream: the prompt before it, where there is one, and temporal patches without end.
-        frames_per_step, in_frame, attention: as in a cell.
+        cell: of which all but the memory is taken; None for one of defaults.
     """
 
     def __init__(
-        self,
-        model: VideoModel,
-        stream: Iterator[FrameTokens],
-        *,
-        frames_per_step: int = 1,
-        in_frame: str = "causal",
-        attention: str = "auto",
+        self, model: VideoModel, stream: Iterator[FrameTokens], cell: Cell | None = None
     ) -> None:
-        self.model, self.cut = model, (frames_per_step, in_frame, attention)
+        self.model, self.cell = model, cell or Cell(FullMemory())
         self._source = stream
         self._encoded: list[FrameTokens] = []
         first = self._tokens(0)
@@ -48,9 +43,7 @@ class DryRun:
 
     def session(self, memory: CrossFrameMemory) -> VideoSession:
         """A session that has seen the prompt before the video."""
-        step, in_frame, attention = self.cut
-        cell = Cell(memory, frames_per_step=step, in_frame=in_frame, attention=attention)
-        session = cell.session(self.model)
+        session = replace(self.cell, memory=memory).session(self.model)
         if self.prompt is not None:
             session.push(self.prompt)
         return session
@@ -62,7 +55,7 @@ class DryRun:
         Args:
             slots: that it fills at most in each layer, if it does not promise a `limit` itself.
         """
-        session, per_step = self.session(memory), self.cut[0]
+        session, per_step = self.session(memory), self.cell.frames_per_step
         layers = self.model.spec.num_layers
         limits = [memory.limit(layer, layers, self.frame_tokens) for layer in range(layers)]
         most = max(slots if limit is None else limit for limit in limits)
@@ -83,7 +76,7 @@ class DryRun:
         return MOST_STEPS
 
     def _push(self, session: VideoSession, step: int) -> None:
-        per_step = self.cut[0]
+        per_step = self.cell.frames_per_step
         session.push([self.frame(step * per_step + number) for number in range(per_step)])
 
     def _tokens(self, number: int) -> FrameTokens:

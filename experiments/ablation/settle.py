@@ -11,11 +11,12 @@ from pathlib import Path
 from filelock import FileLock
 from torch import Tensor
 
-from ...framework import VideoModel
+from ...framework import FullMemory, VideoModel
 from ...framework.as_data import plain
 from ...framework.flops import DecoderSpec
 from ...framework.video import VideoError
 from ..evaluation.folder import config_hash, read_json, write_json
+from ..streaming.cells import Cell
 from ..streaming.media import media_at
 from ..streaming.options import ModelOptions
 from ..streaming.plan import Pass, plan_passes, sample_videos, set_up, video_seconds
@@ -27,6 +28,7 @@ from .variants import Variant
 
 FRAMES = 8  # temporal patches that are decoded for the dry run
 FILE = "sizes.json"
+NUMBERS = ("value", "attained", "wanted")  # of every size in it
 # What the sizes depend on.
 DEPENDS = (
     *("benchmark", "sampling", "limit", "budget", "memories", "fixed", "wrappers", "capacities"),
@@ -127,7 +129,7 @@ def read_settled(folder: Path, key: str | None = None) -> Settled | None:
             look = Look(**{**look, "spec": DecoderSpec(**look["spec"])})
         sizes = data["sizes"]
         for size in sizes.values():
-            math.fsum(size[what] for what in ("value", "attained", "wanted"))  # three numbers
+            math.fsum(size[n] for n in NUMBERS)  # all there, and numbers
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path} does not say what it should ({error!r}): {remedy}") from error
     return Settled(look, sizes)
@@ -150,13 +152,9 @@ def _settled(
     device = "cpu" if options.trainer.get("accelerator") == "cpu" else None
     model = replace(model_options, device=device).load()
     model, video = set_up(model, video, 0, options.max_tokens)
-    dry_run = DryRun(
-        model,
-        shown_again(model, _frames(video, model)),
-        frames_per_step=options.frames_per_step[0],
-        in_frame=options.in_frame[0],
-        attention=options.attention,
-    )
+    cut = options.frames_per_step[0], options.in_frame[0], options.attention
+    cell = Cell(FullMemory(), None, None, *cut)
+    dry_run = DryRun(model, shown_again(model, _frames(video, model)), cell)
     prompt = 0 if dry_run.prompt is None else dry_run.prompt.num_tokens
     look = Look(model.spec, dry_run.frame_tokens, model.frames_per_patch, prompt)
     return Settled(look, _sizes(options, needed, dry_run))
@@ -170,13 +168,8 @@ def _sizes(
     raw = options.budget.frames or options.sampling.max_frames
     patches = None if raw is None else max(2, -(-raw // dry_run.model.frames_per_patch))
     matcher = Matcher(options.budget, dry_run, patches)
-    sized = map(matcher.sized, needed)
-    return {
-        one.variant.label: {
-            "value": one.value or 0, "attained": one.attained or 0, "wanted": one.wanted or 0
-        }
-        for one in sized
-    }  # fmt: skip
+    sized = {one.label: matcher.sized(one) for one in needed}
+    return {name: {n: getattr(one, n) or 0 for n in NUMBERS} for name, one in sized.items()}
 
 
 def _first_video(options: AblateOptions) -> Pass | None:

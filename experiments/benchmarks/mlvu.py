@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 from .annotations import Record, read_records
@@ -101,46 +101,43 @@ class MLVU(MultipleChoice):
     def _from_parquet(self, record: Record, number: int) -> Question:
         candidates, name = record.texts("candidates"), record.text("video_name")
         listed = record.text("question")  # its options are part of it
-        text = listed if self._takes_listed else _asked(_first_line(record, candidates), candidates)
-        question = Question(
+        return self._question(
+            listed if self._takes_listed else _asked(_first_line(record, candidates), candidates),
+            lettered(candidates),
             id=record.name("question_id") if "question_id" in record else f"{number:04}",
             video=name,
             path=self.find_video(name),
-            prompt=text,
             answer=record.letter("answer", lettered(candidates)),
             groups={"task": record.text("task_type")},
-            choices=lettered(candidates),
         )
-        return self._worded(question)
 
     def _from_json(self, record: Record, file: str, number: int) -> Question:
         candidates, name = record.texts("candidates"), record.text("video")
         task, asked = file.partition("_")[2], record.text("question")
         listed = "\n".join([asked, *_lines(candidates)])
-        question = Question(
+        return self._question(
+            listed if self._takes_listed else _asked(asked, candidates),
+            lettered(candidates),
             id=f"{task}-{number}",
             video=f"{task}/{name}",
             path=self.find_video(f"{file}/{name}", f"{task}/{name}"),
-            prompt=listed if self._takes_listed else _asked(asked, candidates),
             answer=_letter_of(record, candidates),
             groups={"task": task},
-            choices=lettered(candidates),
         )
-        return self._worded(question)
 
     @property
     def _takes_listed(self) -> bool:
         """Whether the wording has no words before question and options."""
         return self.prompt == "lmms-eval"
 
-    def _worded(self, question: Question) -> Question:
-        """The question with what its wording adds."""
+    def _question(self, text: str, choices: Mapping[str, str], **more: Any) -> Question:
+        """The question with what its wording adds to the text."""
         if self._takes_listed:
             seed = "" if self.split == "test" else f"{ONLY}\nBest option: ("
-            return replace(question, prompt=question.prompt + seed)
+            return Question(prompt=text + seed, choices=choices, **more)
         system, start = (SYSTEM, "Option") if self.prompt == "official" else (None, "option")
-        text = question.prompt + ONLY
-        return replace(question, prompt=text, system=system, reply_start=f"Best {start}: (")
+        more |= {"system": system, "reply_start": f"Best {start}: ("}
+        return Question(prompt=text + ONLY, choices=choices, **more)
 
 
 def _lines(candidates: Sequence[str]) -> list[str]:

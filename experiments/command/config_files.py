@@ -29,12 +29,9 @@ def with_presets(words: Sequence[str]) -> list[str]:
     expanded: list[str] = []
     for word in words:
         name, given, value = word.partition("=")
-        if expanded[-1:] == ["--preset"]:
-            expanded[-1:] = ["--config", str(_preset(words[0], word))]
-        elif name == "--preset" and given:
-            expanded += ["--config", str(_preset(words[0], value))]
-        else:
-            expanded.append(word)
+        expanded += [name, value] if given and name == "--preset" else [word]
+        if expanded[-2:-1] == ["--preset"]:
+            expanded[-2:] = ["--config", str(_preset(words[0], expanded[-1]))]
     return expanded
 
 

@@ -17,9 +17,9 @@ CONFIG = "config.json"
 Config = Mapping[str, Any]
 
 
-def config_hash(config: Config) -> str:
-    """Twelve hexadecimal digits that name a configuration."""
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
+def config_hash(config: Config, digits: int = 12) -> str:
+    """Hexadecimal digits that name a configuration, or other plain data, however it is laid out."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:digits]
 
 
 def cell_hashes(config: Config) -> dict[str, str]:

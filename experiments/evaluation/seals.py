@@ -7,7 +7,6 @@ not against somebody who works the checksum out again.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import secrets
@@ -18,7 +17,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from .folder import read_json, write_json
+from .folder import config_hash, read_json, write_json
 
 FILE = "run.json"
 REMEDY = "delete that line to have its question asked again"
@@ -69,7 +68,7 @@ class Seals:
 
 def checksum(row: Mapping[str, Any]) -> str:
     """Sixteen hexadecimal digits over what a row says, however it is laid out."""
-    return hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()[:16]
+    return config_hash(row, 16)
 
 
 def read_seals(folder: Path) -> Seals:

@@ -57,7 +57,11 @@ class Harness:
         Raises:
             ValueError: as `generate_until`.
         """
-        talks = [self._talk(*request) for request in requests]
+        talks = []
+        for text, settings, doc_to_visual, doc_to_text, *where in requests:
+            document = self._document(*where)
+            shown = doc_to_visual(document)
+            talks.append(_Talk(document, doc_to_text, settings, where, shown, text))
         while going := [talk for talk in talks if not talk.ended]:
             asked = []
             for number, talk in enumerate(going):
@@ -90,17 +94,6 @@ class Harness:
 
     def _document(self, number: int, task: str, split: str) -> Any:
         return self.documents[task][split][number]
-
-    def _talk(
-        self,
-        text: str,
-        settings: Mapping[str, Any],
-        doc_to_visual: Callable[[Any], Any],
-        doc_to_text: Callable[..., Any],
-        *where: Any,
-    ) -> _Talk:
-        document = self._document(*where)
-        return _Talk(document, doc_to_text, settings, where, doc_to_visual(document), text)
 
     def _asked(self, number: int, text: str, visuals: object, settings: Mapping[str, Any]) -> Asked:
         generation = Generation.of(settings, self.answerer.options.max_new_tokens)

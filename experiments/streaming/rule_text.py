@@ -131,7 +131,10 @@ def _rule(spec: str, kind: type[R], defaults: MemoryDefaults) -> R:
 
 def _parsed(spec: str, defaults: MemoryDefaults) -> Any:
     if spec.lstrip().startswith("{"):
-        return _from_json(_loaded(spec), defaults)
+        try:
+            return _from_json(json.loads(spec), defaults)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{spec!r} is not JSON ({error}): {SYNTAX}") from error
     try:
         node = ast.parse(spec.strip(), mode="eval").body
     except SyntaxError as error:
@@ -168,13 +171,6 @@ def _value(node: ast.expr, defaults: MemoryDefaults) -> Any:
         return ast.literal_eval(node)
     except ValueError as error:
         raise ValueError(f"{ast.unparse(node)!r} is not a plain value: {SYNTAX}") from error
-
-
-def _loaded(spec: str) -> Any:
-    try:
-        return json.loads(spec)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{spec!r} is not JSON ({error}): {SYNTAX}") from error
 
 
 def _from_json(value: Any, defaults: MemoryDefaults) -> Any:

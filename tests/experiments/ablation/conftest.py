@@ -1,7 +1,6 @@
 """A fixture benchmark, a tiny checkpoint, and a small study of both."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +82,3 @@ def dry_run() -> DryRun:
     model = InternVL3(*parts, layout="video_first")
     frames = [(image, float(number)) for number, image in enumerate(pictures)]
     return DryRun(model, shown_again(model, frames))
-
-
-@pytest.fixture
-def with_output(tmp_path: Path) -> Callable[[AblateOptions], AblateOptions]:
-    """The same study in a folder of its own."""
-    return lambda options: replace(options, output=tmp_path / "study")

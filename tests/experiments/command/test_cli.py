@@ -1,5 +1,4 @@
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -236,12 +235,6 @@ def test_wrong_arguments_end_with_status_2(capsys: Output) -> None:
         main(["ask", "video.mp4"])
     assert caught.value.code == 2
     assert "question" in capsys.readouterr().err
-
-
-def test_path_of_imports_is_left_as_it_was(video: Path, checkpoint: Path) -> None:
-    before, folder = list(sys.path), os.getcwd()
-    run("ask", video, checkpoint, "--memory", "nowhere.Memory")
-    assert (sys.path, os.getcwd()) == (before, folder)
 
 
 def test_the_other_families_run_with_options_of_their_own(

@@ -3,29 +3,26 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from crossframe.experiments.ablation.options import AblateOptions, Budget
 from crossframe.experiments.ablation.run import ablate
 from crossframe.experiments.benchmarks import LongVideoBench
-from crossframe.experiments.evaluation.options import EvaluateOptions
-from crossframe.experiments.evaluation.rows import Row
+from crossframe.experiments.evaluation.rows import read_rows
 from crossframe.experiments.evaluation.run import evaluate
 from crossframe.experiments.publishing.small_benchmarks import write_clip
-from crossframe.experiments.streaming.cells import Cell
 from crossframe.experiments.streaming.lengths import question_ids
 from crossframe.experiments.streaming.options import ModelOptions
-from crossframe.experiments.streaming.sampling import FrameSampling
 from crossframe.framework import VideoSession
-from crossframe.methods import FullMemory, SlidingWindowMemory, StateKVMemory
+from crossframe.methods import SlidingWindowMemory, StateKVMemory
 from crossframe.models import DecoderModel
+
+from .conftest import MakeOptions
 
 SENTENCES = ("Which way does the red square move?", "How many people are there, and where?")
 TEXT = "\n".join(SENTENCES * 8)
 TEXTS = {"notes.txt": TEXT.encode(), "more.txt": TEXT[::-1].encode()}
-BUDGET = 24  # slots
 
 
 def written(folder: Path, media: Mapping[str, bytes]) -> LongVideoBench:
@@ -52,46 +49,25 @@ def written(folder: Path, media: Mapping[str, bytes]) -> LongVideoBench:
     return LongVideoBench(folder)
 
 
-def options(benchmark: LongVideoBench, output: Path, **changed: Any) -> EvaluateOptions:
-    settings: dict[str, Any] = {
-        "model": ModelOptions("a-reader"),
-        "benchmark": benchmark,
-        "cells": {"full": Cell(FullMemory()), "statekv": Cell(StateKVMemory(BUDGET))},
-        "output": output,
-        "reference": "full",
-        "sampling": FrameSampling(2.0, 3),  # of videos: a text is taken whole
-        "max_new_tokens": 4,
-        "trainer": {"accelerator": "cpu", "logger": False},
-    }
-    return EvaluateOptions(**settings | changed)
-
-
-def rows_of(folder: Path) -> dict[tuple[str, str], Row]:
-    (file,) = folder.glob("rows-*.jsonl")
-    rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
-    return {(row["cell"], row["question"]): row for row in rows}
-
-
 def test_rows_are_those_of_sessions_that_read_the_whole_text(
-    reader: DecoderModel, tmp_path: Path
+    reader: DecoderModel, options: MakeOptions, tmp_path: Path
 ) -> None:
-    benchmark = written(tmp_path / "texts", TEXTS)
-    outcome = evaluate(options(benchmark, tmp_path / "run"))
-    assert outcome is not None
-    rows = rows_of(tmp_path / "run")
+    chosen = options(benchmark=written(tmp_path / "texts", TEXTS))
+    assert evaluate(chosen) is not None
+    rows = read_rows(chosen.output)
     assert len(rows) == 2 * 4
-    for (cell, name), row in rows.items():
-        question = next(one for one in benchmark.questions() if one.id == name)
-        memory = FullMemory() if cell == "full" else StateKVMemory(BUDGET)
-        session = VideoSession(reader, memory)
+    for row in rows:
+        question = next(o for o in chosen.benchmark.questions() if o.id == row["question"])
+        session = VideoSession(reader, chosen.cells[row["cell"]].memory)
         frames = reader.text_frames(TEXTS[question.video].decode())
         session.push(frames)
         answer = session.ask(question_ids(reader, question), max_new_tokens=4)
         assert row["reply"] == answer.text and row["status"] in ("answered", "invalid")
         assert (row["frames"], row["tokens"]) == (len(frames), session.cursor.tokens)
-    assert len({row["pass"] for row in rows.values()}) == 2, "questions about a text share a pass"
+    assert len({row["pass"] for row in rows}) == 2, "questions about a text share a pass"
 
 
+@pytest.mark.usefixtures("reader")
 @pytest.mark.parametrize(
     ("content", "why"),
     [
@@ -105,37 +81,35 @@ def test_rows_are_those_of_sessions_that_read_the_whole_text(
     ],
 )
 def test_one_text_that_cannot_be_taken_does_not_end_the_run(
-    content: bytes, why: str, reader: DecoderModel, tmp_path: Path
+    content: bytes, why: str, options: MakeOptions, tmp_path: Path
 ) -> None:
     benchmark = written(tmp_path / "texts", {"notes.txt": TEXTS["notes.txt"], "odd.txt": content})
-    evaluate(options(benchmark, tmp_path / "run"))
-    rows = rows_of(tmp_path / "run")
-    odd = [row for row in rows.values() if row["video"] == "odd.txt"]
+    evaluate(options(benchmark=benchmark))
+    rows = read_rows(tmp_path / "run")
+    odd = [row for row in rows if row["video"] == "odd.txt"]
     assert len(odd) == 4 and {row["status"] for row in odd} == {"unreadable"}
     assert all(why in row["why"] and "odd.txt" in row["why"] for row in odd)
-    assert "unreadable" not in {row["status"] for row in rows.values() if row not in odd}
-    strict = options(benchmark, tmp_path / "strict", strict=True)
+    assert "unreadable" not in {row["status"] for row in rows if row not in odd}
     with pytest.raises(ValueError, match=r"odd\.txt"):
-        evaluate(strict)
+        evaluate(options(benchmark=benchmark, output=tmp_path / "strict", strict=True))
 
 
+@pytest.mark.usefixtures("reader")
 def test_a_model_is_given_only_files_that_it_reads(
-    reader: DecoderModel, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    options: MakeOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = written(tmp_path / "texts", TEXTS)
     videos = written(tmp_path / "clips", {"clip.mp4": b""})
     write_clip(tmp_path / "clips/videos/clip.mp4", ("Red", "Blue"))
     with pytest.raises(ValueError, match=r"clip\.mp4 is a video, and DecoderModel reads text al"):
-        evaluate(options(videos, tmp_path / "reader"))
+        evaluate(options(benchmark=videos))
     monkeypatch.undo()
-    model = ModelOptions(str(checkpoint))
     with pytest.raises(ValueError, match=r"notes\.txt is a text, and InternVL3 sees images: give"):
-        evaluate(options(texts, tmp_path / "sees", model=model))
+        evaluate(options(benchmark=texts, output=tmp_path / "sees"))
 
 
-def test_a_study_gives_memories_of_a_text_equal_budgets(
-    reader: DecoderModel, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("reader")
+def test_a_study_gives_memories_of_a_text_equal_budgets(tmp_path: Path) -> None:
     study = ablate(
         AblateOptions(
             models={"reader": ModelOptions("a-reader")},
