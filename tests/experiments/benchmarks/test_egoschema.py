@@ -86,8 +86,3 @@ def test_hidden_answers_of_the_full_set_are_told(files: Files) -> None:
     path = files.parquet("Subset/test-00000-of-00001.parquet", [{**ROW, "answer": None}])
     with pytest.raises(ValueError, match="field 'answer' is None, not a whole number"):
         EgoSchema(path.parent.parent).questions()
-
-
-def test_score_has_no_breakdown(tmp_path: Path) -> None:
-    rows = [{"correct": True, "groups": {}}, {"correct": False, "groups": {}}]
-    assert EgoSchema(tmp_path).score(rows) == {"accuracy": 50.0}

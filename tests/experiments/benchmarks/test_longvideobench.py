@@ -1,7 +1,6 @@
 """LongVideoBench: JSON and parquet, up to five options, no guessing."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,17 +71,3 @@ def test_a_bad_item_is_told(change: dict[str, Any], message: str, files: Files) 
     files.json("lvb_val.json", [{**ITEM, **change}])
     with pytest.raises(ValueError, match=message):
         LongVideoBench(files.root).questions()
-
-
-def test_score_is_micro(tmp_path: Path) -> None:
-    rows = [
-        {
-            "correct": right,
-            "groups": {"duration_group": group, "question_category": "S2E", "topic_category": "K"},
-        }
-        for group, right in (("15", True), ("15", False), ("3600", True), ("3600", True))
-    ]
-    scores = LongVideoBench(tmp_path).score(rows)
-    assert next(iter(scores.items())) == ("accuracy", 75.0)
-    assert scores["duration_group/15"] == 50.0
-    assert scores["duration_group/3600"] == scores["topic_category/K"] + 25 == 100.0

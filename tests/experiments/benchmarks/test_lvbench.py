@@ -90,16 +90,3 @@ def test_a_bad_line_is_told(line: dict[str, Any], message: str, tmp_path: Path) 
     write_lines(tmp_path, line)
     with pytest.raises(ValueError, match=message):
         LVBench(tmp_path).questions()
-
-
-def test_a_question_counts_in_each_of_its_types(tmp_path: Path) -> None:
-    rows = [
-        {"correct": True, "groups": {"question_type": "reasoning; summarization", "type": "tv"}},
-        {"correct": False, "groups": {"question_type": "reasoning", "type": "tv"}},
-    ]
-    assert LVBench(tmp_path).score(rows) == {
-        "accuracy": 50.0,
-        "question_type/reasoning": 50.0,
-        "question_type/summarization": 100.0,
-        "type/tv": 50.0,
-    }

@@ -98,6 +98,27 @@ def test_rows_of_another_benchmark_are_refused(name: str, tmp_path: Path) -> Non
         BENCHMARKS[name](tmp_path).score([{"correct": True, "groups": {"part": "realtime"}}])
 
 
+@pytest.mark.parametrize(
+    ("name", "groups"),
+    [
+        ("videomme", ["duration", "domain", "sub_category", "task_type"]),
+        ("longvideobench", ["duration_group", "question_category", "topic_category"]),
+        ("lvbench", ["question_type", "type"]),
+        ("egoschema", []),
+        ("streamingbench", ["part", "task"]),
+    ],
+)
+def test_accuracy_is_over_all_rows_and_by_group(name: str, groups: list[str], built: Built) -> None:
+    benchmark = BENCHMARKS[name](built(name))
+    rows = [
+        {"correct": number == 0, "groups": question.groups}
+        for number, question in enumerate(benchmark.questions())
+    ]
+    scores = benchmark.score(rows)
+    assert next(iter(scores.items())) == ("accuracy", 100 / len(rows))
+    assert list(dict.fromkeys(key.partition("/")[0] for key in scores)) == ["accuracy", *groups]
+
+
 # Of each benchmark's fixture the first question, which has options A to D.
 @pytest.mark.parametrize(
     ("name", "prompt", "reply", "letter"),

@@ -249,18 +249,3 @@ def test_names_that_tell_no_video_are_told(files: Files) -> None:
     write_csv(files.root / "Real_Time_Visual_Understanding.csv", "one")
     with pytest.raises(ValueError, match="field 'question_id' is 'one', not <category>_sample"):
         StreamingBench(files.root).questions()
-
-
-def test_empty_replies_count_as_wrong(tmp_path: Path) -> None:
-    rows = [
-        {"correct": right, "groups": {"part": "real", "task": task}}
-        for task, right in (("Counting", True), ("Counting", False), ("Causal Reasoning", True))
-    ]
-    assert StreamingBench(tmp_path).score(rows) == pytest.approx(
-        {
-            "accuracy": 200 / 3,
-            "part/real": 200 / 3,
-            "task/Counting": 50.0,
-            "task/Causal Reasoning": 100.0,
-        }
-    )

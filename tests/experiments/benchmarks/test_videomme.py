@@ -136,19 +136,3 @@ def test_a_bad_row_is_told(change: dict[str, Any], message: str, files: Files) -
     files.parquet(TABLE, [{**ROW, **change}])
     with pytest.raises(ValueError, match=message):
         VideoMME(files.root).questions()
-
-
-def test_score_is_micro_with_breakdowns(tmp_path: Path) -> None:
-    def row(correct: bool, duration: str) -> dict[str, Any]:
-        groups = {"duration": duration, "domain": "D", "sub_category": "S", "task_type": "T"}
-        return {"id": "q", "correct": correct, "groups": groups}
-
-    rows = [row(True, "short"), row(True, "short"), row(True, "short"), row(False, "long")]
-    assert VideoMME(tmp_path).score(rows) == {
-        "accuracy": 75.0,
-        "duration/short": 100.0,
-        "duration/long": 0.0,
-        "domain/D": 75.0,
-        "sub_category/S": 75.0,
-        "task_type/T": 75.0,
-    }

@@ -81,12 +81,9 @@ def test_scores_counts_costs_and_differences() -> None:
 
 
 def test_a_difference_is_over_the_questions_that_both_have() -> None:
-    found = summarise(ROWS[:5], VideoMME(Path()), ["full", "window"], "full")
-    assert found["window"]["difference"]["points"] == 50.0
-
-
-def test_without_a_reference_nothing_is_compared() -> None:
-    assert summarise(ROWS, VideoMME(Path()), ["full", "window"])["window"]["difference"] is None
+    of = VideoMME(Path()), ["full", "window"]
+    assert summarise(ROWS[:5], *of, "full")["window"]["difference"]["points"] == 50.0
+    assert summarise(ROWS, *of)["window"]["difference"] is None  # without a reference
 
 
 def test_a_question_of_several_groups_counts_in_each() -> None:
