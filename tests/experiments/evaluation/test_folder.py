@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from threading import Timer
 from time import monotonic
@@ -18,6 +20,12 @@ from crossframe.experiments.evaluation.folder import (
     wait_for_others,
     write_json,
 )
+from crossframe.experiments.evaluation.options import EvaluateOptions
+from crossframe.experiments.evaluation.run import evaluate
+from crossframe.experiments.streaming.cells import Cell
+from crossframe.experiments.streaming.options import ModelOptions
+from crossframe.framework import Int8Archive
+from crossframe.methods import ProtectedSinks, ReadSinksAndRecent, StateKVMemory
 
 from .conftest import held_by_another, write_rows
 
@@ -182,3 +190,23 @@ def test_a_class_of_ours_may_have_moved_since_the_folder_was_begun(tmp_path: Pat
             run_folder(tmp_path, config(other)),
         ):
             pass
+
+
+def test_a_folder_of_before_classes_had_public_homes_is_gone_on_with(
+    recorded: Callable[[str], EvaluateOptions], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows count, nothing is asked again, and other settings are noticed."""
+    options = recorded("first_run")
+    memory, other = (ProtectedSinks(StateKVMemory(capacity), tokens=2) for capacity in (16, 8))
+    cell = Cell(memory, ReadSinksAndRecent(), Int8Archive())
+    options = replace(options, cells={**options.cells, "statekv": cell})
+    monkeypatch.setattr(ModelOptions, "load", None)
+    found = evaluate(options)
+    assert found is not None
+    assert (found["questions"], found["owed"]) == (2, 0)
+    for name in ("config.json", "rows-0.jsonl"):
+        old = Path(__file__).with_name("first_run") / name
+        assert (options.output / name).read_bytes() == old.read_bytes()
+    changed = {**options.cells, "statekv": replace(cell, memory=other)}
+    with pytest.raises(ValueError, match=r"inner.init_args.capacity was 16, is 8"):
+        evaluate(replace(options, cells=changed))
