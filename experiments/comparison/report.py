@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from ..reports.drawing import Drawing
 from ..reports.page import web_page
 from ..reports.tables import Table
-from ..reports.text import finite
+from ..reports.text import strict_json
 from .figures import figures_of
 from .table import headed_cells
 
@@ -51,13 +50,8 @@ class Report:
 
     def json(self) -> str:
         """Config, environment and rows; what is not a finite number becomes null."""
-        content = {
-            "note": self.note,
-            "config": dict(self.config),
-            "environment": dict(self.environment),
-            "rows": [{name: finite(value) for name, value in row.items()} for row in self.rows],
-        }
-        return json.dumps(content, indent=2, allow_nan=False) + "\n"
+        about = {"note": self.note, "config": self.config, "environment": self.environment}
+        return strict_json({**about, "rows": self.rows})
 
     def html(self, figures: Sequence[Drawing]) -> str:
         """The page, with nothing to load from elsewhere."""

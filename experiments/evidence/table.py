@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from ..reports.tables import Table
@@ -9,7 +10,7 @@ from ..reports.text import formatted
 from .comparisons import against, compared_rules, decidable, mean, rivals_in
 from .measures import OTHERS, PROSE, PROSE_KL, PROSE_LOSS, SCENE_LOSS
 from .results import Line, Measure, Results
-from .statistics import MARGIN, Comparison
+from .statistics import MARGIN
 from .suites import FRAME_TOKENS
 
 Column = tuple[str, Callable[[Line], str]]  # head and cell
@@ -42,37 +43,35 @@ def short_table(
         columns += _apart(results, lines, rival)
     columns += [_mean(results, SCENE_LOSS)] if results.has(SCENE_LOSS) else []
     shown = [line for line in lines if labels is None or line.label in labels]
-    heads, cells = _filled(results, shown, columns)
-    heading, caption = of_size("At a glance", size), _caption(results, lines)
-    return Table("short", heading, heads, cells, caption)
+    heading = of_size("At a glance", size)
+    return _table("short", heading, results, shown, columns, _caption(results, lines))
 
 
 def prose_table(results: Results, size: int | None = None) -> Table:
     """Prose, and KL against every rival."""
     lines = lines_of(results, size)
     columns = [_mean(results, one) for one in PROSE if results.has(one)]
-    for rival in rivals_in(lines):
-        columns.append(_paired(results, lines, rival, PROSE_KL))
-    return _table("prose", of_size("Prose", size), results, lines, columns)
+    columns += [_paired(results, lines, rival, PROSE_KL) for rival in rivals_in(lines)]
+    heading = of_size("Prose", size)
+    return _table("prose", heading, results, lines, columns, _caption(results, lines))
 
 
 def suites_table(results: Results, size: int | None = None) -> Table:
     """The other suites; scenes against the first two rivals."""
     lines = lines_of(results, size)
     columns: list[Column] = []
-    for measure in OTHERS:
-        if results.has(measure):
-            columns.append(_mean(results, measure))
-        if measure == SCENE_LOSS and results.has(measure):
+    for measure in filter(results.has, OTHERS):
+        columns.append(_mean(results, measure))
+        if measure == SCENE_LOSS:
             columns += [_paired(results, lines, one, measure) for one in rivals_in(lines)[:2]]
-    heads, cells = _filled(results, lines, columns)
     caption = "Means over streams; loss in nats, needles as the share of right choices."
     if rivals_in(lines):
         caption += (
             " Intervals and verdicts as for prose, equivalence within the same share of what the "
             "rival loses in the measure."
         )
-    return Table("suites", of_size("The other suites", size), heads, cells, caption)
+    heading = of_size("The other suites", size)
+    return _table("suites", heading, results, lines, columns, caption)
 
 
 def cost_table(results: Results, size: int | None = None) -> Table:
@@ -89,14 +88,13 @@ def cost_table(results: Results, size: int | None = None) -> Table:
         ("GFLOP per stream", cost("decoder_flops", 1e9, ".0f")),
         ("ms per frame", cost("decoder_ms", frames, ".0f")),
     ]
-    lines = lines_of(results, size)
-    heads, cells = _filled(results, lines, columns)
     caption = (
         "The state is what later frames attend to, with the statistics that a rule keeps of its "
         "slots; the archive is what questions read. FLOPs are of the decoder, in closed form; time "
         "is of the decoder and the memory, several streams at once."
     )
-    return Table("cost", of_size("Cost", size), heads, cells, caption)
+    lines = lines_of(results, size)
+    return _table("cost", of_size("Cost", size), results, lines, columns, caption)
 
 
 def sizes_tables(runs: Sequence[Results]) -> Iterator[Table]:
@@ -122,11 +120,6 @@ def sizes_table(runs: Sequence[Results], measure: Measure = PROSE_KL) -> Table:
     )
     name = f"sizes_{measure.suite}"
     return Table(name, f"{head} by size", ["memory", *columns], lines, caption)
-
-
-def with_interval(comparison: Comparison) -> str:
-    """A difference and its interval."""
-    return f"{comparison.mean:+.3f} ({comparison.low:+.3f} to {comparison.high:+.3f})"
 
 
 def names(results: Results, lines: Sequence[Line]) -> dict[Line, str]:
@@ -156,61 +149,60 @@ def of_size(heading: str, size: int | None) -> str:
 
 
 def _table(
-    name: str, heading: str, results: Results, lines: Sequence[Line], columns: Sequence[Column]
+    name: str,
+    heading: str,
+    results: Results,
+    lines: Sequence[Line],
+    columns: Sequence[Column],
+    caption: str,
 ) -> Table:
-    heads, cells = _filled(results, lines, columns)
-    return Table(name, heading, heads, cells, _caption(results, lines))
-
-
-def _filled(
-    results: Results, lines: Sequence[Line], columns: Sequence[Column]
-) -> tuple[list[str], list[list[str]]]:
     called = names(results, lines)
     cells = [[called[line], *(cell(line) for _, cell in columns)] for line in lines]
-    return ["memory", *(head for head, _ in columns)], cells
+    return Table(name, heading, ["memory", *(head for head, _ in columns)], cells, caption)
 
 
 def _mean(results: Results, measure: Measure) -> Column:
     return measure.head, lambda line: formatted(mean(results, line, measure), ".3f", "")
 
 
-def _paired(results: Results, lines: Sequence[Line], rival: Line, measure: Measure) -> Column:
-    """Difference, interval and, where one can be reached, verdict."""
-    comparisons = against(results, lines, rival, measure)
-    head = measure.head.removesuffix(" to full")
+def _judged(
+    results: Results, lines: Sequence[Line], rival: Line, measure: Measure
+) -> defaultdict[Line, tuple[str, str]]:
+    """Difference with its interval, and verdict where one can be reached, of what is compared."""
     decided = decidable(results, lines, measure)
+    compared = against(results, lines, rival, measure).items()
+    told = defaultdict[Line, tuple[str, str]](lambda: ("", ""))
+    for line, one in compared:
+        interval = f"{one.mean:+.3f} ({one.low:+.3f} to {one.high:+.3f})"
+        told[line] = interval, one.verdict if decided else ""
+    return told
 
-    def cell(line: Line) -> str:
-        if line not in comparisons:
-            return ""
-        difference = with_interval(comparisons[line])
-        return f"{difference} {comparisons[line].verdict}" if decided else difference
 
-    return f"{head} − {rival.label}", cell
+def _paired(results: Results, lines: Sequence[Line], rival: Line, measure: Measure) -> Column:
+    """Difference, interval and verdict in one column."""
+    judged = _judged(results, lines, rival, measure)
+    head = f"{measure.head.removesuffix(' to full')} − {rival.label}"
+    return head, lambda line: " ".join(judged[line]).strip()
 
 
 def _apart(results: Results, lines: Sequence[Line], rival: Line) -> Iterator[Column]:
     """Difference in KL and verdict in columns of their own."""
-    comparisons = against(results, lines, rival, PROSE_KL)
-    yield (
-        f"KL − {rival.label}",
-        lambda line: with_interval(comparisons[line]) if line in comparisons else "",
-    )
+    judged = _judged(results, lines, rival, PROSE_KL)
+    yield f"KL − {rival.label}", lambda line: judged[line][0]
     if decidable(results, lines, PROSE_KL):
-        yield "verdict", lambda line: comparisons[line].verdict if line in comparisons else ""
+        yield "verdict", lambda line: judged[line][1]
 
 
 def _value_and_verdict(
     results: Results, lines: Sequence[Line], measure: Measure
 ) -> Iterator[tuple[str, str]]:
+    """Of the lines that have a value, by their names."""
     rivals = rivals_in(lines)
-    decided = decidable(results, lines, measure)
-    comparisons = against(results, lines, rivals[0], measure) if rivals and decided else {}
+    judged = _judged(results, lines, rivals[0], measure) if rivals else None
     for line, name in names(results, lines).items():
         value = mean(results, line, measure)
-        verdict = f" {comparisons[line].verdict}" if line in comparisons else ""
         if value is not None:
-            yield name, f"{value:.3f}{verdict}"
+            yield name, f"{value:.3f} {judged[line][1] if judged else ''}".strip()
 
 
 def _caption(results: Results, lines: Sequence[Line]) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from math import nan
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from ...framework import Slots
 
@@ -46,27 +47,22 @@ class MassByFrame:
     def distances(self) -> list[Row]:
         """Mean share per layer that falls on the frame `distance` frames earlier; 0 is the frame
         itself, and the first frame is left out."""
-        return [
-            {"layer": layer, "distance": distance, "share": float(share), "frames": frames}
-            for layer, shares in self._shares.items()
-            for distance, share, frames in _by_distance(shares[1:])
-        ]
+        rows = []
+        for layer, shares in self._shares.items():
+            # [frames, distances], nan where a frame has none that far back which is not the first.
+            backwards = [share[2:].flip(0) for share in shares[1:]]
+            padded = pad_sequence(backwards, batch_first=True, padding_value=nan)
+            counts = (~padded.isnan()).sum(0).tolist()
+            for distance, share in enumerate(padded.nanmean(0).tolist()):
+                row = {"layer": layer, "distance": distance, "share": share}
+                rows.append({**row, "frames": counts[distance]})
+        return rows
 
 
 def _mean_parts(shares: list[Tensor]) -> Tensor:
     """[parts] of rows [prompt, frame 0, ..., frame n] for n = 1, 2, ..."""
-    rows = []
-    for share in shares:
-        prompt, first, own = share[0], share[1], share[-1]
-        previous = share[-2] if len(share) > 3 else torch.zeros_like(own)
-        between = share[2:-2].sum()
-        rows.append(torch.stack([own, previous, between, first, prompt]))
-    return torch.stack(rows).mean(0)
-
-
-def _by_distance(shares: list[Tensor]) -> Iterator[tuple[int, Tensor, int]]:
-    for distance in range(len(shares)):
-        # The first of these rows is frame 1's, so frame `distance + 1` is the first with a frame
-        # that far back which is not the first one.
-        found = torch.stack([share[-1 - distance] for share in shares[distance:]])
-        yield distance, found.mean(), len(found)
+    each = [
+        torch.stack([row[-1], row[2:-1][-1:].sum(), row[2:-2].sum(), row[1], row[0]])
+        for row in shares
+    ]
+    return torch.stack(each).mean(0)

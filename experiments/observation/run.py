@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -12,8 +11,7 @@ from rich.console import Console
 
 from ...framework import CrossFrameMemory, VideoModel
 from ..reports.drawing import DOTS_PER_INCH
-from ..reports.tables import DataTable
-from ..reports.text import finite
+from ..reports.text import strict_json
 from ..streaming.environment import environment
 from ..streaming.frames import VideoFrames
 from ..streaming.media import TextFile, open_media
@@ -69,25 +67,18 @@ def observe(
         if left_out:
             line = f"{name}: left out for holding all of the video: {', '.join(left_out)}"
             console.print(line, markup=False, highlight=False, soft_wrap=True)
-    _write_tables(folder, tables)
+    stamp = environment(model)
+    _write_tables(folder, tables, settings, stamp, note)
     links = {video.name: _write_held(folder, video, model, memory, settings) for video in observed}
     figures = figures_of(tables)
     (folder / "figures").mkdir(exist_ok=True)
     for drawing in chain(*figures.values()):
         drawing.write(folder / "figures")
-    stamp = environment(model)
-    _write_summary(folder / "summary.json", tables, settings, stamp, note)
     title = "Evidence of " + ", ".join(video.name for video in observed[:3])
     title += f" and {len(observed) - 3} more" if len(observed) > 3 else ""
     page = folder / "observe.html"
     page.write_text(evidence_page(title, tables, figures, links, settings, stamp, note), "utf-8")
     return page
-
-
-def _write_tables(folder: Path, tables: Tables) -> None:
-    for name in ("rows", "recency", "parts", "distances"):
-        getattr(tables, name).to_parquet(folder / f"{name}.parquet", index=False)
-    means(tables.rows, ["level", "capacity"]).to_csv(folder / "means.csv", index=False)
 
 
 def _write_held(
@@ -108,26 +99,22 @@ def _write_held(
     return page
 
 
-def _write_summary(
-    path: Path, tables: Tables, settings: Mapping[str, Any], stamp: Mapping[str, Any], note: str
+def _write_tables(
+    folder: Path, tables: Tables, settings: Mapping[str, Any], stamp: Mapping[str, Any], note: str
 ) -> None:
-    """Means as the paper's tables have them; what is not a finite number becomes null."""
-    content = {
-        "note": note,
-        "settings": dict(settings),
-        "environment": dict(stamp),
-        "videos": _records(tables.videos),
-        "left_out": tables.left_out,
-        "means": _records(means(tables.rows, ["level", "capacity"])),
-        "means_when_full": _records(means(when_full(tables.rows), ["level", "capacity"])),
-        "recency": _records(means(tables.recency, ["level", "recent_frames"])),
-        "parts": _records(means(tables.parts, ["part"])),
+    """Rows, and means as the paper's tables have them."""
+    for name in ("rows", "recency", "parts", "distances"):
+        getattr(tables, name).to_parquet(folder / f"{name}.parquet", index=False)
+    by_capacity = means(tables.rows, ["level", "capacity"])
+    by_capacity.to_csv(folder / "means.csv", index=False)
+    summed = {
+        "videos": tables.videos,
+        "means": by_capacity,
+        "means_when_full": means(when_full(tables.rows), ["level", "capacity"]),
+        "recency": means(tables.recency, ["level", "recent_frames"]),
+        "parts": means(tables.parts, ["part"]),
     }
-    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", "utf-8")
-
-
-def _records(table: DataTable) -> list[dict[str, Any]]:
-    return [
-        {str(name): finite(value) for name, value in row.items()}
-        for row in table.to_dict("records")
-    ]
+    records = {name: table.to_dict("records") for name, table in summed.items()}
+    head = {"note": note, "settings": settings, "environment": stamp}
+    summary = {**head, "videos": records.pop("videos"), "left_out": tables.left_out, **records}
+    (folder / "summary.json").write_text(strict_json(summary), "utf-8")

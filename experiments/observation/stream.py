@@ -115,17 +115,18 @@ def observe_video(
         cursor = dict(stream.sessions())["full"].cursor
     frames.warn(console)
     require_past(frames, frames.taken, model)
+    counts = {"frames": frames.taken, "flagged_frames": frames.flagged}
+    tables = {
+        "rows": evidence.rows,
+        "recency": evidence.recency,
+        "parts": by_frame.parts(),
+        "distances": by_frame.distances(),
+    }
     return Observed(
-        name=frames.path.stem,
-        frames=frames.taken,
-        flagged_frames=frames.flagged,
-        steps=cursor.frames,
-        tokens=cursor.tokens,
-        rows=table_of(evidence.rows),
-        recency=table_of(evidence.recency),
-        parts=table_of(by_frame.parts()),
-        distances=table_of(by_frame.distances()),
-        held=held.frames(camera.pictures, model.patch_grid),
+        frames.path.stem,
+        {**counts, "steps": cursor.frames, "tokens": cursor.tokens},
+        {name: table_of(rows) for name, rows in tables.items()},
+        held.frames(camera.pictures, model.patch_grid),
     )
 
 

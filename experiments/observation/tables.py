@@ -19,23 +19,15 @@ class Observed:
 
     Attributes:
         name: of the file, without its ending.
-        steps: temporal patches that passed; `frames` raw ones, and `flagged_frames` that FFmpeg
-            flags as damaged.
-        tokens: of the stream, prompt included.
-        rows, recency: as `Evidence`.
-        parts, distances: as `MassByFrame`.
+        counts: `steps`, temporal patches that passed; `frames`, raw ones; `flagged_frames`, that
+            FFmpeg flags as damaged; `tokens` of the stream, prompt included.
+        tables: "rows" and "recency", as `Evidence`; "parts" and "distances", as `MassByFrame`.
         held: what the memory held of every frame.
     """
 
     name: str
-    frames: int
-    flagged_frames: int
-    steps: int
-    tokens: int
-    rows: DataTable
-    recency: DataTable
-    parts: DataTable
-    distances: DataTable
+    counts: Mapping[str, int]
+    tables: Mapping[str, DataTable]
     held: list[FramePatches]
 
 
@@ -69,17 +61,21 @@ def table_of(rows: Sequence[Mapping[str, Any]]) -> DataTable:
 
 def tables_of(observed: Sequence[Observed]) -> Tables:
     """The tables of all videos; capacities and windows that hold all of a video are left out."""
-    rows = _joined({video.name: video.rows for video in observed})
-    recency = _joined({video.name: video.recency for video in observed})
+    from pandas import concat
+
+    whole = {}
+    for name in observed[0].tables:
+        by_video = {video.name: video.tables[name] for video in observed}
+        whole[name] = concat(by_video, names=["video"]).reset_index(0).reset_index(drop=True)
+    rows, recency = whole["rows"], whole["recency"]
     measured = rows["capacity"] < rows.groupby("video")["history"].transform("max")
     passed = recency["recent_frames"] < recency.groupby("video")["frame"].transform("max")
+    whole["rows"] = rows[measured].reset_index(drop=True)
+    whole["recency"] = recency[passed].reset_index(drop=True)
     return Tables(
-        rows[measured].reset_index(drop=True),
-        recency[passed].reset_index(drop=True),
-        _joined({video.name: video.parts for video in observed}),
-        _joined({video.name: video.distances for video in observed}),
-        table_of([_about(video) for video in observed]),
-        {
+        **whole,
+        videos=table_of([{"video": video.name, **video.counts} for video in observed]),
+        left_out={
             video.name: [
                 *_distinct(rows[~measured], video.name, "capacity", "slots"),
                 *_distinct(recency[~passed], video.name, "recent_frames", "frames"),
@@ -104,24 +100,6 @@ def when_full(table: DataTable) -> DataTable:
     if "capacity" in table.columns:
         return table[table["history"] > table["capacity"]]
     return table[table["frame"] > table["recent_frames"]]
-
-
-def _about(video: Observed) -> dict[str, Any]:
-    return {
-        "video": video.name,
-        "frames": video.frames,
-        "flagged_frames": video.flagged_frames,
-        "steps": video.steps,
-        "tokens": video.tokens,
-    }
-
-
-def _joined(found: Mapping[str, DataTable]) -> DataTable:
-    """Tables of all videos with the video's name in front."""
-    from pandas import concat
-
-    whole = concat([rows.assign(video=name) for name, rows in found.items()], ignore_index=True)
-    return whole[["video", *(name for name in whole.columns if name != "video")]]
 
 
 def _distinct(table: DataTable, video: str, column: str, unit: str) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from math import isfinite, isnan
 from typing import Any
 
@@ -41,8 +42,17 @@ def cell(value: str | float) -> str:
 
 
 def finite(value: Any) -> Any:
-    """A value as strict JSON takes it: None for nan and infinities."""
+    """A value as strict JSON takes it: None for nan and infinities, also inside."""
+    if isinstance(value, Mapping):
+        return {name: finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(part) for part in value]
     return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def strict_json(content: Mapping[str, Any]) -> str:
+    """JSON for files; what is not a finite number becomes null."""
+    return json.dumps(finite(content), indent=2, allow_nan=False) + "\n"
 
 
 def short(amount: float, unit: str = "") -> str:

@@ -1,9 +1,18 @@
 """Numbers as people read them."""
 
+import json
+
 import pytest
 
 from crossframe.experiments.reports.tables import markdown_table
-from crossframe.experiments.reports.text import cell, finite, formatted, number, scale
+from crossframe.experiments.reports.text import (
+    cell,
+    finite,
+    formatted,
+    number,
+    scale,
+    strict_json,
+)
 
 NAN, INFINITE = float("nan"), float("inf")
 
@@ -37,6 +46,8 @@ def test_what_is_not_finite_is_null_in_json() -> None:
     assert [finite(value) for value in (NAN, -INFINITE, 1.5, 2, "nan", None)] == [
         *(None, None, 1.5, 2, "nan", None)
     ]
+    nested = json.loads(strict_json({"a": [{"b": NAN}, (1, INFINITE)]}))
+    assert nested == {"a": [{"b": None}, [1, None]]}
 
 
 def test_tables_align_numbers_to_the_right() -> None:
