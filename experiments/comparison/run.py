@@ -223,26 +223,19 @@ def compare(
             shared.push(image, seconds)
         frames.warn(console)
         seen = dict(shared.sessions())
-        reference = _asked(("full", "all", "plain"), seen[exact], ReadAll(), question, stream)
+
+        def run(memory: str, archive: str, name: str, session: VideoSession, reader: Reader) -> Run:
+            session = session.fork(reader=reader)
+            return Run(memory, name, archive, session, *_asked(session, question, stream))
+
+        reference = run("full", "plain", "all", seen[exact], ReadAll())
         combined = [(*pair, reader) for pair in written for reader in choices.readers]
         runs = [
-            _asked(
-                (memory, reader, archive),
-                seen[memory, archive],
-                choices.readers[reader],
-                question,
-                stream,
-            )
+            run(memory, archive, reader, seen[memory, archive], choices.readers[reader])
             for memory, archive, reader in bar.track(combined, description="answers")
         ]
-    baseline = None if alone is None else _asked_alone(alone, question, stream)
+    baseline = None if alone is None else Baseline(alone, *_asked(alone, question, stream))
     return Comparison(question, runs, reference, baseline, frames.flagged)
-
-
-def _asked_alone(alone: SimpleStream, question: str, stream: StreamOptions) -> Baseline:
-    timer = Timer(alone.model.device)
-    answer = alone.ask(question, max_new_tokens=stream.max_new_tokens)
-    return Baseline(alone, answer, timer.stop().milliseconds)
 
 
 def _is_exact(session: VideoSession) -> bool:
@@ -252,16 +245,12 @@ def _is_exact(session: VideoSession) -> bool:
 
 
 def _asked(
-    names: tuple[str, str, str],
-    session: VideoSession,
-    reader: Reader,
-    question: str,
-    stream: StreamOptions,
-) -> Run:
-    session = session.fork(reader=reader)
-    timer = Timer(session.model.device)
-    answer = session.ask(question, max_new_tokens=stream.max_new_tokens)
-    return Run(*names, session, answer, timer.stop().milliseconds)
+    asked: VideoSession | SimpleStream, question: str, stream: StreamOptions
+) -> tuple[Answer, float]:
+    """The answer, and the milliseconds that it took."""
+    timer = Timer(asked.model.device)
+    answer = asked.ask(question, max_new_tokens=stream.max_new_tokens)
+    return answer, timer.stop().milliseconds
 
 
 def archive_error(session: VideoSession, full: VideoSession) -> float:

@@ -90,9 +90,9 @@ def print_grid(rows: Sequence[Row], console: Console) -> None:
 
 def grid(rows: Sequence[Row], readers: Sequence[str]) -> tuple[list[str], list[list[str]]]:
     """A line per memory, a column per reader."""
-    found = {(row["memory"], row["reader"]): number(row["kl_to_full"]) for row in rows}
+    divergences = {(row["memory"], row["reader"]): number(row["kl_to_full"]) for row in rows}
     memories = dict.fromkeys(row["memory"] for row in rows)
-    cells = [[memory, *(found[memory, reader] for reader in readers)] for memory in memories]
+    cells = [[memory, *(divergences[memory, reader] for reader in readers)] for memory in memories]
     return ["memory", *(f"reads {reader}" for reader in readers)], cells
 
 

@@ -58,7 +58,7 @@ def write_page(results: Results, folder: Path) -> Path:
     write_json(folder / SUMMARY, summary(results))
     page = folder / PAGE
     parts = [(overall_tables(results), overall)]
-    parts += [(tables(results, size), found) for size, found in figures.items()]
+    parts += [(tables(results, size), drawn) for size, drawn in figures.items()]
     page.write_text(_page(results, parts), "utf-8")
     return page
 

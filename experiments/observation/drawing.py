@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..reports.drawing import COLOURS, exact_ticks, tidy_axes, whole_numbers
@@ -25,26 +25,33 @@ MEAN: dict[str, Any] = {
 }
 
 
-def captured(figure: Figure, rows: DataTable) -> None:
-    """Captured mass over capacity: in hindsight, and rolled out."""
-    best, rolled = _panels(figure, 1, "captured historical mass")
-    _by_depth(best, rows, "captured", "best tokens in hindsight")
-    _by_depth(rolled, rows, "captured_rolled", "rolled-out state")
-    _with_depth(figure, rows, best)
+def by_depth(label: str, titles: Mapping[str, str]) -> Callable[[Figure, DataTable], None]:
+    """What draws curves per layer over capacity, two panels a row, by the title of each column.
+
+    Args:
+        label: of the shares that all panels show.
+    """
+
+    def draw(figure: Figure, rows: DataTable) -> None:
+        panels = _panels(figure, len(titles) // 2, label)
+        for axes, (column, title) in zip(panels, titles.items(), strict=True):
+            _by_depth(axes, rows, column, title)
+        _with_depth(figure, rows, panels[0])
+
+    return draw
 
 
-def weighted_recall(figure: Figure, rows: DataTable) -> None:
-    """Weighted recall over capacity: oracle and rolled out, of all tokens and of earlier ones."""
-    panels = _panels(figure, 2, "weighted recall")
-    columns = {
+STATES = {"captured": "best tokens in hindsight", "captured_rolled": "rolled-out state"}
+captured = by_depth("captured historical mass", STATES)
+weighted_recall = by_depth(
+    "weighted recall",
+    {
         "weighted_recall": "oracle's state, all tokens",
         "weighted_recall_rolled": "rolled-out state, all tokens",
         "weighted_recall_past": "oracle's state, earlier frames only",
         "weighted_recall_rolled_past": "rolled-out state, earlier frames only",
-    }
-    for axes, (column, title) in zip(panels, columns.items(), strict=True):
-        _by_depth(axes, rows, column, title)
-    _with_depth(figure, rows, panels[0])
+    },
+)
 
 
 def turnover(figure: Figure, rows: DataTable) -> None:
@@ -70,8 +77,7 @@ def over_time(figure: Figure, rows: DataTable) -> None:
     panels = _panels(figure, 1, "captured historical mass")
     mean = means(rows, ["capacity", "frame"])
     capacities = sorted(mean["capacity"].unique())
-    columns = {"captured": "best tokens in hindsight", "captured_rolled": "rolled-out state"}
-    for axes, (column, title) in zip(panels, columns.items(), strict=True):
+    for axes, (column, title) in zip(panels, STATES.items(), strict=True):
         for colour, capacity in zip(_ramp(len(capacities)), capacities, strict=True):
             own = mean[mean["capacity"] == capacity]
             axes.plot(own["frame"] + 1, own[column], color=colour, label=f"B = {capacity:,}")

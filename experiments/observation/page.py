@@ -84,12 +84,12 @@ def _level(tables: Tables, level: str) -> list[Table]:
 def _means(name: str, heading: str, rows: DataTable, over: str, groups: Groups) -> Table:
     """Means over videos, layers and frames; no lines where there are no rows."""
     columns = [column for group in groups.values() for column in group]
-    found = means(rows, [over]).to_dict("records") if len(rows) else []
+    lines = means(rows, [over]).to_dict("records") if len(rows) else []
     return Table(
         name,
         heading,
         [head for group in groups.values() for head in group.values()],
-        [[cell(row[column]) for column in columns] for row in found],
+        [[cell(row[column]) for column in columns] for row in lines],
         kinds=[kind for group in groups.values() for kind in ("first", *[""] * (len(group) - 1))],
         groups=[(head, len(group)) for head, group in groups.items()],
     )

@@ -108,19 +108,19 @@ def _summary(kind: type) -> str:
 
 def _parts(text: str) -> list[tuple[str, str]]:
     """(heading, Markdown) of a docstring; prose before the first heading has none."""
-    found: list[tuple[str, list[str]]] = [("", [])]
+    sections: list[tuple[str, list[str]]] = [("", [])]
     blank = False
     for line in _INLINE.sub(r"\n\1:", text).splitlines():
         match = _HEADING.match(line)
-        listing = found[-1][0] in ("Args", "Raises")
+        listing = sections[-1][0] in ("Args", "Raises")
         if match and (match[1] in SECTIONS or match[1].startswith(_OPEN_HEADINGS)):
-            found.append((match[1], [line[match.end() :]]))
+            sections.append((match[1], [line[match.end() :]]))
         elif blank and listing and line[:1].strip():
-            found.append(("", [line]))  # prose again, behind a list
+            sections.append(("", [line]))  # prose again, behind a list
         else:
-            found[-1][1].append(line)
+            sections[-1][1].append(line)
         blank = not line
-    return [(heading, _body(heading, lines)) for heading, lines in found if any(lines)]
+    return [(heading, _body(heading, lines)) for heading, lines in sections if any(lines)]
 
 
 def _body(heading: str, lines: Sequence[str]) -> str:

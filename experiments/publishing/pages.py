@@ -29,8 +29,8 @@ def renew(page: Path, name: str, body: str) -> None:
         ValueError: if the page has no such markers.
     """
     begin, end = f"<!-- generated: {name} -->", f"<!-- end of generated: {name} -->"
-    before, found, rest = page.read_text("utf-8").partition(begin)
+    before, opened, rest = page.read_text("utf-8").partition(begin)
     _, closed, after = rest.partition(end)
-    if not (found and closed):
+    if not (opened and closed):
         raise ValueError(f"{page} has no place for {name}: add the lines {begin} and {end}")
     page.write_text(before + section(name, body) + after, "utf-8")
