@@ -10,11 +10,10 @@ from torch import Tensor
 from ..attention.attend import attend, choose
 from ..attention.backend import Visibility
 from ..flops import step_flops
-from ..frame_tokens import Cursor, FrameTokens
+from ..frame_tokens import FrameTokens
 from ..memory import CrossFrameMemory
 from ..model import VideoModel
 from ..slots import Slots
-from .origin import Origin
 from .state import StreamState
 from .step import readable_keys
 from .verify import check_room
@@ -28,7 +27,11 @@ def run_probe(
     max_tokens: int,
     attention: str,
 ) -> int:
-    """Pass the memory's probe text, if it has one, behind a step; returns its FLOPs.
+    """Pass the memory's probe text, if it has one, behind a step; returns its FLOPs by closed form.
+
+    It attends to [carried ; frame] and to itself, as if it followed the stream, and leaves nothing
+    but the mass its queries hand out: `Slots.probe_mass`. This is the small set of outside queries
+    by which StreamMem (arXiv 2508.15717) and others score slots.
 
     Args:
         layers: [carried ; frame] of every layer; `probe_mass` is filled in.
@@ -41,57 +44,21 @@ def run_probe(
     token_ids = memory.probe(model)
     if token_ids is None:
         return 0
-    name = type(memory).__name__
-    _require_text(name, token_ids, model.spec.vocab)
+    _require_text(type(memory).__name__, token_ids, model.spec.vocab)
     _require_room(memory, state, token_ids.shape[1], max_tokens)
-    step = ProbeStep(model, layers, token_ids, max_tokens, attention)
-    step.run(state.cursor, state.origin)
-    return step.flops
+    token_ids = token_ids.to(model.device).expand(layers[0].keys.shape[0], -1)
+    positions = model.text_positions(state.cursor, *token_ids.shape)
+    text = FrameTokens(model.embed(token_ids), state.origin.angles(positions))
+    backend = choose(attention, needs_mass=True)
 
-
-class ProbeStep:
-    """A memory's probe text passing through the layers after a frame.
-
-    It attends to [carried ; frame] and to itself, and leaves nothing but the mass its queries hand
-    out: `Slots.probe_mass`. This is the small set of outside queries by which StreamMem (arXiv
-    2508.15717) and others score slots.
-
-    Args:
-        layers: [carried ; frame] of every layer; `probe_mass` is filled in.
-        token_ids: [1, tokens] of the text.
-        attention: the session's, see `choose`.
-    """
-
-    def __init__(
-        self,
-        model: VideoModel,
-        layers: Sequence[Slots],
-        token_ids: Tensor,
-        max_tokens: int,
-        attention: str,
-    ) -> None:
-        self.model, self.layers = model, layers
-        self.token_ids = token_ids.to(model.device)
-        self.max_tokens = max_tokens
-        self.backend = choose(attention, needs_mass=True)
-
-    def run(self, cursor: Cursor, origin: Origin) -> None:
-        """Pass the text, as if it followed the stream at `cursor`."""
-        token_ids = self.token_ids.expand(self.layers[0].keys.shape[0], -1)
-        positions = self.model.text_positions(cursor, *token_ids.shape)
-        text = FrameTokens(self.model.embed(token_ids), origin.angles(positions))
-        self.model.step(text, self, self.max_tokens)
-
-    def __call__(
-        self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float
-    ) -> Tensor:
-        slots = self.layers[layer]
-        keys = readable_keys(slots, lambda k, d: self.model.rotate(k, d, self.max_tokens))
+    def look(layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        slots = layers[layer]
+        keys = readable_keys(slots, lambda k, d: model.rotate(k, d, max_tokens))
         output, mass, _ = attend(
             query,
             torch.cat([keys, key], 2),
             torch.cat([slots.values, value], 2),
-            backend=self.backend,
+            backend=backend,
             scale=scale,
             visibility=Visibility(valid=_and_own(slots.valid, key)),
             needs_mass=True,
@@ -101,16 +68,14 @@ class ProbeStep:
         slots.probe_mass = mass[..., : slots.num_slots].clone()
         return output
 
-    @property
-    def flops(self) -> int:
-        """FLOPs of the text by closed form."""
-        return step_flops(
-            self.model.spec,
-            batch=self.layers[0].keys.shape[0],
-            new_tokens=self.token_ids.shape[1],
-            context_tokens=[slots.num_slots for slots in self.layers],
-            extra_products=self.backend.extra_products(needs_mass=True, reductions=()),
-        )
+    model.step(text, look, max_tokens)
+    return step_flops(
+        model.spec,
+        batch=token_ids.shape[0],
+        new_tokens=token_ids.shape[1],
+        context_tokens=[slots.num_slots for slots in layers],
+        extra_products=backend.extra_products(needs_mass=True, reductions=()),
+    )
 
 
 def _and_own(valid: Tensor | None, key: Tensor) -> Tensor | None:

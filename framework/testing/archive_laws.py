@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +18,6 @@ from ..archives.storage import LayerArchive
 from ..memory import CrossFrameMemory, FullMemory
 from ..ranking import ScoringMemory
 from ..slots import Slots
-from ..stream.session import VideoSession
 from . import session_laws
 from .memory_laws import Stream, require, require_close
 
@@ -36,16 +34,6 @@ class Newest(ScoringMemory):
 
 # All kept, some kept, none kept: an archive must not notice.
 MEMORIES: Sequence[CrossFrameMemory] = (FullMemory(), Newest(4), Newest(0))
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class ArchivedStream(Stream):
-    """A stream whose sessions keep one archive, so that the laws of sessions test it."""
-
-    archive: Archive = field(kw_only=True)
-
-    def session(self, memory: CrossFrameMemory, **options: Any) -> VideoSession:
-        return super().session(memory, **{"archive": self.archive, **options})
 
 
 @dataclass(frozen=True)
@@ -70,17 +58,13 @@ class Interrupted(WrappedArchive):
         if self.countdown:
             self.countdown.append(self.countdown.pop() - 1)
             if self.countdown == [0]:
-                raise PlannedFailure
+                raise session_laws.PlannedFailure
         return self.inner.pack(keys, values)
-
-
-class PlannedFailure(RuntimeError):
-    """What `Interrupted` raises."""
 
 
 def stream_unnoticing(archive: Archive, memory: CrossFrameMemory, stream: Stream) -> None:
     """What later frames carry is the same with any archive: packing changes nothing it is given."""
-    with_it, plain = archived(stream, archive).seen_by(memory), stream.seen_by(memory)
+    with_it, plain = stream.having(archive=archive).seen_by(memory), stream.seen_by(memory)
     for layer in range(stream.model.spec.num_layers):
         got, expected = with_it.slots(layer), plain.slots(layer)
         for name in ("index", "keys", "values"):
@@ -93,7 +77,7 @@ def same_answers(archive: Archive, memory: CrossFrameMemory, stream: Stream) -> 
     and values it makes."""
     expected = RoundTrip(inner=archive) if archive.lossy else PlainArchive()
     got, wanted = (
-        archived(stream, each).seen_by(memory).question_logits(stream.question)
+        stream.having(archive=each).seen_by(memory).question_logits(stream.question)
         for each in (archive, expected)
     )
     require_close(got, wanted, 0.0, "archive, answers: logits of the question")
@@ -101,7 +85,7 @@ def same_answers(archive: Archive, memory: CrossFrameMemory, stream: Stream) -> 
 
 def every_token(archive: Archive, memory: CrossFrameMemory, stream: Stream) -> None:
     """Every token that entered is packed once, per layer, batch row and KV head, and comes back."""
-    session = archived(stream, archive).seen_by(memory)
+    session = stream.having(archive=archive).seen_by(memory)
     entered, spec = session.costs.totals.tokens, stream.model.spec
     lead = (stream.frames[0].batch, spec.num_kv_heads, entered)
     for layer, stored in enumerate(session.archive.layers):
@@ -150,27 +134,22 @@ def _require_picked(archive: Archive, packed: Mapping[str, Tensor], layer: int) 
             )
 
 
-def independent_forks(archive: Archive, memory: CrossFrameMemory, stream: Stream) -> None:
-    """Law 10: a fork and its parent go their own ways."""
-    session_laws.independent_forks(memory, archived(stream, archive))
-
-
-def saved_and_loaded(archive: Archive, memory: CrossFrameMemory, stream: Stream) -> None:
-    """Law 10: a saved session goes on bit for bit; what is packed is not packed again."""
-    session_laws.saved_and_loaded(memory, archived(stream, archive))
+def of_sessions(law: Callable[[CrossFrameMemory, Stream], None]) -> ArchiveLaw:
+    """A law of sessions, for those that keep the archive."""
+    return lambda archive, memory, stream: law(memory, stream.having(archive=archive))
 
 
 def failed_push_leaves_no_trace(archive: Archive, memory: CrossFrameMemory, stream: Stream) -> None:
     """Law 11, for pushes that fail in the memory and in the middle of the archive."""
-    session_laws.failed_push_leaves_no_trace(memory, archived(stream, archive))
-    failing = Interrupted(inner=archive)
-    steady = archived(stream, archive).session(memory)
+    kept = stream.having(archive=archive)
+    session_laws.failed_push_leaves_no_trace(memory, kept)
+    failing, steady = Interrupted(inner=archive), kept.session(memory)
     disturbed = stream.session(memory, archive=failing)
     for part in stream.parts():
         failing.countdown.append(stream.model.spec.num_layers)
         try:
             disturbed.push(part)
-        except PlannedFailure:
+        except session_laws.PlannedFailure:
             failing.countdown.clear()
         else:
             require(False, "archive, failure: a layer was not packed")
@@ -181,18 +160,14 @@ def failed_push_leaves_no_trace(archive: Archive, memory: CrossFrameMemory, stre
 
 def grows_in_place(archive: Archive, memory: CrossFrameMemory, stream: Stream) -> None:
     """Law 12; and room is at most twice what is packed, as it grows by doubling."""
-    session_laws.archive_grows_in_place(memory, archived(stream, archive))
-    session = archived(stream, archive).seen_by(memory)
+    kept = stream.having(archive=archive)
+    session_laws.archive_grows_in_place(memory, kept)
+    session = kept.seen_by(memory)
     for stored in session.archive.layers:
         for name, growing in stored.items():
             packed = growing.view().numel() * growing.view().element_size()
             message = f"law 12: {growing.bytes_held} bytes held for {packed} of {name}"
             require(growing.bytes_held <= 2 * packed, message)
-
-
-def archived(stream: Stream, archive: Archive) -> ArchivedStream:
-    """The stream, with this archive in its sessions."""
-    return ArchivedStream(**vars(stream), archive=archive)
 
 
 ARCHIVE_LAWS: Mapping[str, ArchiveLaw] = MappingProxyType(
@@ -201,8 +176,8 @@ ARCHIVE_LAWS: Mapping[str, ArchiveLaw] = MappingProxyType(
         "answers": same_answers,
         "tokens": every_token,
         "parts": parts_equal_whole,
-        "forks": independent_forks,
-        "saving": saved_and_loaded,
+        "forks": of_sessions(session_laws.independent_forks),
+        "saving": of_sessions(session_laws.saved_and_loaded),
         "failure": failed_push_leaves_no_trace,
         "growth": grows_in_place,
     }

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from ..as_data import classes_of
 from ..frame_tokens import FrameTokens
 from ..memory import CrossFrameMemory
 from ..reference import ReferenceDecoder
 from ..stream.session import VideoSession
 from .memory_laws import require
 from .random_streams import kit_settings
-from .session_laws import require_same
+from .session_laws import reopened, require_same
 
 QUESTION = torch.tensor([[3, 1, 4]])
 SEEDS = st.integers(0, 2**16)
@@ -98,11 +95,7 @@ class SessionHistory(RuleBasedStateMachine):
 
     @rule()
     def save_and_load(self) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "session.safetensors"
-            self.session.save(path)
-            own = classes_of(self.subject)
-            self.session = VideoSession.load(path, self.model, trusted=own)
+        self.session = reopened(self.session)
 
     def teardown(self) -> None:
         replay = self._new()

@@ -19,7 +19,7 @@ from ..model import VideoModel
 from . import memory_laws as laws
 from . import merge_laws, reader_laws, session_laws
 from .archive_laws import ARCHIVE_LAWS as ARCHIVE_LAWS
-from .archive_laws import MEMORIES, archived
+from .archive_laws import MEMORIES
 from .histories import memory_machine as memory_machine
 from .memory_laws import LawBroken as LawBroken
 from .memory_laws import Stream as Stream
@@ -202,7 +202,7 @@ def check_reader_law(
 
     def check(example: tuple[tuple[CrossFrameMemory, Archive], Stream]) -> None:
         (memory, archive), stream = example
-        law(reader, memory, archived(stream, archive))
+        law(reader, memory, stream.having(archive=archive))
 
     _hold(check, first, drawn, max_examples, shrink)
 

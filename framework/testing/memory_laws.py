@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -33,6 +33,7 @@ class Stream:
         question: [B, tokens] ids.
         images: [frames, height, width, 3] uint8, for checks that need raw frames.
         frames_per_step: of the sessions.
+        options: further settings of the sessions, as `VideoSession` takes them.
     """
 
     model: VideoModel
@@ -41,6 +42,7 @@ class Stream:
     question: Tensor
     images: Tensor
     frames_per_step: int = 1
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         sizes = [tuple(frame.embeds.shape[:2]) for frame in self.frames]
@@ -51,9 +53,12 @@ class Stream:
 
     def session(self, memory: CrossFrameMemory, **options: Any) -> VideoSession:
         """A new session with the stream's settings."""
-        return VideoSession(
-            self.model, memory, **{"frames_per_step": self.frames_per_step, **options}
-        )
+        settings = {"frames_per_step": self.frames_per_step, **self.options, **options}
+        return VideoSession(self.model, memory, **settings)
+
+    def having(self, **options: Any) -> Stream:
+        """The stream, whose sessions have these settings too."""
+        return replace(self, options={**self.options, **options})
 
     def parts(self) -> list[list[FrameTokens]]:
         """The frames of each push."""

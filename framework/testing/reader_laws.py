@@ -6,10 +6,8 @@ answer must be what plain attention over the picked slots gives.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
 
 import torch
@@ -19,7 +17,6 @@ from ..archives.codec import Archive, PlainArchive
 from ..archives.quantised import Int8Archive
 from ..archives.reader import Reader
 from ..archives.storage import LayerArchive
-from ..as_data import classes_of
 from ..frame_tokens import FrameTokens
 from ..memory import CrossFrameMemory, FullMemory
 from ..placement import close_gaps, next_position, span
@@ -27,7 +24,7 @@ from ..slots import Slots
 from ..stream.session import VideoSession
 from .memory_laws import Stream, require, require_close
 from .oracles import LoopReading
-from .session_laws import require_same
+from .session_laws import reopened, require_same
 
 ReaderLaw = Callable[[Reader, CrossFrameMemory, Stream], None]
 
@@ -186,11 +183,7 @@ def independent_forks(reader: Reader, memory: CrossFrameMemory, stream: Stream) 
 def saved_and_loaded(reader: Reader, memory: CrossFrameMemory, stream: Stream) -> None:
     """Law 10: a loaded session answers the same; the reader is rebuilt from its settings."""
     session = asked_about(reader, memory, stream)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "session.safetensors"
-        session.save(path)
-        own = classes_of(memory, reader)
-        loaded = VideoSession.load(path, stream.model, trusted=own)
+    loaded = reopened(session)
     require_same(loaded, session, stream.question, "law 10: saving changed what is read")
 
 
@@ -206,10 +199,7 @@ def within_reach(reader: Reader, memory: CrossFrameMemory, stream: Stream) -> No
 
 def asked_about(reader: Reader, memory: CrossFrameMemory, stream: Stream) -> VideoSession:
     """A session with the reader that the whole stream was pushed to."""
-    session = stream.session(memory, reader=reader)
-    for part in stream.parts():
-        session.push(part)
-    return session
+    return stream.having(reader=reader).seen_by(memory)
 
 
 def _picks(reader: Reader, memory: CrossFrameMemory, stream: Stream) -> list[Pick]:

@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -32,29 +31,33 @@ def isolated(memory: CrossFrameMemory, stream: Stream) -> None:
         first.push(part)
         second.push(frame)
     require_same(first, alone, stream.question, "law 8: a second session changed the first")
-    entering = _Entering(memory)
-    session = stream.session(entering)
+    calling = _Calling(memory)
+    session = stream.session(calling)
+
+    def push_inside() -> None:
+        try:
+            session.push(stream.frames[0])
+        except RuntimeError:
+            return
+        require(False, "law 8: a push inside a push was let in")
+
     for part in stream.parts():
-        entering.calls[:] = [partial(session.push, part)]
+        calling.calls.append(push_inside)
         session.push(part)
     require_same(session, alone, stream.question, "law 8: a push inside a push changed it")
 
 
 @dataclass(frozen=True)
-class _Entering(WrappedMemory):
-    """Pushes into its own session in the middle of a step, once."""
+class _Calling(WrappedMemory):
+    """Calls what it was given in the middle of a step, after the inner memory's update, once."""
 
     calls: list[Callable[[], object]] = field(default_factory=list)
 
     def update_layers(self, layers: Sequence[Slots]) -> Sequence[Slots]:
+        kept = self.inner.update_layers(layers)
         if self.calls:
-            try:
-                self.calls.pop()()
-            except RuntimeError:
-                pass
-            else:
-                require(False, "law 8: a push inside a push was let in")
-        return self.inner.update_layers(layers)
+            self.calls.pop()()
+        return kept
 
 
 def asking_changes_nothing(memory: CrossFrameMemory, stream: Stream) -> None:
@@ -88,27 +91,36 @@ def independent_forks(memory: CrossFrameMemory, stream: Stream) -> None:
 def saved_and_loaded(memory: CrossFrameMemory, stream: Stream) -> None:
     """Law 10: a saved and loaded session continues as if nothing had happened."""
     steady, saved = stream.session(memory), stream.session(memory)
+    for part in stream.parts():
+        steady.push(part)
+        saved.push(part)
+        saved = reopened(saved)
+    require_same(saved, steady, stream.question, "law 10: saving and loading changed the session")
+
+
+def reopened(session: VideoSession) -> VideoSession:
+    """The session as it comes back from a file."""
+    own = classes_of(session.memory, session.archive.codec, session.reader)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "session.safetensors"
-        for part in stream.parts():
-            steady.push(part)
-            saved.push(part)
-            saved.save(path)
-            own = classes_of(memory, saved.archive.codec)
-            saved = VideoSession.load(path, stream.model, trusted=own)
-    require_same(saved, steady, stream.question, "law 10: saving and loading changed the session")
+        session.save(path)
+        return VideoSession.load(path, session.model, trusted=own)
 
 
 def failed_push_leaves_no_trace(memory: CrossFrameMemory, stream: Stream) -> None:
     """Law 11: a push that fails, even after the memory's update, leaves the session as it was."""
-    failing = _Failing(memory)
-    steady, disturbed = stream.session(memory), stream.session(failing)
+    calling = _Calling(memory)
+    steady, disturbed = stream.session(memory), stream.session(calling)
+
+    def fail() -> None:
+        raise PlannedFailure
+
     for part in stream.parts():
-        failing.switch.append(True)
+        calling.calls.append(fail)
         try:
             disturbed.push([*part, *part])
-        except _PlannedFailure:
-            failing.switch.clear()
+        except PlannedFailure:
+            pass
         else:
             require(False, "law 11: the memory never saw the step")
         disturbed.push(part)
@@ -116,21 +128,8 @@ def failed_push_leaves_no_trace(memory: CrossFrameMemory, stream: Stream) -> Non
     require_same(disturbed, steady, stream.question, "law 11: a failed push left a trace")
 
 
-class _PlannedFailure(RuntimeError):
-    """What `_Failing` raises."""
-
-
-@dataclass(frozen=True)
-class _Failing(WrappedMemory):
-    """Raises after the inner memory's update while switched on."""
-
-    switch: list[bool] = field(default_factory=list)
-
-    def update_layers(self, layers: Sequence[Slots]) -> Sequence[Slots]:
-        kept = self.inner.update_layers(layers)
-        if self.switch:
-            raise _PlannedFailure
-        return kept
+class PlannedFailure(RuntimeError):
+    """Raised in the middle of a push, to see what it leaves."""
 
 
 def archive_grows_in_place(memory: CrossFrameMemory, stream: Stream) -> None:
