@@ -25,7 +25,7 @@ from transformers import (
 )
 
 from .checkpoints.chat_template import require_ending
-from .checkpoints.declared_sizes import require_held, require_possible, stored_shapes
+from .checkpoints.declared_sizes import require_held, require_possible
 from .checkpoints.faults import explained, in_words, named
 from .checkpoints.pixel_statistics import require_numbers
 from .checkpoints.shards import require_objects, require_plain_shards
@@ -174,7 +174,6 @@ def _weights(
     """A model with every weight from the checkpoint; transformers would make up missing ones."""
     folder = Path(name)
     require_plain_shards(name)
-    _require_whole_files(folder)
     with explained(folder / "config.json"):
         config = family.config_class.from_pretrained(name)
     require_held(folder, family, config)
@@ -200,11 +199,6 @@ def _weights(
                 f"{sorted(report[kind])[:3]}; download the checkpoint anew"
             )
     return model
-
-
-def _require_whole_files(folder: Path) -> None:
-    for _ in stored_shapes(folder):
-        pass
 
 
 def _processor(name: str | Path, adapter: str) -> Any:

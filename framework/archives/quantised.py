@@ -12,6 +12,8 @@ from torch import Tensor
 from ..counts import require_count
 from .codec import Archive
 
+_CODES = ("key_codes", "value_codes")
+
 
 @final
 @dataclass(frozen=True)
@@ -33,16 +35,10 @@ class Int8Archive(Archive):
     lossy = True
 
     def pack(self, keys: Tensor, values: Tensor) -> Mapping[str, Tensor]:
-        key_codes, key_ranges = _quantise(keys, keys.shape[-1], 255)
-        value_codes, value_ranges = _quantise(values, values.shape[-1], 255)
-        return _packed(key_codes, key_ranges, value_codes, value_ranges)
+        return _packed(keys, values, keys.shape[-1], 255)
 
     def unpack(self, packed: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        def read(name: str) -> Tensor:
-            codes = packed[name + "_codes"]
-            return _restore(codes, packed[name + "_ranges"], codes.shape[-1])
-
-        return read("key"), read("value")
+        return _unpacked(packed, packed["key_codes"].shape[-1])
 
 
 @final
@@ -78,33 +74,34 @@ class Int4Archive(Archive):
                 f"Int4Archive packs two numbers to the byte: head_dim must be even, got "
                 f"{keys.shape[-1]}; use Int8Archive"
             )
-        key_codes, key_ranges = _quantise(keys, self.group, 15)
-        value_codes, value_ranges = _quantise(values, self.group, 15)
-        return _packed(_paired(key_codes), key_ranges, _paired(value_codes), value_ranges)
+        packed = _packed(keys, values, self.group, 15)
+        return packed | {name: _paired(packed[name]) for name in _CODES}
 
     def unpack(self, packed: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        def read(name: str) -> Tensor:
-            pairs = packed[name + "_codes"]
-            codes = torch.stack([pairs & 15, pairs >> 4], -1).flatten(-2)
-            return _restore(codes, packed[name + "_ranges"], self.group)
-
-        return read("key"), read("value")
+        return _unpacked({**packed, **{name: _apart(packed[name]) for name in _CODES}}, self.group)
 
 
-def _packed(
-    key_codes: Tensor, key_ranges: Tensor, value_codes: Tensor, value_ranges: Tensor
-) -> Mapping[str, Tensor]:
-    return {
-        "key_codes": key_codes,
-        "key_ranges": key_ranges,
-        "value_codes": value_codes,
-        "value_ranges": value_ranges,
-    }
+def _packed(keys: Tensor, values: Tensor, group: int, top: int) -> dict[str, Tensor]:
+    packed: dict[str, Tensor] = {}
+    for name, rows in (("key", keys), ("value", values)):
+        packed[f"{name}_codes"], packed[f"{name}_ranges"] = _quantise(rows, group, top)
+    return packed
+
+
+def _unpacked(packed: Mapping[str, Tensor], group: int) -> tuple[Tensor, Tensor]:
+    names = ("key", "value")
+    keys, values = (_restore(packed[f"{n}_codes"], packed[f"{n}_ranges"], group) for n in names)
+    return keys, values
 
 
 def _paired(codes: Tensor) -> Tensor:
     """[..., D / 2] bytes of two codes 0..15 each, the earlier one in the lower half."""
     return codes[..., ::2] | (codes[..., 1::2] << 4)
+
+
+def _apart(pairs: Tensor) -> Tensor:
+    """[..., D] codes from bytes of two."""
+    return torch.stack([pairs & 15, pairs >> 4], -1).flatten(-2)
 
 
 def _quantise(rows: Tensor, group: int, top: int) -> tuple[Tensor, Tensor]:

@@ -59,7 +59,10 @@ def check_frames(
     """
     for frame in frames:
         _check_frame(frame, cursor.frames, model, checks)
-        check_batch(frame.batch, batch)
+        if frame.batch != batch:
+            raise ValueError(
+                f"this stream has batch {batch}, the pushed frame has batch {frame.batch}"
+            )
         cursor = advance(cursor, frame)
 
 
@@ -183,12 +186,6 @@ def check_room(needed: int, planned: int, what: str) -> None:
             f"it with max_tokens={needed} or more (the RoPE scaling is fixed by the planned length "
             "and cannot change later)"
         )
-
-
-def check_batch(pushed: int, stream: int) -> None:
-    """Refuse a frame of another batch size than the stream's."""
-    if pushed != stream:
-        raise ValueError(f"this stream has batch {stream}, the pushed frame has batch {pushed}")
 
 
 def check_generation(options: Mapping[str, object]) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from .faults import ANEW, explained, shortened
+from .shards import opened
 
 # Every layer, and every expert stored alone, has tensors of its own.
 LAYERS = ("num_hidden_layers", "depth", "num_layers", "encoder_layers")
@@ -80,11 +80,8 @@ def stored_shapes(folder: Path) -> Iterator[list[int]]:
         ValueError: for a damaged file, naming it.
     """
     for file in sorted(folder.glob("*.safetensors")):
-        try:
-            with safe_open(file, "pt") as shard:
-                yield from (shard.get_slice(key).get_shape() for key in shard.keys())  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            raise ValueError(f"{file} is damaged or cut off, download it anew ({error})") from error
+        with opened(file) as shard:
+            yield from (shard.get_slice(key).get_shape() for key in shard.keys())  # noqa: SIM118
 
 
 def _named(fields: Any, names: Sequence[str], path: str = "") -> Iterator[tuple[str, object]]:
@@ -104,12 +101,9 @@ def _divided(fields: Any, path: str = "") -> Iterator[tuple[str, int, int]]:
         return
     hidden = fields.get("hidden_size") if fields.get("head_dim") is None else None
     heads = fields.get("num_attention_heads", fields.get("num_heads"))
-    names = ("num_attention_heads", "num_heads")
-    pairs = [(name, hidden, fields.get(name)) for name in names]
-    for name, whole, count in [
-        *pairs,
-        ("num_key_value_heads", heads, fields.get("num_key_value_heads")),
-    ]:
+    shared = {"num_attention_heads": hidden, "num_heads": hidden, "num_key_value_heads": heads}
+    for name, whole in shared.items():
+        count = fields.get(name)
         if isinstance(whole, int) and isinstance(count, int):
             yield path + name, whole, count
     for name, value in fields.items():

@@ -95,15 +95,6 @@ def require_objects(folder: Path) -> None:
             read_json(folder / name)
 
 
-def weight_map(folder: Path) -> dict[str, str]:
-    """Which file of the folder holds each tensor, as the index says.
-
-    Raises:
-        ValueError: as `require_plain_shards`.
-    """
-    return _entries(folder / INDEX)
-
-
 def fill_weights(
     model: nn.Module,
     folder: Path,
@@ -125,7 +116,7 @@ def fill_weights(
     shards = _checked_shards(folder, model, layout)
     logger.info("reading %d shards of %s onto %s as %s", len(shards), folder, device, dtype)
     for path, keys in shards.items():
-        with _opened(path) as shard:
+        with opened(path) as shard:
             for key, names in keys.items():
                 for name, part in zip(names, _parts(shard, key, len(names)), strict=True):
                     # A copy, because what safetensors hands out lives in the file.
@@ -176,12 +167,12 @@ def _listed(folder: Path) -> dict[str, Path]:
     """Every key of the checkpoint with the file that should hold it."""
     single = folder / "model.safetensors"
     if (folder / INDEX).is_file():
-        return {key: folder / file for key, file in weight_map(folder).items()}
+        return {key: folder / file for key, file in _weight_map(folder / INDEX).items()}
     if not single.is_file():
         raise ValueError(
             f"{folder} has no complete set of safetensors, and no other is read: download them"
         )
-    with _opened(single) as shard:
+    with opened(single) as shard:
         return dict.fromkeys(shard.keys(), single)
 
 
@@ -194,10 +185,11 @@ def require_plain_shards(name_or_path: str | Path) -> None:
     """
     path = _index_of(name_or_path)
     if path is not None:
-        _entries(path)
+        _weight_map(path)
 
 
-def _entries(path: Path) -> dict[str, str]:
+def _weight_map(path: Path) -> dict[str, str]:
+    """Which file beside the index holds each tensor; raises as `require_plain_shards`."""
     listed = read_json(path).get("weight_map")
     if not isinstance(listed, dict) or not listed:
         raise ValueError(
@@ -243,7 +235,7 @@ def _check_shard(path: Path, expected: Mapping[str, list[int]], layout: Layout) 
     """Against the index and the model; weights it does not need may be there unlisted."""
     if not path.is_file():
         raise ValueError(f"{path} is missing, and {min(expected)} with it; download it anew")
-    with _opened(path) as shard:
+    with opened(path) as shard:
         held = {key for key in shard.keys() if layout.names(key)}  # noqa: SIM118
         for key in sorted(held ^ expected.keys()):
             raise ValueError(f"{path} and {INDEX} disagree about {key}; download both anew")
@@ -257,9 +249,14 @@ def _check_shard(path: Path, expected: Mapping[str, list[int]], layout: Layout) 
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def opened(path: Path) -> Iterator[Any]:
+    """A safetensors file, whose header alone is read.
+
+    Raises:
+        ValueError: for a damaged one, naming it.
+    """
     try:
         with safe_open(path, "pt") as shard:
             yield shard
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is damaged or cut off, download it anew ({error})") from error

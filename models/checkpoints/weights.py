@@ -10,6 +10,8 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
+from ...framework.stream.checks import stacked
+
 
 def require_finite_weights(model: nn.Module, source: str | Path) -> None:
     """Refuse a model with NaN or Inf among its parameters and buffers.
@@ -31,11 +33,14 @@ def require_finite_weights(model: nn.Module, source: str | Path) -> None:
             names.append(name)
             flags.append(_finite(values))
     # One wait per device, not per tensor.
-    sound = [bool(flag) for flag in _gathered(flags)]
-    if all(sound):
+    gathered = ((places, together.tolist()) for places, together in stacked(flags))
+    damaged = [
+        n for places, sound in gathered for n, ok in zip(places, sound, strict=True) if not ok
+    ]
+    if not damaged:
         return
     dtype = str(model.get_parameter(names[0]).dtype).removeprefix("torch.")
-    broken = [name for name, finite in zip(names, sound, strict=True) if not finite]
+    broken = [names[place] for place in sorted(damaged)]
     where = _in_files(Path(source))
     if where is None:
         origin, remedy = (
@@ -55,16 +60,6 @@ def _finite(values: Tensor) -> Tensor:
     if values.dtype.itemsize == 1:  # torch orders no float8
         values = values.to(torch.float16)
     return torch.stack(values.detach().aminmax()).isfinite().all()
-
-
-def _gathered(flags: list[Tensor]) -> list[Tensor]:
-    """The flags on the CPU, in order."""
-    gathered: dict[int, Tensor] = {}
-    for device in {flag.device for flag in flags}:
-        places = [place for place, flag in enumerate(flags) if flag.device == device]
-        together = torch.stack([flags[place] for place in places]).cpu()
-        gathered |= dict(zip(places, together, strict=True))
-    return [gathered[place] for place in range(len(flags))]
 
 
 def _in_files(folder: Path) -> tuple[str, Path] | None:
