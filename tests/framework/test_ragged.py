@@ -1,7 +1,6 @@
 """Ragged heads: packed without their padding, and a ragged memory through a whole session."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -21,7 +20,6 @@ from crossframe.framework.ragged import PackedSlots, pack, unpack
 from crossframe.framework.reference import ReferenceDecoder
 from crossframe.framework.stream.costs import held_bytes
 from crossframe.framework.testing import check_memory, memory_machine
-from crossframe.framework.testing.session_laws import require_same
 
 QUESTION = torch.tensor([[3, 1, 4]])
 
@@ -148,23 +146,6 @@ def test_ragged_state_stays_the_same_size_however_long_the_stream() -> None:
         session.push(frame)
         held.append(session.state_bytes)
     assert len(set(held[2:])) == 1
-
-
-def test_a_ragged_session_is_saved_loaded_and_forked(tmp_path: Path) -> None:
-    steady, moved = (VideoSession(ReferenceDecoder(), Uneven()) for _ in range(2))
-    *first, last = frames(3, 4, 2)
-    for session in (steady, moved):
-        session.push(first)
-    moved.save(tmp_path / "ragged")
-    loaded = VideoSession.load(tmp_path / "ragged", moved.model, trusted=[Uneven])
-    fork = moved.fork()
-    moved.push(frames(5, 5, seed=1, start=7))
-    assert loaded.state_bytes == steady.state_bytes
-    for other in (steady, loaded, fork):
-        other.push(last)
-    question = QUESTION.expand(2, -1)
-    require_same(loaded, steady, question, "saving changed a ragged session")
-    require_same(fork, steady, question, "a parent changed its ragged fork")
 
 
 def test_a_ragged_memory_keeps_the_laws() -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -21,7 +20,7 @@ from crossframe.framework import (
 from crossframe.framework.reference import ReferenceDecoder
 from crossframe.framework.testing.oracles import one_shot_logits
 from crossframe.framework.testing.session_laws import require_same
-from crossframe.methods import IsolatedFramesMemory, RecencyMemory
+from crossframe.methods import IsolatedFramesMemory
 
 QUESTION = torch.tensor([[3, 1, 4]])
 
@@ -207,19 +206,3 @@ def test_a_lossy_archive_answers_nearly_the_same_from_fewer_bytes(keys_too: bool
     assert lossy.archive.bytes_held < 0.75 * exact.archive.bytes_held
     assert lossy.slots(0).keys.shape == exact.slots(0).keys.shape
     assert len(lossy.ask(QUESTION[0], max_new_tokens=3).token_ids) == 3
-
-
-def test_a_lossy_archive_is_saved_loaded_forked_and_goes_on(tmp_path: Path) -> None:
-    session = VideoSession(
-        ReferenceDecoder(), RecencyMemory(3), archive=EightBit(), reader=LastFrames(2)
-    )
-    first, *rest = frames(3, 4, 5)
-    session.push(first)
-    fork = session.fork()
-    session.save(tmp_path / "session")
-    loaded = VideoSession.load(tmp_path / "session", session.model, trusted=[EightBit, LastFrames])
-    assert loaded.archive.codec == EightBit()
-    for each in (session, fork, loaded):
-        each.push(rest)
-    require_same(loaded, session, QUESTION, "saving")
-    require_same(fork, session, QUESTION, "forking")

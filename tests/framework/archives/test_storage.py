@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor
 
 from crossframe.framework import LayerArchive, PlainArchive, WrappedArchive
@@ -180,15 +178,3 @@ def test_reserved_room_is_scratch_of_one_layer() -> None:
     append(storage, [7], frame=2)
     assert torch.equal(LayerArchive(storage, 0).slots().keys, rows([0, 1, 2, 3, 5, 6, 7]))
     assert LayerArchive(storage, 1).num_tokens == 7
-
-
-@given(st.lists(st.integers(1, 30), min_size=1, max_size=20))
-def test_copies_stay_below_three_times_what_is_held(sizes: list[int]) -> None:
-    storage, start = ArchiveStorage(PlainArchive(), 2), 0
-    for frame, size in enumerate(sizes):
-        append(storage, list(range(start, start + size)), frame=frame)
-        start += size
-        assert storage.bytes_copied <= 3 * storage.bytes_held
-    assert storage.num_tokens == start
-    stored = {growing.length for layer in storage.layers for growing in layer.values()}
-    assert stored == {start}

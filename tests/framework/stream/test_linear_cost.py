@@ -118,18 +118,6 @@ def test_the_closed_form_of_a_whole_stream_is_what_is_measured():
         assert flops == stream_flops(model().spec, frames=pushes, tokens_per_frame=tokens, **bounds)
 
 
-def test_unequal_frames_are_stated_as_measured():
-    session = VideoSession(model(), StateKVMemory(9))
-    flops = [measured(session, tokens, 1)[0] for tokens in (3, 8, 1, 5, 5, 2)]
-    carried = [0, 3, 9, 9, 9, 9]
-    sizes = (3, 8, 1, 5, 5, 2)
-    expected = [
-        step_flops(model().spec, new_tokens=tokens, context_tokens=slots)
-        for tokens, slots in zip(sizes, carried, strict=True)
-    ]
-    assert flops == expected == stated(session)
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_state_stops_growing_and_the_archive_never_copies_much(kind):
     tokens = 4

@@ -235,21 +235,6 @@ def test_a_failed_question_leaves_the_session_as_it_was(monkeypatch: pytest.Monk
     require_same(session, steady, QUESTION, "a failed question left a trace")
 
 
-def test_a_fork_and_its_parent_go_their_own_ways() -> None:
-    session, steady = opened(), opened()
-    for both in (session, steady):
-        both.push(frames(4))
-    fork = session.fork()
-    fork.push(frames(3, start=4, seed=1))
-    grandchild = fork.fork()
-    grandchild.ask([1], max_new_tokens=4)
-    for both in (session, steady):
-        both.push(frames(2, start=4, seed=2))
-    require_same(session, steady, QUESTION, "a fork changed its parent")
-    assert fork.cursor == grandchild.cursor == Cursor(7, 2, 7)
-    assert torch.equal(fork.question_logits(QUESTION), grandchild.question_logits(QUESTION))
-
-
 @dataclass(frozen=True)
 class Renumbering(ScoringMemory):
     """Keeps the newest, where later frames see them right before themselves: 0, 1, 2, ..."""
