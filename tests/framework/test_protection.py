@@ -12,7 +12,6 @@ from torch import Tensor
 
 from crossframe.framework import (
     CrossFrameMemory,
-    FrameTokens,
     FullMemory,
     ProtectingMemory,
     ScoringMemory,
@@ -24,6 +23,8 @@ from crossframe.framework import (
     next_position,
 )
 from crossframe.framework.reference import ReferenceDecoder
+
+from .streams import frames
 
 
 @dataclass(frozen=True)
@@ -66,15 +67,6 @@ class LastLayerOnly(CrossFrameMemory):
 
     def update_layers(self, layers: Sequence[Slots]) -> Sequence[Slots]:
         return [*(slots.keep(torch.arange(0)) for slots in layers[:-1]), layers[-1]]
-
-
-def frames(*sizes: int, batch: int = 1) -> list[FrameTokens]:
-    start, made = 0, []
-    for size in sizes:
-        embeds = torch.randn(batch, size, 24, dtype=torch.float64)
-        made.append(FrameTokens(embeds, torch.arange(start, start + size).repeat(1, batch, 1)))
-        start += size
-    return made
 
 
 def run(memory: CrossFrameMemory, *sizes: int) -> VideoSession:

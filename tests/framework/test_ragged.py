@@ -10,7 +10,6 @@ from torch import Tensor
 
 from crossframe.framework import (
     CrossFrameMemory,
-    FrameTokens,
     ScoringMemory,
     Slots,
     VideoSession,
@@ -20,6 +19,8 @@ from crossframe.framework.ragged import PackedSlots, pack, unpack
 from crossframe.framework.reference import ReferenceDecoder
 from crossframe.framework.stream.costs import held_bytes
 from crossframe.framework.testing import check_memory, memory_machine
+
+from .streams import frames
 
 QUESTION = torch.tensor([[3, 1, 4]])
 
@@ -116,20 +117,9 @@ def test_packing_frees_the_padding() -> None:
     assert packed < 0.25 * padded
 
 
-def frames(*sizes: int, seed: int = 0, start: int = 0) -> list[FrameTokens]:
-    generator = torch.Generator().manual_seed(seed)
-    made = []
-    for size in sizes:
-        embeds = torch.randn(2, size, 24, generator=generator, dtype=torch.float64)
-        positions = torch.arange(start, start + size).repeat(1, 2, 1)
-        made.append(FrameTokens(embeds, positions))
-        start += size
-    return made
-
-
 def test_a_ragged_session_holds_what_its_heads_kept() -> None:
     session = VideoSession(ReferenceDecoder(), Uneven())
-    for frame in frames(3, 4, 1, 5, 4):
+    for frame in frames(3, 4, 1, 5, 4, batch=2):
         session.push(frame)
     slots = session.slots(0)
     assert slots.valid is not None
@@ -142,7 +132,7 @@ def test_a_ragged_session_holds_what_its_heads_kept() -> None:
 def test_ragged_state_stays_the_same_size_however_long_the_stream() -> None:
     session = VideoSession(ReferenceDecoder(), Uneven())
     held = []
-    for frame in frames(*[4] * 12):
+    for frame in frames(*[4] * 12, batch=2):
         session.push(frame)
         held.append(session.state_bytes)
     assert len(set(held[2:])) == 1
@@ -157,7 +147,7 @@ TestUnevenHistories = memory_machine(Uneven(), max_examples=4).TestCase
 
 def test_a_scoring_memory_ranks_only_the_real_slots_of_ragged_heads() -> None:
     session = VideoSession(ReferenceDecoder(), Thinned(Oldest(3)))
-    session.push(frames(6, 6, 5))
+    session.push(frames(6, 6, 5, batch=2))
     for layer in range(2):
         index = session.slots(layer).index
         assert index.tolist() == [[[1, 2, 4], [0, 1, 3]]] * 2
@@ -179,4 +169,4 @@ class Misnumbered(Uneven):
 def test_ragged_slots_outside_the_stream_are_refused(start: int) -> None:
     session = VideoSession(ReferenceDecoder(), Misnumbered(start=start))
     with pytest.raises(ValueError, match="layer 0 slots outside the stream of 4 tokens"):
-        session.push(frames(4))
+        session.push(frames(4, batch=2))

@@ -33,6 +33,8 @@ from crossframe.methods import (
     TokenDroppingMemory,
 )
 
+from ..framework.streams import images
+
 QUESTION = torch.tensor([[3, 1, 4]])
 
 
@@ -60,11 +62,6 @@ class Sound:
         assert (now is None) == (self.logits[0] is None)
         for found, expected in zip((now, later), self.logits, strict=True):
             assert found is None or expected is None or torch.equal(found, expected)
-
-
-def images(count: int, seed: int) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 256, (count, 4, 4, 3), generator=generator).to(torch.uint8)
 
 
 def answers(session: VideoSession) -> tuple[Tensor | None, Tensor]:

@@ -14,6 +14,7 @@ from torch.nn import functional
 from crossframe.framework import CrossFrameMemory, FrameTokens, VideoSession
 from crossframe.framework.reference import TINY, ReferenceDecoder
 
+from ..framework import streams
 from .loops import LoopMemory, LoopRule, best
 
 
@@ -21,17 +22,7 @@ from .loops import LoopMemory, LoopRule, best
 def frames() -> Callable[..., list[FrameTokens]]:
     """Random frames of given token counts, with positions 0, 1, 2, ..."""
 
-    def make(*sizes: int, batch: int = 1, seed: int = 0) -> list[FrameTokens]:
-        generator = torch.Generator().manual_seed(seed)
-        start, made = 0, []
-        for size in sizes:
-            embeds = torch.randn(batch, size, 24, generator=generator, dtype=torch.float64)
-            positions = torch.arange(start, start + size).expand(1, batch, -1)
-            made.append(FrameTokens(embeds, positions))
-            start += size
-        return made
-
-    return make
+    return streams.frames
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from crossframe.framework import (
     Archive,
     CPUArchive,
     DiskArchive,
-    FrameTokens,
     FullMemory,
     Int4Archive,
     LayerArchive,
@@ -27,6 +26,8 @@ from crossframe.framework import (
 from crossframe.framework.archives import disk as disk_archive
 from crossframe.framework.reference import ReferenceDecoder
 from crossframe.framework.testing.session_laws import require_same
+
+from ..streams import push
 
 QUESTION = torch.tensor([[3, 1, 4]])
 MAPS, STATUS = Path("/proc/self/maps"), Path("/proc/self/status")
@@ -38,12 +39,6 @@ needs_proc = pytest.mark.skipif(
 
 def opened(archive: Archive) -> VideoSession:
     return VideoSession(ReferenceDecoder(), FullMemory(), archive=archive)
-
-
-def push(session: VideoSession, size: int) -> None:
-    start = session.cursor.position
-    embeds = torch.randn(1, size, 24, generator=torch.Generator().manual_seed(start)).double()
-    session.push(FrameTokens(embeds, torch.arange(start, start + size)[None, None]))
 
 
 def mapped_from(folder: Path) -> list[str]:

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from crossframe.framework import (
     Archive,
-    FrameTokens,
     FullMemory,
     LayerArchive,
     ReadAll,
@@ -22,17 +21,9 @@ from crossframe.framework.testing.oracles import one_shot_logits
 from crossframe.framework.testing.session_laws import require_same
 from crossframe.methods import IsolatedFramesMemory
 
+from ..streams import frames
+
 QUESTION = torch.tensor([[3, 1, 4]])
-
-
-def frames(*sizes: int) -> list[FrameTokens]:
-    generator = torch.Generator().manual_seed(0)
-    made, start = [], 0
-    for size in sizes:
-        embeds = torch.randn(1, size, 24, generator=generator, dtype=torch.float64)
-        made.append(FrameTokens(embeds, torch.arange(start, start + size)[None, None]))
-        start += size
-    return made
 
 
 def seen(*sizes: int, reader: Reader | None = None, archive: Archive | None = None) -> VideoSession:

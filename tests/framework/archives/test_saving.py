@@ -17,7 +17,6 @@ from crossframe.framework import (
     Archive,
     CPUArchive,
     DiskArchive,
-    FrameTokens,
     Int4Archive,
     Int8Archive,
     PlainArchive,
@@ -29,15 +28,9 @@ from crossframe.framework.reference import ReferenceDecoder
 from crossframe.framework.testing.session_laws import require_same
 from crossframe.methods import RecencyMemory
 
+from ..streams import push
+
 QUESTION = torch.tensor([[3, 1, 4]])
-
-
-def push(session: VideoSession, *sizes: int) -> None:
-    for size in sizes:
-        start = session.cursor.position
-        embeds = torch.randn(1, size, 24, generator=torch.Generator().manual_seed(start))
-        positions = torch.arange(start, start + size)[None, None]
-        session.push(FrameTokens(embeds.to(session.model.dtype), positions))
 
 
 def seen(archive: Archive, *sizes: int) -> VideoSession:

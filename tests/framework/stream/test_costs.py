@@ -14,18 +14,10 @@ from crossframe.framework.stream import costs
 from crossframe.framework.stream.costs import StepCost, StepCosts, Timer, held_bytes
 from crossframe.methods import IsolatedFramesMemory, RecencyMemory
 
+from ..streams import frames
+
 CPU = torch.device("cpu")
 SLOT = 2 * 8 * 8 + 8 + 8 + 1 + 8  # a slot of one KV head: keys, values, index, frame, visual, place
-
-
-def frames(*sizes: int, batch: int = 1) -> list[FrameTokens]:
-    return [
-        FrameTokens(
-            torch.randn(batch, size, 24, dtype=torch.float64),
-            torch.arange(size).expand(1, batch, -1),
-        )
-        for size in sizes
-    ]
 
 
 def test_views_of_one_storage_count_once_and_whole() -> None:

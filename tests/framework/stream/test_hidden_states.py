@@ -2,28 +2,14 @@
 
 import pytest
 import torch
-from torch import Tensor
 
 from crossframe.framework import FrameTokens, FullMemory, VideoSession
 from crossframe.framework.reference import ReferenceDecoder
 from crossframe.methods import StateKVMemory, TokenDroppingMemory
 
+from ..streams import frames, images
+
 QUESTION = torch.tensor([[3, 1, 4]])
-
-
-def images(count: int) -> Tensor:
-    generator = torch.Generator().manual_seed(count)
-    return torch.randint(0, 256, (count, 4, 4, 3), generator=generator).to(torch.uint8)
-
-
-def frames(*sizes: int) -> list[FrameTokens]:
-    """Frames of random tokens, one after the other."""
-    generator, made, start = torch.Generator().manual_seed(7), [], 0
-    for size in sizes:
-        embeds = torch.randn(1, size, 24, generator=generator, dtype=torch.float64)
-        made.append(FrameTokens(embeds, start + torch.arange(size)[None, None]))
-        start += size
-    return made
 
 
 @pytest.mark.parametrize("frames_per_step", [1, 2])

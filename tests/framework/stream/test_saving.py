@@ -38,6 +38,8 @@ from crossframe.methods import (
     TokenDroppingMemory,
 )
 
+from ..streams import images
+
 QUESTION = torch.tensor([[3, 1, 4]])
 FORMAT_1 = Path(__file__).with_name("format_1.session")
 
@@ -81,11 +83,6 @@ class LastFrames(Reader):
 
 
 OWN = (Newest, Alternating, LastFrames)
-
-
-def images(count: int, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 256, (count, 4, 4, 3), generator=generator).to(torch.uint8)
 
 
 def mid_stream() -> VideoSession:

@@ -24,22 +24,9 @@ from crossframe.framework.testing.memory_laws import Watched
 from crossframe.framework.testing.oracles import LoopAttention, one_shot_logits
 from crossframe.framework.testing.session_laws import require_same
 
+from ..streams import frames, images
+
 QUESTION = torch.tensor([[3, 1, 4]])
-
-
-def frames(*sizes: int, start: int = 0, seed: int = 0, **more: Any) -> list[FrameTokens]:
-    generator = torch.Generator().manual_seed(seed)
-    made = []
-    for size in sizes:
-        embeds = torch.randn(1, size, 24, generator=generator, dtype=torch.float64)
-        made.append(FrameTokens(embeds, torch.arange(start, start + size)[None, None], **more))
-        start += size
-    return made
-
-
-def images(count: int, height: int = 4) -> Tensor:
-    generator = torch.Generator().manual_seed(0)
-    return torch.randint(0, 256, (count, height, 4, 3), generator=generator).to(torch.uint8)
 
 
 def opened(memory: CrossFrameMemory | None = None, **options: Any) -> VideoSession:
