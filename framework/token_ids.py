@@ -60,7 +60,8 @@ def _integers(question: object) -> Tensor:
     try:
         token_ids = torch.as_tensor(question)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise _refused(f"{type(question).__name__}: {_first_line(error)}") from error
+        words = " ".join(str(error).split())[:200]
+        raise _refused(f"{type(question).__name__}: {words}") from error
     if token_ids.dtype not in INTEGERS and token_ids.numel():
         raise _refused(f"shape {tuple(token_ids.shape)} of {token_ids.dtype}")
     if token_ids.is_meta or token_ids.layout != torch.strided:
@@ -73,7 +74,3 @@ def _refused(given: str) -> ValueError:
         "a question is text or token ids [tokens] or [B, tokens], integers, with at least one "
         f"token, got {given}"
     )
-
-
-def _first_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

@@ -12,6 +12,7 @@ from ..model import VideoModel
 from ..ragged import unpack
 from ..slots import Slots
 from .costs import StepCosts
+from .finite import require_finite
 from .progress import Progress
 from .state import StreamState, empty_slots
 
@@ -69,4 +70,4 @@ class SessionView:
     def check(self) -> None:
         """Raise what accelerators could not say without waiting, and NaN or Inf in the model."""
         self._now.checks.raise_failed()
-        self._now.state.require_finite()
+        require_finite(self._now.state.finite)

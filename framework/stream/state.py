@@ -14,7 +14,6 @@ from ..model import VideoModel
 from ..ragged import PackedSlots, pack, unpack
 from ..slots import Slots, token_slots
 from .costs import held_bytes
-from .finite import require_finite
 from .origin import Origin
 
 
@@ -82,14 +81,6 @@ class StreamState:
             return self
         layers = tuple(_rotated_further(stored, by) for stored in self.layers)
         return replace(self, layers=layers, origin=origin)
-
-    def require_finite(self) -> None:
-        """Refuse to go on after the model computed NaN or Inf.
-
-        Raises:
-            ValueError: naming what may be done.
-        """
-        require_finite(self.finite)
 
     @property
     def bytes_held(self) -> int:

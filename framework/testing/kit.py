@@ -151,7 +151,8 @@ def check_archive_law(
     """
     law, memories = ARCHIVE_LAWS[name], st.sampled_from(MEMORIES)
     first = (MEMORIES[0], eventful_stream()) if models is None else None
-    models = _models_of_all_types() if models is None else models
+    dtypes = st.sampled_from([torch.float64, torch.float32, torch.bfloat16])
+    models = dtypes.flatmap(reference_models) if models is None else models
     drawn = st.tuples(memories, streams(models=models))
     _hold(lambda both: law(archive, *both), first, drawn, max_examples, shrink)
 
@@ -232,7 +233,3 @@ def _hold(
             run()
         except FlakyFailure as failure:
             raise LawBroken(f"{failure.exceptions[0]} (and not the same each time)") from failure
-
-
-def _models_of_all_types() -> SearchStrategy[VideoModel]:
-    return st.sampled_from([torch.float64, torch.float32, torch.bfloat16]).flatmap(reference_models)

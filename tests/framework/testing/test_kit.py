@@ -1,4 +1,4 @@
-"""The kit rejects one planted broken memory per law, and the machine finds a forgetful one."""
+"""The kit rejects one planted break per law, and the machine finds a forgetful one."""
 
 from __future__ import annotations
 
@@ -22,13 +22,19 @@ from crossframe.framework import (
 from crossframe.framework.archives.growing import GrowingTensor
 from crossframe.framework.stream.turns import Turns
 from crossframe.framework.testing import (
+    ARCHIVE_LAWS,
     LAWS,
+    READER_LAWS,
     LawBroken,
+    check_archive_law,
     check_law,
     check_memory,
+    check_reader_law,
     memory_machine,
 )
 from crossframe.framework.testing.random_streams import kit_settings
+
+from . import test_archive_laws, test_reader_laws
 
 
 @dataclass(frozen=True)
@@ -200,12 +206,24 @@ BROKEN: list[tuple[str, CrossFrameMemory]] = [
 ]
 
 
+PLANTED: list[tuple[Callable[..., None], str, Any, str]] = [
+    *((check_law, *broken, ".") for broken in BROKEN),
+    *((check_archive_law, *broken, r"archive|law") for broken in test_archive_laws.BROKEN),
+    *((check_reader_law, *b, r"reader, |law \d|HoldingATensor") for b in test_reader_laws.BROKEN),
+]
+
+
 @pytest.mark.parametrize(
-    ("law", "memory"), BROKEN, ids=[f"{law}-{type(memory).__name__}" for law, memory in BROKEN]
+    ("check", "law", "subject", "message"),
+    PLANTED,
+    ids=[f"{law}-{type(subject).__name__}" for _, law, subject, _ in PLANTED],
 )
-def test_the_kit_rejects_a_memory_that_breaks_the_law(law: str, memory: CrossFrameMemory) -> None:
-    with pytest.raises((AssertionError, ValueError)):
-        check_law(law, memory, unbounded=memory, max_examples=1, shrink=False)
+def test_the_kit_rejects_what_breaks_the_law(
+    check: Callable[..., None], law: str, subject: Any, message: str
+) -> None:
+    options = {"unbounded": subject} if check is check_law else {}
+    with pytest.raises((AssertionError, ValueError), match=message):
+        check(law, subject, max_examples=1, shrink=False, **options)
 
 
 def test_the_kit_rejects_an_archive_that_is_copied_at_every_push(
@@ -245,7 +263,10 @@ def test_the_kit_rejects_a_copy_that_shares_its_storage(monkeypatch: pytest.Monk
 
 
 def test_every_law_has_a_planted_break() -> None:
-    assert {law for law, _ in BROKEN} | {"12 archive"} == set(LAWS)
+    kinds = ((check_law, LAWS), (check_archive_law, ARCHIVE_LAWS), (check_reader_law, READER_LAWS))
+    for check, laws in kinds:
+        planted = {law for by, law, _, _ in PLANTED if by is check}
+        assert set(laws) - planted <= {"12 archive"}
 
 
 def test_the_kit_accepts_a_correct_memory_in_one_line() -> None:

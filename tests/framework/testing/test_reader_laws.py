@@ -1,4 +1,4 @@
-"""The kit accepts correct readers, and rejects a planted broken one per law."""
+"""The kit accepts correct readers, and what breaks the laws, for `test_kit.py` to plant."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from crossframe.framework import LayerArchive, ReadAll, Reader, Slots, close_gaps
-from crossframe.framework.testing import READER_LAWS, check_reader, check_reader_law
+from crossframe.framework.testing import check_reader
 
 
 @dataclass(frozen=True)
@@ -164,18 +164,6 @@ BROKEN: list[tuple[str, Reader]] = [
     ("saving", HoldingATensor()),
     ("reach", Overpromising()),
 ]
-
-
-@pytest.mark.parametrize(
-    ("law", "reader"), BROKEN, ids=[f"{law}-{type(reader).__name__}" for law, reader in BROKEN]
-)
-def test_the_kit_rejects_a_reader_that_breaks_the_law(law: str, reader: Reader) -> None:
-    with pytest.raises((AssertionError, ValueError), match=r"reader, |law \d|HoldingATensor"):
-        check_reader_law(law, reader, max_examples=1, shrink=False)
-
-
-def test_every_law_has_a_planted_break() -> None:
-    assert {law for law, _ in BROKEN} == set(READER_LAWS)
 
 
 @pytest.mark.parametrize(
