@@ -82,7 +82,7 @@ def test_no_device_is_asked_while_slots_are_chosen(memory: CrossFrameMemory) -> 
 
 
 @dataclass(frozen=True)
-class _FewerInFirstHead(WrappedRankingMemory):
+class FewerInFirstHead(WrappedRankingMemory):
     """Of what the inner memory keeps, takes every other slot from the first head."""
 
     def select(self, slots: Slots, score: Tensor) -> Slots:
@@ -95,11 +95,11 @@ class _FewerInFirstHead(WrappedRankingMemory):
 @pytest.mark.parametrize("law", ["2 mass", "3 selection", "7 boundedness", "10 forks"])
 @pytest.mark.parametrize("memory", [*ALONE, *BY_HEAD], ids=repr)
 def test_laws_hold_where_heads_are_ragged(memory: RankingMemory, law: str) -> None:
-    check_law(law, _FewerInFirstHead(memory), max_examples=4)
+    check_law(law, FewerInFirstHead(memory), max_examples=4)
 
 
 def test_the_wrapper_of_these_laws_makes_heads_ragged(frames, open_session) -> None:
-    session = open_session(_FewerInFirstHead(H2OMemory(6)))
+    session = open_session(FewerInFirstHead(H2OMemory(6)))
     session.push(frames(*[3] * 9))
     assert session.slots(0).valid is not None
 

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from crossframe.framework import (
     FrameTokens,
     Slots,
     VideoSession,
-    WrappedMemory,
-    WrappedRankingMemory,
-    close_gaps,
-    next_position,
 )
 from crossframe.framework.reference import ReferenceDecoder
 from crossframe.framework.testing import check_law, memory_machine
 from crossframe.methods import StreamMemMemory, TokenDroppingMemory
 from crossframe.models import DecoderModel, InternVL3
 from crossframe.models.tiny import tiny_internvl, tiny_qwen2
+
+from ..test_ragged_heads import FewerInFirstHead
+from .test_merged_evictions import Closed
 
 PROBE = (3, 0, 7)
 
@@ -75,27 +72,8 @@ def test_slots_and_prototypes_are_those_of_plain_loops(
     assert met > 60
 
 
-@dataclass(frozen=True)
-class Thinned(WrappedRankingMemory):
-    """Of what the inner memory keeps, takes every other slot from the first head."""
-
-    def select(self, slots: Slots, score: Tensor) -> Slots:
-        kept = self.inner.select(slots, score)
-        keep = torch.ones_like(kept.visual)
-        keep[:, 0] = kept.index[:, 0] % 2 == 0
-        return kept.keep(keep)
-
-
-@dataclass(frozen=True)
-class Closed(WrappedMemory):
-    """Places what the inner memory keeps without gaps."""
-
-    def update(self, slots: Slots) -> Slots:
-        return close_gaps(self.inner.update(slots), next_position(slots))
-
-
 @pytest.mark.parametrize("law", ["1 attention", "4 merging", "7 boundedness", "10 saving"])
-@pytest.mark.parametrize("wrapper", [Thinned, Closed])
+@pytest.mark.parametrize("wrapper", [FewerInFirstHead, Closed])
 def test_laws_hold_where_heads_are_ragged_and_slots_were_moved(wrapper: Any, law: str) -> None:
     check_law(law, wrapper(StreamMemMemory(8, PROBE)), max_examples=8)
 
