@@ -5,7 +5,9 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
+from crossframe.experiments.publishing.make_demo_video import write_video
 from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
 from crossframe.experiments.streaming.options import ModelOptions
 from crossframe.models import DecoderModel
@@ -15,21 +17,22 @@ MakeVideo = Callable[..., Path]
 BlankOut = Callable[[Path, Path, float, float], Path]
 
 
+def noise(number: int, square: bool = False) -> Image.Image:
+    """Dark noise, and a white square whose place tells the number."""
+    pixels = np.random.default_rng(number).integers(0, 99, (48, 64, 3), np.uint8)
+    if square:
+        pixels[10:30, 5 * (number % 9) : 5 * (number % 9) + 20] = 255
+    return Image.fromarray(pixels)
+
+
 @pytest.fixture(scope="session")
 def make_video(tmp_path_factory: pytest.TempPathFactory) -> MakeVideo:
     """Writes an mp4 of a moving square, one frame a second."""
 
     def make(name: str = "square.mp4", frames: int = 6) -> Path:
         path = tmp_path_factory.mktemp("video") / name
-        with av.open(path, "w") as container:
-            stream = container.add_stream("libx264", rate=Fraction(1))
-            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-            stream.options = {"g": "1", "bf": "0"}  # every frame stands alone
-            for number in range(frames):
-                pixels = np.random.default_rng(number).integers(0, 99, (48, 64, 3), np.uint8)
-                pixels[10:30, 5 * (number % 9) : 5 * (number % 9) + 20] = 255
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "rgb24")))
-            container.mux(stream.encode(None))
+        images = (noise(number, square=True) for number in range(frames))
+        write_video(path, images, 1, g="1", bf="0")  # every frame stands alone
         return path
 
     return make
@@ -77,8 +80,7 @@ def flagged_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
         stream = container.add_stream("mpeg4", rate=Fraction(1), options={"g": "1", "bf": "0"})
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for number in range(8):
-            pixels = np.random.default_rng(number).integers(0, 99, (48, 64, 3), np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "rgb24")))
+            container.mux(stream.encode(av.VideoFrame.from_image(noise(number))))
         container.mux(stream.encode(None))
     with av.open(path) as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from itertools import product
 from math import isnan
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ from crossframe.experiments.comparison.run import Choices, Comparison, compare
 from crossframe.experiments.comparison.table import grid, headed_cells
 from crossframe.experiments.streaming.frames import VideoFrames
 from crossframe.experiments.streaming.options import StreamOptions
-from crossframe.framework import Int8Archive, PlainArchive, VideoSession
+from crossframe.framework import Int8Archive, PlainArchive, VideoModel, VideoSession
 from crossframe.framework.video import stream_video
 from crossframe.methods import (
     FullMemory,
@@ -35,15 +35,28 @@ QUESTION = "What moves?"
 STREAM = StreamOptions(max_new_tokens=4)
 MEMORIES = {"full": FullMemory(), "statekv": StateKVMemory(16)}
 READERS = {"all": ReadAll(), "carried": ReadCarried(), "rekv": ReKVReader(blocks=2)}
+Stream = TypeVar("Stream", VideoSession, SimpleStream)
 ARCHIVES = {"plain": PlainArchive(), "int8": Int8Archive()}
+
+
+def compared(
+    model: VideoModel, video: Path, choices: Choices, stream: StreamOptions = STREAM
+) -> Comparison:
+    frames, quiet = VideoFrames(video, stream), Console(quiet=True)
+    return compare(model, choices, frames, QUESTION, stream=stream, console=quiet)
+
+
+def passed(alone: Stream, video: Path) -> Stream:
+    """The stream after the video, which comes frame by frame."""
+    for image, seconds in stream_video(video):
+        alone.push(image, seconds)
+    return alone
 
 
 @pytest.fixture(scope="module")
 def done(video: Path, checkpoint: Path) -> Comparison:
     choices = Choices(MEMORIES, READERS, ARCHIVES, last_frames=2)
-    model = load_model(checkpoint)
-    frames = VideoFrames(video, STREAM)
-    return compare(model, choices, frames, QUESTION, stream=STREAM, console=Console(quiet=True))
+    return compared(load_model(checkpoint), video, choices)
 
 
 def _names(row: dict[str, Any]) -> tuple[str, str, str]:
@@ -60,14 +73,10 @@ def test_every_combination_answers_as_a_session_of_its_own(
     done: Comparison, video: Path, checkpoint: Path
 ) -> None:
     model = load_model(checkpoint)
-    frames = list(stream_video(video))
     for row in done.rows()[:-1]:
         memory, archive, reader = _names(row)
-        alone = VideoSession(
-            model, MEMORIES[memory], archive=ARCHIVES[archive], reader=READERS[reader]
-        )
-        for image, seconds in frames:
-            alone.push(image, seconds)
+        choice = {"archive": ARCHIVES[archive], "reader": READERS[reader]}
+        alone = passed(VideoSession(model, MEMORIES[memory], **choice), video)
         assert row["answer"] == alone.ask(QUESTION, max_new_tokens=4).text
         assert row["archive_bytes"] == alone.archive.bytes_held
         assert row["decoder_flops"] == sum(cost.flops for cost in alone.costs)
@@ -75,9 +84,8 @@ def test_every_combination_answers_as_a_session_of_its_own(
 
 def test_steps_are_cut_as_a_session_cuts_them(make_video: Callable[..., Path]) -> None:
     path, stream = make_video("odd.mp4", 5), StreamOptions(max_new_tokens=2, frames_per_step=3)
-    model, quiet = Qwen3VL(*tiny_qwen3_vl(), planned_frames=6), Console(quiet=True)
-    frames = VideoFrames(path, stream)
-    done = compare(model, Choices(MEMORIES), frames, QUESTION, stream=stream, console=quiet)
+    model = Qwen3VL(*tiny_qwen3_vl(), planned_frames=6)
+    done = compared(model, path, Choices(MEMORIES), stream)
     # Two pairs wait for a third; the last frame, of a pair only begun, passes alone.
     assert [cost.images for cost in done.reference.session.costs] == [0, 4, 1]
     images, times = zip(*stream_video(path), strict=True)
@@ -91,9 +99,7 @@ def test_steps_are_cut_as_a_session_cuts_them(make_video: Callable[..., Path]) -
 def test_the_baseline_answers_from_its_last_frames(
     done: Comparison, video: Path, checkpoint: Path
 ) -> None:
-    alone = SimpleStream(load_model(checkpoint), frames=2)
-    for image, seconds in stream_video(video):
-        alone.push(image, seconds)
+    alone = passed(SimpleStream(load_model(checkpoint), frames=2), video)
     answer = alone.ask(QUESTION, max_new_tokens=4)
     row = done.rows()[-1]
     assert row["answer"] == answer.text
@@ -104,12 +110,9 @@ def test_the_baseline_answers_from_its_last_frames(
 def test_the_baseline_may_take_its_frames_as_images(video: Path) -> None:
     model = Qwen3VL(*tiny_qwen3_vl())
     choices = Choices(MEMORIES, last_frames=3, last_as_images=True)
-    frames, quiet = VideoFrames(video, STREAM), Console(quiet=True)
-    row = compare(model, choices, frames, QUESTION, stream=STREAM, console=quiet).rows()[-1]
+    row = compared(model, video, choices).rows()[-1]
     assert row["memory"] == "SimpleStream(frames=3, as_images=True)"
-    alone = SimpleStream(model, 3, as_images=True)
-    for image, seconds in stream_video(video):
-        alone.push(image, seconds)
+    alone = passed(SimpleStream(model, 3, as_images=True), video)
     assert row["answer"] == alone.ask(QUESTION, max_new_tokens=4).text
     assert row["tokens"] == sum(cost.tokens for cost in alone.costs)
 
@@ -196,8 +199,7 @@ def test_nan_inside_the_model_agrees_with_nothing(video: Path, checkpoint: Path)
     model = load_model(checkpoint)
     with torch.no_grad():
         model.decoder.layers[1].mlp.down_proj.weight[0, 0] = float("inf")
-    choices, frames, quiet = Choices(MEMORIES), VideoFrames(video, STREAM), Console(quiet=True)
-    rows = compare(model, choices, frames, QUESTION, stream=STREAM, console=quiet).rows()
+    rows = compared(model, video, Choices(MEMORIES)).rows()
     assert [row["finite"] for row in rows] == [False, False]
     assert all(isnan(row["agreement"]) and isnan(row["kl_to_full"]) for row in rows)
     heads, cells = headed_cells(rows)

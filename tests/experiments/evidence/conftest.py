@@ -23,6 +23,24 @@ from crossframe.methods import (
     StateKVMemory,
     TOVAMemory,
 )
+from crossframe.models import DecoderModel, load_model
+
+
+@pytest.fixture(scope="session")
+def pretrained() -> DecoderModel:
+    """The trained text decoder."""
+    model = load_model("smollm2-135m", device="cpu")
+    assert isinstance(model, DecoderModel)
+    return model
+
+
+@pytest.fixture(scope="module")
+def loaded_once(pretrained: DecoderModel) -> Iterator[None]:
+    """One model for all runs of a module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ModelOptions, "load", lambda self: pretrained)
+        yield
+
 
 SLOT_BYTES = 48_000
 LOSES = {  # nats of KL at 128 slots

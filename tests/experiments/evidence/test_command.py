@@ -1,6 +1,5 @@
 """`crossframe evidence` from its words to its page, on two memories and one stream."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +11,6 @@ from crossframe.experiments.command.cli import command_parser, main
 from crossframe.experiments.command.config_files import with_presets
 from crossframe.experiments.evidence.command import parts_owed
 from crossframe.experiments.evidence.options import EvidenceOptions
-from crossframe.experiments.streaming.options import ModelOptions
-from crossframe.models import load_model
 
 MEMORIES = {
     "full": {"class_path": "crossframe.methods.FullMemory"},
@@ -21,13 +18,7 @@ MEMORIES = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def loaded_once() -> Iterator[None]:
-    """One model for all runs of this module."""
-    model = load_model("smollm2-135m", device="cpu")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ModelOptions, "load", lambda self: model)
-        yield
+pytestmark = pytest.mark.usefixtures("loaded_once")
 
 
 def config_file(folder: Path) -> Path:

@@ -19,7 +19,7 @@ from crossframe.methods import (
     StateKVMemory,
     TokenDroppingMemory,
 )
-from crossframe.models import DecoderModel, load_model
+from crossframe.models import DecoderModel
 from crossframe.models.tiny import tiny_qwen2
 
 TOKENS = 384
@@ -31,13 +31,7 @@ CELLS = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def loaded_once() -> Any:
-    """One model for all runs of this module."""
-    model = load_model("smollm2-135m", device="cpu")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ModelOptions, "load", lambda self: model)
-        yield
+pytestmark = pytest.mark.usefixtures("loaded_once")
 
 
 def options(folder: Path, **changed: Any) -> EvidenceOptions:
@@ -58,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def rows(folder: Path) -> list[Row]:
+def rows(folder: Path, loaded_once: None) -> list[Row]:
     return run_evidence(options(folder), say=lambda line: None)
 
 

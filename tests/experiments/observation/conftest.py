@@ -7,7 +7,29 @@ from pathlib import Path
 
 import pytest
 
+from crossframe.experiments.command.cli import main
+
 Dump = Callable[..., str]
+MakeVideo = Callable[..., Path]
+CAPACITY = 12
+
+
+def run(videos: list[Path], checkpoint: Path, folder: Path, *options: str) -> int:
+    paths = [str(video) for video in videos]
+    model = ["--model", str(checkpoint), "--output", str(folder), "--frames", "8"]
+    return main(["observe", *paths, *model, *options])
+
+
+@pytest.fixture(scope="session")
+def folder(
+    checkpoint: Path, make_video: MakeVideo, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Two videos, of 8 and of 5 frames."""
+    folder = tmp_path_factory.mktemp("observed") / "new" / "folder"
+    videos = [make_video("long one.mp4", frames=9), make_video("short.mp4", frames=5)]
+    options = ["--capacities", "1", "4", "16", "60", "--recent-frames", "1", "2", "6"]
+    assert run(videos, checkpoint, folder, *options, "--capacity", str(CAPACITY)) == 0
+    return folder
 
 
 @pytest.fixture(scope="session")
