@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..reports.drawing import COLOURS, Drawing, drawn, tidy_axes, whole_numbers
@@ -29,60 +30,58 @@ class Panel:
     noisy: bool = False  # drawn faintly as measured, and clearly as a running median
 
 
+# Name, heading, caption and panels of each figure.
+LAYOUT: Sequence[tuple[str, str, str, tuple[Panel, Panel]]] = (
+    (
+        "frame",
+        "Marginal cost per frame",
+        "What one more frame costs, by the frame's number. Left: FLOPs of the decoder step "
+        "with its attention, by closed form. Right: measured time of decoder and memory; "
+        "faint as measured (single slow frames may leave the picture), clear as a running "
+        "median. Vision is the same for all memories and left out. A flat line means prefill "
+        "linear in the video's length. Equal curves are dashed over one another.",
+        (
+            Panel("Decoder FLOPs per frame", "FLOP", lambda s: s["flops"] / s["frames"]),
+            Panel(
+                "Decoder time per frame",
+                "s",
+                lambda s: s["milliseconds"] / s["frames"] / 1e3,
+                noisy=True,
+            ),
+        ),
+    ),
+    (
+        "total",
+        "Cumulative cost",
+        "The same, summed from the first frame on: the price of the whole video so far.",
+        (
+            Panel("Decoder FLOPs so far", "FLOP", lambda s: s["flops"].cumsum()),
+            Panel("Decoder time so far", "s", lambda s: s["milliseconds"].cumsum() / 1e3),
+        ),
+    ),
+    (
+        "bytes",
+        "Bytes held",
+        "Left: keys and values that later frames attend to (the state). Right: keys and "
+        "values of all frames, kept for answering (the archive), room to grow included, "
+        "hence the steps.",
+        (
+            Panel("State", "B", lambda s: s["state_bytes"]),
+            Panel("Archive", "B", lambda s: s["archive_bytes"]),
+        ),
+    ),
+)
+
+
 def figures_of(steps: DataFrame) -> list[Drawing]:
     """All figures of a comparison.
 
     Args:
         steps: one row per memory and step, as `Comparison.step_rows`.
     """
-
-    def drawing(name: str, heading: str, caption: str, panels: Sequence[Panel]) -> Drawing:
-        return drawn(name, heading, caption, SIZE, lambda figure: _draw_all(figure, panels, steps))
-
-    return [drawing(*one) for one in _layout()]
-
-
-def _layout() -> list[tuple[str, str, str, tuple[Panel, Panel]]]:
-    """Name, heading, caption and panels of each figure."""
     return [
-        (
-            "frame",
-            "Marginal cost per frame",
-            "What one more frame costs, by the frame's number. Left: FLOPs of the decoder step "
-            "with its attention, by closed form. Right: measured time of decoder and memory; "
-            "faint as measured (single slow frames may leave the picture), clear as a running "
-            "median. Vision is the same for all memories and left out. A flat line means prefill "
-            "linear in the video's length. Equal curves are dashed over one another.",
-            (
-                Panel("Decoder FLOPs per frame", "FLOP", lambda s: s["flops"] / s["frames"]),
-                Panel(
-                    "Decoder time per frame",
-                    "s",
-                    lambda s: s["milliseconds"] / s["frames"] / 1e3,
-                    noisy=True,
-                ),
-            ),
-        ),
-        (
-            "total",
-            "Cumulative cost",
-            "The same, summed from the first frame on: the price of the whole video so far.",
-            (
-                Panel("Decoder FLOPs so far", "FLOP", lambda s: s["flops"].cumsum()),
-                Panel("Decoder time so far", "s", lambda s: s["milliseconds"].cumsum() / 1e3),
-            ),
-        ),
-        (
-            "bytes",
-            "Bytes held",
-            "Left: keys and values that later frames attend to (the state). Right: keys and "
-            "values of all frames, kept for answering (the archive), room to grow included, "
-            "hence the steps.",
-            (
-                Panel("State", "B", lambda s: s["state_bytes"]),
-                Panel("Archive", "B", lambda s: s["archive_bytes"]),
-            ),
-        ),
+        drawn(name, heading, caption, SIZE, partial(_draw_all, panels=panels, steps=steps))
+        for name, heading, caption, panels in LAYOUT
     ]
 
 

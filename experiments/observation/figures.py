@@ -105,12 +105,9 @@ def _of_level(tables: Tables, level: str, words: str) -> list[Drawing]:
     made = []
     for plan in PLANS:
         table: DataTable = getattr(tables, plan.table)
-        own = table[table["level"] == level]
+        draw, own = plan.draw, table[table["level"] == level]
         if len(own):
-            made.append(_drawn(plan, f"{plan.name}_{level}", plan.heading + words, own))
+            about = (f"{plan.name}_{level}", plan.heading + words, plan.caption)
+            size = (WIDTH, plan.height)
+            made.append(drawn(*about, size, lambda figure, draw=draw, own=own: draw(figure, own)))
     return made
-
-
-def _drawn(plan: Plan, name: str, heading: str, table: DataTable) -> Drawing:
-    size = (WIDTH, plan.height)
-    return drawn(name, heading, plan.caption, size, lambda figure: plan.draw(figure, table))
