@@ -54,7 +54,7 @@ def _broken_down(
     made: Figures, name: str, rows: DataTable, study: Study, options: AblateOptions
 ) -> None:
     asked = rows.dropna(subset=["frames"])
-    delays = asked["delay_s"].notna().any()
+    delays, amount = asked["delay_s"].notna().any(), amounts_of(options)
     ways = (
         (
             None if study.length is None else by_length(study.length),
@@ -68,9 +68,7 @@ def _broken_down(
         ),
     )
     for how, otherwise in ways:
-        drawing = None
-        if how is not None:
-            drawing = breakdown(name, asked, how, options.reference, amounts_of(options))
+        drawing = how and breakdown(name, asked, how, options.reference, amount)
         if drawing is None:
             made.left_out.append(f"{name}: nothing {otherwise}.")
         else:

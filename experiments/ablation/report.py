@@ -51,6 +51,7 @@ def write_report(study: Study, options: AblateOptions) -> Path:
 def page_text(study: Study, options: AblateOptions, figures: Figures) -> str:
     """The whole page."""
     matched, most_off = _budget(study, options)
+    settings = plain(options)["init_args"]
     longer = [(name, totals(run, LENGTHS)) for name, run in study.runs.items()]
     return web_page(
         "ablation/ablate.html",
@@ -63,7 +64,7 @@ def page_text(study: Study, options: AblateOptions, figures: Figures) -> str:
         figures=figures,
         totals=[_longer_streams(name, curves) for name, curves in longer if curves],
         cells=[(name, _cells(study, name)) for name in study.runs],
-        settings=_settings(options),
+        settings={name: value for name, value in settings.items() if name != "note"},
         environments=_environments(study),
     )
 
@@ -109,19 +110,15 @@ def _cells(study: Study, name: str) -> Mapping[str, str]:
     }
 
 
-def _settings(options: AblateOptions) -> Mapping[str, Any]:
-    settings = plain(options)["init_args"]
-    return {name: value for name, value in settings.items() if name != "note"}
-
-
 def _environments(study: Study) -> list[tuple[str, Mapping[str, Any]]]:
     """Of every model's rows; where they come from several machines, of each."""
-    named = []
-    for name, run in study.runs.items():
-        stamps = {str(row["environment"]): row for row in run.rows if "environment" in row}
-        for row in stamps.values():
-            named.append((name, {**row["environment"], "commit": row["commit"]}))
-    return named
+    stamps = {
+        (name, str(row["environment"])): {**row["environment"], "commit": row["commit"]}
+        for name, run in study.runs.items()
+        for row in run.rows
+        if "environment" in row
+    }
+    return [(name, stamp) for (name, _), stamp in stamps.items()]
 
 
 def _results(study: Study, name: str, options: AblateOptions) -> Table:

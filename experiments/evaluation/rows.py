@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ class RowFile:
         self.path = folder / f"rows-{rank}.jsonl"
         self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         self._seals = made_seals(folder)
-        os.ftruncate(self._descriptor, _whole(self.path))
+        os.ftruncate(self._descriptor, self.path.read_bytes().rfind(b"\n") + 1)
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write rows; if killed all, none or the first of them, never half a row that counts.
@@ -100,7 +100,8 @@ def read_rows(folder: Path, configs: Mapping[str, str] | None = None) -> list[Ro
     rows: dict[Key, Row] = {}
     seals = read_seals(folder)
     for path in sorted(folder.glob("rows-*.jsonl")):
-        for number, line in enumerate(_lines(path), 1):
+        *lines, _ = path.read_bytes().split(b"\n")  # the last has no end
+        for number, line in enumerate(lines, 1):
             row = _row(f"{path}, line {number}", line, configs, seals)
             run = row.pop("run", None)
             if seals.run is None:  # the first row says it for all
@@ -109,16 +110,6 @@ def read_rows(folder: Path, configs: Mapping[str, str] | None = None) -> list[Ro
             if key not in rows or rows[key].get("status") in REFUSED:
                 rows[key] = row
     return list(rows.values())
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    data = path.read_bytes()
-    return iter(data[: data.rfind(b"\n") + 1].split(b"\n")[:-1])
-
-
-def _whole(path: Path) -> int:
-    """Bytes up to the end of the last whole line."""
-    return path.read_bytes().rfind(b"\n") + 1
 
 
 def _row(where: str, line: bytes, configs: Mapping[str, str] | None, seals: Seals) -> Row:
