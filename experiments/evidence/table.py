@@ -100,8 +100,8 @@ def cost_table(results: Results, size: int | None = None) -> Table:
 def sizes_tables(runs: Sequence[Results]) -> Iterator[Table]:
     """KL on prose and loss on scenes at every size, as far as runs have them."""
     for measure in (PROSE_KL, SCENE_LOSS):
-        if any(results.has(measure) for results in runs):
-            yield sizes_table(runs, measure)
+        if having := [results for results in runs if results.has(measure)]:
+            yield sizes_table(having, measure)
 
 
 def sizes_table(runs: Sequence[Results], measure: Measure = PROSE_KL) -> Table:
@@ -116,7 +116,7 @@ def sizes_table(runs: Sequence[Results], measure: Measure = PROSE_KL) -> Table:
     head = measure.head[0].upper() + measure.head[1:]
     caption = (
         f"{head}, of the suite {measure.suite}, and its verdict against StateKV of that size, as "
-        f"above. Heads: slots of StateKV, of tokens of a stream. {_streams(runs[0])}"
+        f"above. Heads: slots of StateKV, of tokens of a stream. {' '.join(map(_streams, runs))}"
     )
     name = f"sizes_{measure.suite}"
     return Table(name, f"{head} by size", ["memory", *columns], lines, caption)
