@@ -11,31 +11,33 @@ from typing import Any, TypeVar
 
 from ..archives.codec import Archive
 from ..archives.reader import Reader
-from ..as_data import describe, rebuild, require_description, require_trusted
+from ..as_data import rebuild, require_trusted
 from ..files.tensor_file import TensorFile, read_tensors, write_tensors
 from ..files.whole_file import whole_file
 from ..memory import CrossFrameMemory, FullMemory
 from ..model import VideoModel
 from .checks import DeferredChecks
-from .saved_checks import check_forms, require, require_packed_by
+from .saved_checks import (
+    check_archive,
+    check_carried,
+    check_frames,
+    check_tensors,
+    require_packed_by,
+)
+from .saved_facts import SETTINGS, check_facts, facts_of, parse_facts, require
 from .saved_state import (
     COLUMNS,
     LAYERS,
     archive_tensors,
     below,
     fill_archive,
-    state_facts,
     state_of,
 )
 from .session_view import SessionView
-from .verify import check_layers
+from .state import StreamState
+from .verify import check_layers, check_stream
 
-FORMAT = 2  # 1 had no checksum, and named classes by the modules that held them
-SETTINGS = ("in_frame", "frames_per_step", "max_tokens", "attention")
-RULES = {"memory": CrossFrameMemory, "archive": Archive, "reader": Reader}
 Session = TypeVar("Session", bound=SessionView)
-# What facts and tensors of other forms than were written make Python and torch raise.
-_FAULTS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
 
 
 def save_session(session: SessionView, path: str | Path) -> None:
@@ -49,18 +51,10 @@ def save_session(session: SessionView, path: str | Path) -> None:
         OSError: naming `path`, if the disk takes no more.
     """
     session.check()
-    facts = {
-        "format": FORMAT,
-        "model": asdict(session.model.spec),
-        "memory": describe(session.memory),
-        "archive": describe(session.archive.codec),
-        "reader": describe(session.reader),
-        "settings": {name: getattr(session, name) for name in SETTINGS},
-        **state_facts(session.state),
-    }
+    facts = json.dumps(facts_of(session))
     tensors = dict(session.state.tensors()) | dict(archive_tensors(session.archive))
     with whole_file(path) as file:
-        write_tensors(file, json.dumps(facts), tensors)
+        write_tensors(file, facts, tensors)
 
 
 def load_session(
@@ -74,9 +68,9 @@ def load_session(
 ) -> Session:
     """The saved session on `model`, opened by its class.
 
-    Damage is found by the checksum, before anything of the file is used. Files of the first version
-    have none, and somebody may have made one anew: so tensors must have the forms that sessions of
-    this model have, and the carried slots keep their memory's promises.
+    Before anything of the file is used, its checksum is compared, and all that a session must
+    satisfy is looked at: the checksum finds damage, the rest also what somebody changed who made
+    the checksum anew. Files of the first version have no checksum.
 
     Raises:
         ValueError: if the file is no session or a damaged one, was made with another model, or
@@ -85,23 +79,27 @@ def load_session(
     require_trusted(trusted)
     file = read_tensors(path)
     facts = _facts(file, model)
-    given = {"memory": memory, "archive": archive, "reader": reader}
-    with _naming(path):
-        rules: dict[str, Any] = {
-            name: rebuild(facts[name], kind, trusted) if given[name] is None else given[name]
-            for name, kind in RULES.items()
-        }
-        session = open_session(model, **rules, **{n: facts["settings"][n] for n in SETTINGS})
+    with _named_by(path):
+        session = open_session(
+            model,
+            memory if memory is not None else _rebuilt(facts, "memory", CrossFrameMemory, trusted),
+            archive=archive
+            if archive is not None
+            else _rebuilt(facts, "archive", Archive, trusted),
+            reader=reader if reader is not None else _rebuilt(facts, "reader", Reader, trusted),
+            **{name: facts["settings"][name] for name in SETTINGS},
+        )
         require_packed_by(session.archive.codec, below(LAYERS, file.tensors), model)
-    with _naming(path, damaged=True):
+    with _blamed_on(path):
+        check_tensors(facts, file.tensors, model, session.archive.codec)
         # Still the file's own pages.
         state = state_of(facts, file.tensors)
-        check_forms(state, file.tensors, session.archive.codec, model)
-        # What another memory left need not keep the promises of the one that goes on.
-        promised = session.memory if memory is None else FullMemory()
-        layers = state.carried(model, state.batch or 1)
-        planned = max(session.max_tokens, state.cursor.tokens)
-        check_layers(promised, layers, len(layers), state, DeferredChecks(), planned)
+        columns = below(COLUMNS, file.tensors)
+        check_archive(state, columns)
+        check_frames(state)
+        _check_promises(session, state, as_saved=memory is None)
+        if memory is None and not session.memory.merges:
+            check_carried(state, columns)
     fill_archive(session.archive, file.tensors, model)
     kept = {
         name: value.to(model.device, copy=True)
@@ -114,42 +112,65 @@ def load_session(
 
 def _facts(file: TensorFile, model: VideoModel) -> Mapping[str, Any]:
     """The header, found to be whole and this model's."""
-    try:
-        facts = json.loads(file.facts)
-    except (ValueError, RecursionError):
-        facts = None
-    version = facts.get("format") if isinstance(facts, dict) else None
-    if not isinstance(facts, dict) or type(version) is not int or version not in (1, FORMAT):
+    facts = parse_facts(file.facts)
+    if facts is None:
         raise ValueError(f"{file.path} is not a session saved by this version of crossframe")
     if facts.get("model") != asdict(model.spec):
         raise ValueError(
             f"{file.path} was saved with a decoder of {facts.get('model')!r:.200}, this model is "
             f"{asdict(model.spec)!r:.200}: load it with the model it was made with"
         )
-    keys = file.tensors.get("layer.0.keys")
-    if keys is not None and keys.dtype != model.dtype:
-        raise ValueError(
-            f"{file.path} was saved with a model in {keys.dtype}, this one is in {model.dtype}: "
-            "load the model in that dtype"
-        )
-    with _naming(file.path, damaged=True):
-        whole = version == 1 or file.is_whole()
-        require(whole, "its content is not what its checksum was made of")
-        for name in RULES:
-            require_description(facts[name])
+    with _blamed_on(file.path):
+        if facts["format"] > 1 and not file.is_whole():
+            raise ValueError("its content is not what its checksum was made of")
+        check_facts(facts, model)
     return facts
 
 
+def _rebuilt(facts: Mapping[str, Any], name: str, kind: type, trusted: Sequence[type]) -> Any:
+    try:
+        return rebuild(facts[name], kind, trusted)
+    except RecursionError as error:
+        raise ValueError(f"the saved {name} nests too deep: pass it yourself") from error
+
+
+def _check_promises(session: SessionView, state: StreamState, as_saved: bool) -> None:
+    """Refuse slots that break the contract, and by the memory that made them its own promises."""
+    if not state.layers:
+        return
+    memory = session.memory if as_saved else FullMemory()
+    planned = session.max_tokens if as_saved else max(session.max_tokens, state.cursor.tokens)
+    checks = DeferredChecks()
+    layers = state.carried(session.model, state.batch or 1)
+    check_layers(memory, layers, len(layers), state, checks, planned)
+    checks.raise_failed()
+    check_stream(memory, state, planned)
+    if as_saved:
+        whole = state.previous is None
+        frames = state.cursor.frames
+        require(
+            whole == (memory.admits_whole or frames == 0),
+            f"it was saved {'without' if whole else 'with'} a last frame, which does not go with "
+            f"{type(memory).__name__} after {frames} frames",
+        )
+
+
 @contextmanager
-def _naming(path: str | Path, *, damaged: bool = False) -> Iterator[None]:
-    """Say which file something is wrong with, and, if nothing else can be, that it is damaged."""
+def _named_by(path: str | Path) -> Iterator[None]:
+    """Say which file something is wrong with."""
     try:
         yield
-    except _FAULTS as error:
-        reason = f"{' '.join(str(error).split()):.400}"
-        if damaged:
-            raise ValueError(
-                f"{path} cannot be loaded, it is damaged or was changed: {reason}; load another "
-                "copy of it"
-            ) from error
-        raise ValueError(f"{path}: {reason}") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+@contextmanager
+def _blamed_on(path: str | Path) -> Iterator[None]:
+    """Say of what a check finds that the file is at fault."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(
+            f"{path} cannot be loaded, it is damaged or was changed: {error!s:.400}; load another "
+            "copy of it"
+        ) from error

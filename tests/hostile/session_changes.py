@@ -1,6 +1,8 @@
 """What can be changed in a saved session: fields of its header, and its tensors."""
 
 import copy
+import json
+import re
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -51,16 +53,88 @@ def deep(rng: Random, facts: dict[str, Any], tensors: Tensors) -> str:
     return "memories nested deep"
 
 
-def in_facts(rng: Random, facts: dict[str, Any], tensors: Tensors) -> str:
-    """Any field, or a field inside it: what comes of it may be a session that might have been."""
-    owner, name = facts, rng.choice([name for name in facts if name not in ("format", "model")])
-    if isinstance(facts[name], dict) and rng.random() < 0.7:
-        owner, name = facts[name], rng.choice(list(facts[name]))
+def in_settings(rng: Random, facts: dict[str, Any], tensors: Tensors) -> str:
+    settings = facts["settings"]
+    name = rng.choice(list(settings))
     if rng.random() < 0.2:
-        del owner[name]
+        facts["settings"] = rng.choice(({}, [], None, {**settings, "x": 1}, 3))
+    elif rng.random() < 0.3:
+        del settings[name]
+    else:
+        wrong = [value for value in STRANGE if not (type(value) is int and 0 < value < 2**62)]
+        settings[name] = rng.choice(wrong)
+    return f"settings = {facts['settings']!r}"
+
+
+def in_cursor(rng: Random, facts: dict[str, Any], tensors: Tensors) -> str | None:
+    cursor = facts["cursor"]
+    name = rng.choice(list(cursor))
+    match rng.randrange(4):
+        case 0:
+            facts["cursor"] = rng.choice(STRANGE)
+        case 1:
+            cursor[name] = rng.choice(STRANGE)
+        case 2:
+            if cursor["tokens"] and "column.frame" not in tensors:
+                return None  # nothing else tells how many there were
+            cursor["frames"] += rng.choice((-2, -1, 1, 7))
+        case _:
+            facts["largest_frame"] = rng.choice((*STRANGE, cursor["tokens"] + 1))
+    return f"cursor = {facts['cursor']!r}, largest = {facts['largest_frame']!r}"
+
+
+def in_frames(rng: Random, facts: dict[str, Any], tensors: Tensors) -> str | None:
+    name = rng.choice(("pending", "layers", "previous"))
+    before = facts[name]
+    options = list(STRANGE)
+    if name == "layers" and before:
+        options += [before[::-1], before[:-1], [*before, before[0]], [{}] * len(before)]
+    if name == "pending":
+        options += [["x"], [[]], [True], [0.0] * 5, [1e999]]
+    facts[name] = rng.choice(options)
+    return None if facts[name] == before else f"{name} = {facts[name]!r}"
+
+
+def in_promises(rng: Random, facts: dict[str, Any], tensors: Tensors) -> str | None:
+    """Settings under which the memory could not have left what is there."""
+    match rng.randrange(3):
+        case 0:
+            smaller = re.sub(r'"capacity": [46]', '"capacity": 1', json.dumps(facts["memory"]))
+            smaller = smaller.replace('"frames": 2', '"frames": 1').replace(
+                '"tokens": 2', '"tokens": 0'
+            )
+            before, facts["memory"] = facts["memory"], json.loads(smaller)
+            return None if facts["memory"] == before else "a memory of less"
+        case 1:
+            facts["settings"]["max_tokens"] = 4
+            return "max_tokens = 4" if facts["cursor"]["tokens"] > 4 else None
+        case _:
+            if facts["previous"] is None:
+                return None
+            facts["previous"] = None
+            for name in [name for name in tensors if name.startswith("previous.")]:
+                del tensors[name]
+            return "no last frame"
+
+
+def out_of_order(rng: Random, facts: dict[str, Any], tensors: Tensors) -> str | None:
+    """An archive that is no stream in order, be the token carried or not."""
+    name = rng.choice(("column.index", "column.frame"))
+    if name not in tensors:
+        return None
+    place, value = rng.randrange(1, tensors[name].shape[-1]), tensors[name].clone()
+    value[0, place] = value[0, place - 1] if name == "column.index" else 9
+    tensors[name] = value
+    return f"{name} changed at {place}"
+
+
+def in_fields(rng: Random, facts: dict[str, Any], tensors: Tensors) -> str:
+    name = rng.choice(list(facts))
+    if rng.random() < 0.5:
+        del facts[name]
         return f"no {name}"
-    owner[name] = rng.choice((*STRANGE, [{}, {}], ["x"], [0.0] * 5, [1e999]))
-    return f"{name} = {owner[name]!r}"
+    facts[name + "s"] = 1
+    return f"{name}s = 1"
 
 
 def in_format(rng: Random, facts: dict[str, Any], tensors: Tensors) -> str:
@@ -92,6 +166,15 @@ def dropped(rng: Random, facts: dict[str, Any], tensors: Tensors) -> str | None:
     if name is not None:
         del tensors[name]
     return name and f"no {name}"
+
+
+def dropped_places(rng: Random, facts: dict[str, Any], tensors: Tensors) -> str | None:
+    names = [name for name in tensors if name.endswith((".rotated", ".valid"))]
+    if not names:
+        return None
+    name = rng.choice(names)
+    del tensors[name]
+    return f"no {name}"
 
 
 def renamed(rng: Random, facts: dict[str, Any], tensors: Tensors) -> str | None:
@@ -144,6 +227,59 @@ def reshaped(rng: Random, facts: dict[str, Any], tensors: Tensors) -> str | None
     return None if made.shape == value.shape else f"{name} as {list(made.shape)}"
 
 
+def not_finite(rng: Random, facts: dict[str, Any], tensors: Tensors) -> str | None:
+    own = (".stats.", ".state.", "stat:", "admission.")
+    names = [
+        name
+        for name, value in tensors.items()
+        if value.dtype in FLOATS and value.numel() and not any(part in name for part in own)
+    ]
+    if not names:
+        return None
+    name = rng.choice(names)
+    tensors[name] = tensors[name].clone()
+    wrong = rng.choice((float("nan"), float("inf"), float("-inf")))
+    tensors[name].view(-1)[rng.randrange(tensors[name].numel())] = wrong
+    return f"{wrong} in {name}"
+
+
+def renumbered(rng: Random, facts: dict[str, Any], tensors: Tensors) -> str | None:
+    """Token or frame numbers that no stream has, or that the archive does not have."""
+    ends = (".index", ".frame")
+    names = [name for name, value in tensors.items() if name.endswith(ends) and value.numel() > 1]
+    if not names:
+        return None
+    name = rng.choice(names)
+    value = tensors[name]
+    made = rng.choice(
+        (
+            lambda: value.flip(-1),
+            lambda: value + 10**6,
+            lambda: value - 10**6,
+            lambda: value * 0 - 2,
+            lambda: value * 2**40,
+        )
+    )().contiguous()
+    tensors[name] = made
+    return None if torch.equal(made, value) else f"{name} renumbered"
+
+
+def disagreeing(rng: Random, facts: dict[str, Any], tensors: Tensors) -> str | None:
+    """What a carried slot says of its token, other than the archive says it."""
+    ends = (".visual", ".rotated", ".frame")
+    names = [name for name in tensors if name.startswith("layer.") and name.endswith(ends)]
+    if not names or not any(name.startswith("column.") for name in tensors):
+        return None
+    name = rng.choice(names)
+    value = tensors[name].clone().view(-1)
+    place = rng.randrange(len(value))
+    value[place] = (
+        ~value[place] if value.dtype == torch.bool else value[place] + rng.choice((-1, 1))
+    )
+    tensors[name] = value.view(tensors[name].shape)
+    return f"{name} changed at {place}"
+
+
 def fewer_tokens(rng: Random, facts: dict[str, Any], tensors: Tensors) -> str | None:
     """An archive that lost a token in one layer, or its last ones in all."""
     layers = [name for name in tensors if name.startswith("archive.")]
@@ -155,10 +291,23 @@ def fewer_tokens(rng: Random, facts: dict[str, Any], tensors: Tensors) -> str | 
     return f"{name} cut"
 
 
-# No session at all, also under a checksum that was made anew.
-IMPOSSIBLE: tuple[Change, ...] = (
-    in_rules, deep, in_format, in_model,
-    dropped, renamed, swapped, retyped, reshaped, fewer_tokens,
+def more_layers(rng: Random, facts: dict[str, Any], tensors: Tensors) -> str | None:
+    names = [name for name in tensors if name.startswith(("layer.1.", "archive.1."))]
+    if not names:
+        return None
+    for name in names:
+        tensors[name.replace(".1.", ".2.", 1)] = tensors[name].clone()
+    if rng.random() < 0.5:
+        facts["layers"].append({"layer": 2, "num_layers": 2})
+    return "a third layer"
+
+
+HEADER: tuple[Change, ...] = (
+    in_rules, deep, in_settings, in_cursor, in_promises, in_frames, in_fields, in_format, in_model,
+)  # fmt: skip
+TENSORS: tuple[Change, ...] = (
+    dropped, dropped_places, renamed, swapped, retyped, reshaped, not_finite, renumbered,
+    disagreeing, out_of_order, fewer_tokens, more_layers,
 )  # fmt: skip
 
 
@@ -172,6 +321,14 @@ def nudged(rng: Random, facts: dict[str, Any], tensors: Tensors) -> str | None:
     data = tensors[name].view(-1).view(torch.uint8)
     data[rng.randrange(len(data))] ^= 1
     return f"{name} nudged"
+
+
+def capacity(rng: Random, facts: dict[str, Any], tensors: Tensors) -> str | None:
+    """Another setting of the memory, which it might have had."""
+    text = json.dumps(facts["memory"])
+    made = json.loads(text.replace('"capacity": 6', '"capacity": 7').replace("0.5", "0.25"))
+    facts["memory"], before = made, facts["memory"]
+    return None if made == before else "another setting"
 
 
 def changed(rng: Random, kind: Sound, changes: tuple[Change, ...]) -> tuple[str, Any, Tensors]:

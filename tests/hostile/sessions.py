@@ -1,6 +1,5 @@
 """Session files that were damaged, edited, or forged under a checksum of their own."""
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -8,7 +7,7 @@ from random import Random
 from crossframe.framework import VideoSession
 
 from .cases import Case, Family
-from .session_changes import IMPOSSIBLE, changed, in_facts, nudged
+from .session_changes import HEADER, TENSORS, capacity, changed, nudged
 from .session_files import KINDS, Sound, sealed, sound, with_old_seal
 
 # Damage
@@ -72,14 +71,14 @@ def draw_edited(rng: Random, folder: Path) -> Case:
     if rng.random() < 0.1:
         content = with_old_seal(kind.content, kind.facts, kind.tensors)
         return loading("written again", kind, content, folder, sound=True)
-    what, facts, tensors = changed(rng, kind, (*IMPOSSIBLE, in_facts, nudged, nudged))
+    what, facts, tensors = changed(rng, kind, (*HEADER, *TENSORS, nudged, nudged, capacity))
     content = with_old_seal(kind.content, facts, tensors)
-    return replace(loading(what, kind, content, folder, sound=False), right=None)
+    case = loading(what, kind, content, folder, sound=False)
+    return Case(case.what, case.act, None, case.names, case.untouched)
 
 
 def draw_forged(rng: Random, folder: Path) -> Case:
-    """Under a checksum made anew: what no session has is seen; nothing else than a session, or a
-    refusal, comes of the rest."""
+    """Under a checksum made anew: seen by what a session must satisfy."""
     kind = sound(rng.choice(KINDS))
     match rng.randrange(20):
         case 0:
@@ -90,18 +89,12 @@ def draw_forged(rng: Random, folder: Path) -> Case:
             return loading("as format 1", kind, content, folder, sound=True)
         case 2:
             text = rng.choice(("", "null", "[]", "3", "{", "[" * 10**5, "{}", '"x"', "9" * 5000))
-            case = loading(
-                f"header {text[:10]}", kind, sealed(text, kind.tensors), folder, sound=False
-            )
-            return replace(case, right=None)
-    strange = rng.random() < 0.3
-    what, facts, tensors = changed(rng, kind, (in_facts,) if strange else IMPOSSIBLE)
+            content = sealed(text, kind.tensors)
+            case = loading(f"header {text[:10]}", kind, content, folder, sound=False)
+            return Case(case.what, case.act, None, case.names, case.untouched)
+    what, facts, tensors = changed(rng, kind, (*HEADER, *TENSORS))
     case = loading(what, kind, sealed(facts, tensors), folder, sound=False)
-    return replace(case, right=is_session if strange else None)
-
-
-def is_session(loaded: object) -> None:
-    assert isinstance(loaded, VideoSession)
+    return Case(case.what, case.act, None, case.names, case.untouched)
 
 
 FAMILIES = (

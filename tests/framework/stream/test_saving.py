@@ -17,7 +17,6 @@ from crossframe.framework import (
     FullMemory,
     Int8Archive,
     LayerArchive,
-    NoArchive,
     Reader,
     ScoringMemory,
     Slots,
@@ -31,7 +30,6 @@ from crossframe.framework.testing.session_laws import require_same
 from crossframe.methods import (
     ContiguousPositions,
     ProtectedSinks,
-    ReadCarried,
     ReadSinksAndRecent,
     SlidingWindowMemory,
     StateKVMemory,
@@ -212,16 +210,6 @@ def test_another_model_is_refused_with_both_sizes(tmp_path: Path) -> None:
     other = ReferenceDecoder(replace(TINY, num_layers=3), patch=2, axes=3)
     with pytest.raises(ValueError, match=r"'num_layers': 2.*'num_layers': 3.* load it with the m"):
         VideoSession.load(tmp_path / "session", other)
-
-
-def test_another_dtype_of_the_model_is_refused_with_both(tmp_path: Path) -> None:
-    session = VideoSession(
-        ReferenceDecoder(), FullMemory(), archive=NoArchive(), reader=ReadCarried()
-    )
-    session.push(images(2))
-    session.save(tmp_path / "session")
-    with pytest.raises(ValueError, match=r"in torch.float64, this one is in torch.float32: load"):
-        VideoSession.load(tmp_path / "session", ReferenceDecoder(float_type=torch.float32))
 
 
 def truncated(path: Path) -> None:
