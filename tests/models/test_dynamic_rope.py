@@ -10,6 +10,7 @@ from transformers import DynamicCache
 
 from crossframe.framework import (
     CrossFrameMemory,
+    FrameTokens,
     FullMemory,
     VideoSession,
 )
@@ -209,3 +210,15 @@ def _interrupt_once(model: DecoderModel, step: Callable[[], object]) -> None:
     with pytest.raises(Interrupted):
         step()
     hook.remove()
+
+
+def test_a_frame_that_the_session_refuses_leaves_the_base_alone(
+    fingerprint: Callable[[DecoderModel], dict[str, Any]],
+):
+    model = DecoderModel(scaled())
+    session = VideoSession(model, FullMemory(), max_tokens=100)
+    before = fingerprint(model)
+    positions = torch.arange(3)[None, None]
+    with pytest.raises(ValueError, match="hidden size 5"):
+        session.push(FrameTokens(torch.zeros(1, 3, 5), positions))
+    assert fingerprint(model) == before

@@ -195,3 +195,10 @@ def test_the_browser_test_can_fail(tmp_path: Path) -> None:
     page = tmp_path / "empty.html"
     page.write_text("<p>no figure</p>", "utf-8")
     assert Elements(as_seen(page)).ids("figure") == []
+
+
+def test_page_of_a_study_in_a_browser(study: Study, options: AblateOptions) -> None:
+    assert len(study.runs) == 1
+    elements = Elements(as_seen(options.output / "ablation.html"))
+    assert elements.ids("table") == ["results-tiny", "totals-tiny"]
+    assert len(elements.ids("figure")) == 3

@@ -301,3 +301,15 @@ def test_rows_without_readings_have_no_strict_scores(tmp_path: Path) -> None:
     rows = [{"correct": True, "groups": {"part": "forward", "task": "REC"}}]
     scores = OVOBench(tmp_path).score(rows)
     assert scores == {"average": 100.0, "forward": 100.0, "forward_micro": 100.0, "task/REC": 100.0}
+
+
+def test_the_paper_reports_the_real_time_part_alone(tmp_path: Path) -> None:
+    rows = rows_of(("realtime", "OCR", True, "A"), ("realtime", "ACR", False, "B"))
+    scores = OVOBench(tmp_path, parts=("realtime",)).score([*rows, rows[0]])
+    assert scores["average"] == scores["realtime"] == 50.0
+    assert scores["realtime_micro"] == pytest.approx(200 / 3)
+
+
+def test_a_question_without_a_reply_counts_as_wrong(tmp_path: Path) -> None:
+    rows = rows_of(("forward", "REC", True, "A"), ("forward", "REC", False, None))
+    assert OVOBench(tmp_path).score(rows)["forward"] == 50.0

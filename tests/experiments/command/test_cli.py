@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -276,3 +277,9 @@ def test_an_option_the_family_does_not_have_is_one_line(
 ) -> None:
     assert run("ask", video, checkpoint, "--adapter", '{"planned_frames": 6}') == 2
     assert "InternVL3 has no option ['planned_frames']" in " ".join(capsys.readouterr().err.split())
+
+
+def test_path_of_imports_is_left_as_it_was(video: Path, checkpoint: Path) -> None:
+    before, folder = list(sys.path), os.getcwd()
+    run("ask", video, checkpoint, "--memory", "nowhere.Memory")
+    assert (sys.path, os.getcwd()) == (before, folder)

@@ -24,7 +24,7 @@ from crossframe.experiments.streaming.sampling import FrameSampling
 from crossframe.framework import VideoModel
 from crossframe.methods import FullMemory
 
-from .conftest import Folder, MakeOptions, untimed
+from .conftest import Folder, MakeOptions, held_by_another, untimed
 
 CELLS = {"full": Cell(FullMemory())}
 
@@ -324,3 +324,12 @@ def test_an_error_of_the_settings_stops_the_run_and_keeps_its_rows(options: Make
         evaluate(chosen)
     with pytest.raises(ValueError, match="planned for 20"):
         evaluate(chosen)  # the folder is not held any more
+
+
+@pytest.mark.usefixtures("unloadable")
+def test_two_runs_into_one_folder_are_refused(options: MakeOptions) -> None:
+    chosen = options(cells=CELLS)
+    chosen.output.mkdir()
+    told = "another run is writing to"
+    with held_by_another(chosen.output, 0, 1), pytest.raises(ValueError, match=told):
+        evaluate(chosen)
