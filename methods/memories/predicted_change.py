@@ -34,7 +34,8 @@ class PredictedChangeMemory(ScoringMemory):
 
     Source: crossframe, `docs/findings.md`. Rules that keep what was attended to, as H2O (arXiv
     2306.14048) and StateKV (arXiv 2605.31598) do, take the past for a prediction without asking how
-    good it was.
+    good it was. Lists of words copied two frames later cost a small text decoder 1.15 nats more
+    under this rule than under StateKV; most other suites of that page go the other way.
 
     Args:
         capacity: slots per KV head, sinks included; None is full attention.
