@@ -40,7 +40,7 @@ def evaluate(options: EvaluateOptions, *, interactive: bool = False) -> Outcome 
     questions = list(options.benchmark.questions())[: options.limit]
     folder = options.output
     with quiet():
-        writer = RowWriter(folder)
+        writer = RowWriter(folder, options.cells)
         trainer = make_trainer(options.trainer, folder, writer, interactive=interactive)
         rank, world = trainer.global_rank, trainer.world_size
         with run_folder(folder, options.identity, rank, world) as config:

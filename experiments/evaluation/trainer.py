@@ -7,17 +7,18 @@ import os
 import signal
 import threading
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ProgressBar, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader
+from torchmetrics import MeanMetric
 
 from .passes import PassRunner
 from .rows import Row, RowFile, Work
@@ -102,17 +103,23 @@ class RowWriter(Callback):
 
     Args:
         folder: of the run.
+        cells: names of all.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, cells: Collection[str]) -> None:
         self.folder = folder
-        self.asked: Counter[str] = Counter()  # rows by cell
-        self.right: Counter[str] = Counter()
+        self.rows = 0
+        # In float64: float32 would stop counting at 16,777,216.
+        self.accuracy = {
+            cell: MeanMetric(sync_on_compute=False).set_dtype(torch.float64) for cell in cells
+        }
 
     def count(self, rows: Sequence[Row]) -> None:
         """Let rows enter the running accuracy."""
-        self.asked.update(row["cell"] for row in rows)
-        self.right.update(row["cell"] for row in rows if row["correct"])
+        self.rows += len(rows)
+        for cell, accuracy in self.accuracy.items():
+            if percent := [100.0 * row["correct"] for row in rows if row["cell"] == cell]:
+                accuracy.update(torch.tensor(percent))
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         del pl_module
@@ -134,9 +141,13 @@ class RowWriter(Callback):
         del pl_module, batch, batch_idx, dataloader_idx
         self.file.append(outputs)
         self.count(outputs)
-        running = {f"accuracy/{cell}": 100 * self.right[cell] / n for cell, n in self.asked.items()}
+        running = {
+            f"accuracy/{cell}": float(accuracy.compute())
+            for cell, accuracy in self.accuracy.items()
+            if accuracy.update_called
+        }
         for logger in trainer.loggers:
-            logger.log_metrics(running, self.asked.total())
+            logger.log_metrics(running, self.rows)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         del trainer, pl_module

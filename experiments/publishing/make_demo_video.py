@@ -100,15 +100,18 @@ def draw_frames() -> Iterator[Image.Image]:
             yield image
 
 
-def write_video(output: Path, images: Iterable[Image.Image], fps: int, **options: str) -> None:
+def write_video(
+    output: Path, images: Iterable[Image.Image], fps: int, *, movflags: str = "", **options: str
+) -> None:
     """Encode images of one size as H.264.
 
     Args:
         output: an mp4; folders on the way are made.
+        movflags: of the container; "faststart" puts its index in front, for players of web pages.
         options: of the encoder.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(output, "w", options={"movflags": "faststart"}) as container:
+    with av.open(output, "w", options={"movflags": movflags} if movflags else {}) as container:
         stream = container.add_stream("libx264", rate=fps, options=options)
         for step, image in enumerate(images):
             if step == 0:
@@ -121,7 +124,8 @@ def write_video(output: Path, images: Iterable[Image.Image], fps: int, **options
 
 def write_demo_video(output: Path = DEMO_VIDEO) -> None:
     """Encode the demo; on one thread, so the same encoder writes the same bytes."""
-    write_video(output, draw_frames(), FPS, crf="24", preset="veryslow", threads="1")
+    encoder = {"crf": "24", "preset": "veryslow", "threads": "1"}
+    write_video(output, draw_frames(), FPS, movflags="faststart", **encoder)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ class Log(CSVLogger):
 
 
 def test_rows_are_written_and_accuracy_is_logged_pass_by_pass(tmp_path: Path) -> None:
-    writer, log = RowWriter(tmp_path), Log()
+    writer, log = RowWriter(tmp_path, {"full": None, "window": None}), Log()
     trainer: Any = lightning.Trainer(
         accelerator="cpu", logger=log, enable_progress_bar=False, enable_checkpointing=False
     )
@@ -61,6 +61,14 @@ def test_rows_are_written_and_accuracy_is_logged_pass_by_pass(tmp_path: Path) ->
     first, second = log.seen
     assert first == ({"accuracy/full": 50.0, "accuracy/window": 100.0}, 3)
     assert second == ({"accuracy/full": 50.0, "accuracy/window": pytest.approx(100 / 3)}, 5)
+
+
+def test_counts_do_not_stop_where_float32_would(tmp_path: Path) -> None:
+    writer = RowWriter(tmp_path, ["full"])
+    writer.accuracy["full"].update(0.0, weight=2.0**24)
+    writer.count([told("full", "1", True)])
+    assert float(writer.accuracy["full"].compute()) == 100 / (2**24 + 1)
+    assert not writer.accuracy["full"].sync_on_compute  # other processes end hours apart
 
 
 def test_the_csv_log_of_a_resumed_run_goes_on_where_the_first_one_stopped(
