@@ -97,6 +97,16 @@ def test_sizes_are_columns_over_several_runs(results: Make) -> None:
     ]
 
 
+def test_a_run_without_the_suite_is_no_column(results: Make) -> None:
+    prose_alone = results((128,), suites=("prose",))
+    prose_alone = replace(prose_alone, config={**prose_alone.config, "tokens": 2048})
+    prose, scene = sizes_tables([results((64,)), prose_alone])
+    assert list(prose.heads) == ["memory", "64 of 1,024", "128 of 2,048"]
+    assert list(scene.heads) == ["memory", "64 of 1,024"]
+    assert "Streams of 2,048 tokens" in prose.caption
+    assert "Streams of 2,048 tokens" not in scene.caption
+
+
 def test_a_table_of_several_sizes_needs_one(results: Make) -> None:
     found = results((64, 128), streams=1)
     assert len(prose_table(found, 64).lines) == 9
