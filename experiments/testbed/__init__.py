@@ -1,0 +1,1 @@
+"""SynthVideo: procedural videos with questions, known answers and the time of their evidence."""
