@@ -57,11 +57,3 @@ def test_layers_and_heads_draw_apart(frames, open_session, kind: type) -> None:
     first, second = (session.slots(layer).index[0] for layer in range(2))
     assert not torch.equal(first[0], first[1])
     assert not torch.equal(first[0], second[0])
-
-
-@pytest.mark.parametrize("seed", [-1, 0.5, None, "7"])
-@EACH
-def test_a_seed_that_is_no_count_is_refused(kind: type, seed: object) -> None:
-    name = kind.__name__
-    with pytest.raises(ValueError, match=f"{name}: seed must be an integer of at least 0"):
-        kind(5, seed=seed)

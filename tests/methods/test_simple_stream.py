@@ -191,8 +191,3 @@ def test_frame_tokens_do_not_follow_images() -> None:
     stream.push(video(2))
     with pytest.raises(ValueError, match="got both images and FrameTokens"):
         stream.push(tokens([5], prompt=False))
-
-
-def test_no_frame_at_all_is_refused() -> None:
-    with pytest.raises(ValueError, match="SimpleStream: frames must be an integer of at least 1"):
-        SimpleStream(ReferenceDecoder(), 0)

@@ -84,8 +84,3 @@ def test_a_zero_vector_is_covered_by_itself_alone() -> None:
     keys = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     assert CoverageMemory(3).update(_slots(keys)).index[0, 0].tolist() == [0, 2, 3]
     assert CoverageMemory(2).update(_slots(keys[:1].expand(5, 2))).index[0, 0].tolist() == [3, 4]
-
-
-def test_a_negative_capacity_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"CoverageMemory: capacity must be .* got -1"):
-        CoverageMemory(-1)

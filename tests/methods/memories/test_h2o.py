@@ -71,16 +71,3 @@ def test_a_count_of_queries_is_only_held_where_it_is_used(frames, open_session) 
     session = open_session(H2OMemory(5))
     session.push(frames(4, 2, 3))
     assert set(session.slots(0).stats) == {"h2o_mass"}
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"recent": 6}, "recent=6 do not fit into capacity=5; raise capacity or lower recent"),
-        ({"recent": -1}, "recent must be an integer of at least 0"),
-        ({"normalise": "mean"}, r"normalise must be one of \('none', 'age'\), got 'mean'"),
-    ],
-)
-def test_settings_that_cannot_work_are_refused(settings, message) -> None:
-    with pytest.raises(ValueError, match=f"H2OMemory: {message}"):
-        H2OMemory(5, **settings)

@@ -273,17 +273,3 @@ def test_all_frames_recent_and_no_value_norms_is_recency(frames, open_session) -
         ours.push(frame)
         recency.push(frame)
         assert torch.equal(ours.slots(0).index, recency.slots(0).index)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"capacity": -1}, "InfiniPotVMemory: capacity must be an integer of at least 0.*got -1"),
-        ({"capacity": 4, "recent_ratio": 1.5}, r"recent_ratio is a share .*\[0, 1\], got 1.5"),
-        ({"capacity": 4, "tar_share": -0.1}, r"tar_share is a share .*\[0, 1\], got -0.1"),
-        ({"capacity": 4, "tar_share": float("nan")}, r"tar_share is a share .*got nan"),
-    ],
-)
-def test_settings_that_cannot_work_are_refused(settings: dict, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        InfiniPotVMemory(**settings)

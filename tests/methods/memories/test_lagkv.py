@@ -80,16 +80,3 @@ def test_a_constant_channel_of_the_reference_is_left_out(frames, open_session) -
     score = LagKVMemory(4, lag=4, num_sinks=0, cross_scoring=True).score(slots)
     assert bool(score.isfinite().all())
     assert torch.unique(score[0, 0, :4]).numel() == 4
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"lag": 1}, "lag must be an integer of at least 2, got 1"),
-        ({"num_sinks": -1}, "num_sinks must be an integer of at least 0, got -1"),
-        ({"num_sinks": 9}, "num_sinks=9 do not fit into capacity=8; raise capacity or lower num_"),
-    ],
-)
-def test_settings_that_cannot_work_are_refused(settings, message) -> None:
-    with pytest.raises(ValueError, match=f"LagKVMemory: {message}"):
-        LagKVMemory(8, **settings)

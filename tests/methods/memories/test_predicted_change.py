@@ -146,18 +146,3 @@ def test_what_is_learned_does_not_grow(frames, open_session) -> None:
         session.push(frame)
         held.append(session.state_bytes)
     assert len(set(held[5:])) == 1
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"statistic": "sum"}, r"statistic must be one of \('mass', 'max', .*\), got 'sum'"),
-        ({"num_sinks": 9}, "num_sinks=9 do not fit into capacity=8"),
-        ({"num_sinks": -1}, "num_sinks must be an integer of at least 0, got -1"),
-        ({"decay": 1.0}, r"decay must lie in \[0, 1\), got 1.0"),
-        ({"forget": 0.0}, r"forget must lie in \(0, 1\], got 0.0"),
-    ],
-)
-def test_settings_that_cannot_work_are_refused(settings, message: str) -> None:
-    with pytest.raises(ValueError, match=f"PredictedChangeMemory: {message}"):
-        PredictedChangeMemory(8, **settings)

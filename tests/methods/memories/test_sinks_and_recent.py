@@ -64,18 +64,3 @@ def test_only_contiguous_slots_promise_a_reach(frames, memory, reach) -> None:
     if reach is None:
         with pytest.raises(ValueError, match="the stream would reach 24 tokens"):
             session.push(frames(*[4] * 6))
-
-
-def test_sinks_beyond_the_capacity_are_refused() -> None:
-    with pytest.raises(ValueError, match="num_sinks=4 do not fit into capacity=3; raise capacity"):
-        SinksAndRecentMemory(3)
-
-
-def test_a_negative_number_of_sinks_is_refused() -> None:
-    with pytest.raises(ValueError, match="num_sinks must be an integer of at least 0, got -1"):
-        SinksAndRecentMemory(3, num_sinks=-1)
-
-
-def test_other_positions_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"positions must be one of \('kept', 'contiguous'\), got"):
-        SinksAndRecentMemory(5, positions="shrink")

@@ -93,20 +93,5 @@ class _Unbounded(ScoringMemory):
         return slots.index
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"observation_window": 5}, "observation_window=5 leaves no slot of capacity=5 to choose"),
-        ({"observation_window": 0}, "observation_window must be an integer of at least 1"),
-        ({"observation_window": 2, "kernel": 4}, "kernel must be odd"),
-        ({"observation_window": 2, "kernel": -1}, "kernel must be an integer of at least 1"),
-        ({"observation_window": 2, "pooling": "mean"}, r"pooling must be one of .*, got 'mean'"),
-    ],
-)
-def test_settings_that_cannot_work_are_refused(settings, message) -> None:
-    with pytest.raises(ValueError, match=f"SnapKVMemory: {message}"):
-        SnapKVMemory(5, **settings)
-
-
 def test_without_a_capacity_any_window_fits() -> None:
     assert SnapKVMemory(None).limit(0, 1, 1) is None

@@ -52,9 +52,3 @@ def test_heads_that_hold_different_numbers_of_slots_are_refused(frames, open_ses
     ragged = replace(slots, valid=torch.ones_like(slots.visual))
     with pytest.raises(ValueError, match=r"TOVAMemory keeps one set of slots .* do not wrap it"):
         TOVAMemory(5).score(ragged)
-
-
-@pytest.mark.parametrize("rows", [0, None, 1.5])
-def test_rows_that_are_no_count_are_refused(rows) -> None:
-    with pytest.raises(ValueError, match="TOVAMemory: rows must be an integer of at least 1, got"):
-        TOVAMemory(5, rows=rows)

@@ -54,8 +54,3 @@ def test_the_prompt_stays_as_long_as_the_first_frame(frames, open_session) -> No
     text = torch.zeros(1, 2, dtype=torch.bool)
     session.push([FrameTokens(prompt.embeds, prompt.positions, text), *stream])
     assert session.slots(0).frame[0, 0].tolist() == [-1, -1, 0, 0, 32, 32]
-
-
-def test_another_unit_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"unit must be one of \('frame', 'token'\), got 'patch'"):
-        UniformMemory(5, unit="patch")

@@ -103,15 +103,3 @@ def test_chosen_rows_alone_are_squared(equals_loops, best) -> None:
 
     memory = QueryRows(WeightStatisticMemory(9, "squares"), "last")
     equals_loops(memory, lambda heads: [keep(head) for head in heads])
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"statistic": "mean"}, r"statistic must be one of \('sum', 'max', .*\), got 'mean'"),
-        ({"heads": "all"}, r"heads must be one of \('group', 'group_max', 'layer'\), got 'all'"),
-    ],
-)
-def test_settings_that_cannot_work_are_refused(settings, message: str) -> None:
-    with pytest.raises(ValueError, match=f"WeightStatisticMemory: {message}"):
-        WeightStatisticMemory(5, **settings)

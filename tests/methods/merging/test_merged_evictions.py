@@ -29,7 +29,6 @@ from crossframe.methods import (
     RecencyMemory,
     SlidingWindowMemory,
     StateKVMemory,
-    StreamMemMemory,
 )
 
 # The places that stay of a head, given its batch row and number.
@@ -326,24 +325,6 @@ def test_means_have_the_models_dtype(frames) -> None:
     slots = session.slots(0)
     assert slots.keys.dtype == slots.values.dtype == torch.bfloat16
     assert slots.stats["merged"].sum() == 2 * (30 - 6)
-
-
-@pytest.mark.parametrize("threshold", [-1.1, 1.01, float("nan"), True])
-def test_a_threshold_that_is_no_cosine_is_refused(threshold: Any) -> None:
-    message = r"MergedEvictions: threshold is a cosine and must lie in \[-1, 1\], got"
-    with pytest.raises(ValueError, match=message):
-        MergedEvictions(StateKVMemory(4), threshold)
-
-
-def test_a_memory_that_merges_itself_is_refused() -> None:
-    with pytest.raises(ValueError, match="merges slots itself; wrap a memory that only selects"):
-        MergedEvictions(StreamMemMemory(4, (1,)), 0.5)
-
-
-@pytest.mark.parametrize("inner", [StateKVMemory, None])
-def test_an_inner_that_is_no_memory_is_refused(inner: Any) -> None:
-    with pytest.raises(ValueError, match="MergedEvictions: inner must be a CrossFrameMemory inst"):
-        MergedEvictions(inner, 0.5)
 
 
 TestMergedEvictions = memory_machine(

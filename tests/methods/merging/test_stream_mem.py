@@ -218,21 +218,4 @@ def test_a_saved_session_gives_the_same_settings_back(frames, tmp_path) -> None:
     assert hash(again.memory) == hash(session.memory)
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"capacity": -1}, "capacity must be an integer of at least 0"),
-        ({"capacity": 4, "probe_ids": ()}, "probe_ids must hold at least one token; None takes"),
-        (
-            {"capacity": 4, "probe_ids": (3, -1)},
-            "probe_ids must be an integer of at least 0, got -1",
-        ),
-        ({"capacity": 4, "probe_ids": (1.5,)}, "probe_ids must be an integer .* got 1.5"),
-    ],
-)
-def test_settings_that_cannot_work_are_refused(settings: dict, message: str) -> None:
-    with pytest.raises(ValueError, match=f"StreamMemMemory: {message}"):
-        StreamMemMemory(**settings)
-
-
 TestStreamMem = memory_machine(StreamMemMemory(4, PROBE), max_examples=8).TestCase

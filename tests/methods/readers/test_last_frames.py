@@ -42,8 +42,3 @@ def test_it_reads_the_newest_frames_after_every_push(
 def test_its_reach_is_known_without_the_prompt() -> None:
     assert ReadLastFrames(3, prompt=False).reach(None, 7) == 21
     assert ReadLastFrames(3).reach(None, 7) is None
-
-
-def test_no_frame_at_all_is_refused() -> None:
-    with pytest.raises(ValueError, match="ReadLastFrames: frames must be an integer of at least 1"):
-        ReadLastFrames(0)

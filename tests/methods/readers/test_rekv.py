@@ -292,16 +292,3 @@ def test_long_questions_find_room_in_the_planned_range() -> None:
     assert session.question_logits(question).isfinite().all()
     with pytest.raises(ValueError, match="question and answer would reach"):
         session.fork(reader=ReadAll()).question_logits(question)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"blocks": 0}, "ReKVReader: blocks must be an integer of at least 1, got 0"),
-        ({"block_frames": 1.5}, "block_frames must be an integer of at least 1, got 1.5"),
-        ({"positions": "fresh"}, r"one of \('contiguous', 'kept'\), got 'fresh'"),
-    ],
-)
-def test_wrong_settings_are_refused(settings, message) -> None:
-    with pytest.raises(ValueError, match=message):
-        ReKVReader(**settings)

@@ -60,16 +60,3 @@ def test_its_reach_is_known_without_sinks() -> None:
     # Of every frame at least one token is archived.
     assert ReadSinksAndRecent(0, 3).reach(None, 7) == 21
     assert ReadSinksAndRecent(1, 3).reach(None, 7) is None
-
-
-@pytest.mark.parametrize(
-    ("num_sinks", "recent", "message"),
-    [
-        (0, 0, "num_sinks=0 and recent=0 leave nothing to read; raise one"),
-        (-1, 4, "ReadSinksAndRecent: num_sinks must be an integer of at least 0, got -1"),
-        (4, None, "recent must be an integer of at least 0, got None"),
-    ],
-)
-def test_wrong_settings_are_refused(num_sinks, recent, message) -> None:
-    with pytest.raises(ValueError, match=message):
-        ReadSinksAndRecent(num_sinks, recent)

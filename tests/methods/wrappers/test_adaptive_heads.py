@@ -229,25 +229,7 @@ def test_nothing_is_dropped_before_the_layer_is_full(frames, open_session) -> No
     assert session.slots(0).valid is None
 
 
-@pytest.mark.parametrize("floor", [-0.1, 1.5, float("nan")])
-def test_a_floor_that_is_no_share_is_refused(floor) -> None:
-    with pytest.raises(ValueError, match=r"floor is a share and must lie in \[0, 1\], got"):
-        AdaptiveHeadBudgets(StateKVMemory(5), floor=floor)
-
-
-def test_a_rule_that_is_not_known_is_refused() -> None:
-    message = r"AdaptiveHeadBudgets: rule must be one of \('ada-kv', 'kvpress'\), got 'adakv'"
-    with pytest.raises(ValueError, match=message):
-        AdaptiveHeadBudgets(StateKVMemory(5), rule="adakv")
-
-
-def test_a_memory_that_selects_by_a_rule_of_its_own_is_refused() -> None:
-    for inner in (
-        AdaptiveHeadBudgets(StateKVMemory(5)),
-        SinksAndRecentMemory(5, positions="contiguous"),
-    ):
-        with pytest.raises(ValueError, match=r"chooses slots itself, but .* change positions outs"):
-            AdaptiveHeadBudgets(inner)
+def test_a_memory_of_kept_positions_is_wrapped() -> None:
     assert AdaptiveHeadBudgets(SinksAndRecentMemory(5)).budget(0, 1) == 5
 
 

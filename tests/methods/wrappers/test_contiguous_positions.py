@@ -27,7 +27,6 @@ from crossframe.methods import (
     ContiguousPositions,
     IsolatedFramesMemory,
     LayerBudgets,
-    MergedEvictions,
     ProtectedSinks,
     ReadCarried,
     ReservoirMemory,
@@ -374,10 +373,3 @@ def test_a_memory_that_carries_nothing_has_nothing_to_move(open_session, frames)
         session = open_session(ContiguousPositions(IsolatedFramesMemory(), max_reach))
         session.push(frames(3, 2, 4))
         assert session.slots(0).num_slots == 0
-
-
-def test_what_cannot_be_placed_is_refused() -> None:
-    with pytest.raises(ValueError, match="merges slots and places them itself; wrap a memory"):
-        ContiguousPositions(MergedEvictions(StateKVMemory(4), threshold=0.5))
-    with pytest.raises(ValueError, match="max_reach must be an integer of at least 1, or None"):
-        ContiguousPositions(StateKVMemory(4), max_reach=0)

@@ -12,10 +12,8 @@ from crossframe.methods import (
     AdaptiveHeadBudgets,
     CoverageMemory,
     LayerBudgets,
-    ProtectedSinks,
     PyramidBudgets,
     RecencyMemory,
-    SlidingWindowMemory,
     SmoothedScore,
     StateKVMemory,
 )
@@ -154,12 +152,6 @@ def test_an_unbounded_memory_stays_unbounded() -> None:
     assert PyramidBudgets(RecencyMemory(None)).limit(0, 2, 9) is None
 
 
-@pytest.mark.parametrize("shares", [(), (1.0, 0.0), (1.0, -2.0), (float("nan"),), (float("inf"),)])
-def test_shares_that_are_not_positive_numbers_are_refused(shares) -> None:
-    with pytest.raises(ValueError, match="LayerBudgets: shares must be positive numbers, at least"):
-        LayerBudgets(RecencyMemory(5), shares)
-
-
 def test_shares_from_a_configuration_file_are_a_list() -> None:
     memory = LayerBudgets(RecencyMemory(5), [3, 1])  # pyright: ignore[reportArgumentType]
     assert memory == LayerBudgets(RecencyMemory(5), (3, 1))
@@ -169,28 +161,6 @@ def test_a_layer_without_a_slot_is_refused_at_the_push(frames, open_session) -> 
     session = open_session(PyramidBudgets(RecencyMemory(5)))
     with pytest.raises(ValueError, match=r"leaves no slot for layer 1 of 2 out of a capacity of 5"):
         session.push(frames(2))
-
-
-def test_what_has_no_capacity_to_share_is_refused() -> None:
-    with pytest.raises(ValueError, match="LayerBudgets changes how slots are ranked, but Sliding"):
-        LayerBudgets(SlidingWindowMemory(2), (1,))  # pyright: ignore[reportArgumentType]
-    shared = LayerBudgets(RecencyMemory(5), (2, 1))
-    with pytest.raises(ValueError, match="is shared out already; do so once"):
-        PyramidBudgets(ProtectedSinks(shared, tokens=1))
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"beta": 0}, "beta must be an integer of at least 1"),
-        ({"beta": 1.5}, "beta must be an integer of at least 1"),
-        ({"reserved": -1}, "reserved must be an integer of at least 0"),
-        ({"rule": "release"}, r"rule must be one of \('paper', 'released'\), got 'release'"),
-    ],
-)
-def test_settings_of_a_pyramid_that_cannot_work_are_refused(settings, message) -> None:
-    with pytest.raises(ValueError, match=f"PyramidBudgets: {message}"):
-        PyramidBudgets(RecencyMemory(5), **settings)
 
 
 def test_reserving_more_than_there_is_is_refused_when_asked() -> None:

@@ -70,17 +70,8 @@ def test_both_ends_may_be_protected(frames, open_session) -> None:
         session = open_session(memory)
         session.push(frames(4, 4, 4))
         assert session.slots(0).index[0].tolist() == [[0, 1, 9, 10, 11]] * 2
-    with pytest.raises(ValueError, match="6 protected slots do not fit into the budget of 5"):
-        ProtectedSinks(ProtectedRecent(StateKVMemory(5), tokens=3), tokens=3)
 
 
 def test_the_limit_grows_by_what_comes_on_top() -> None:
     memory = ProtectedRecent(SlidingWindowMemory(2), tokens=4, frames=3)
     assert memory.limit(0, 1, 10) == 2 * 10 + 4 + 3 * 10
-
-
-def test_too_many_tokens_and_nothing_are_refused() -> None:
-    with pytest.raises(ValueError, match="ProtectedRecent: 9 protected slots do not fit"):
-        ProtectedRecent(StateKVMemory(4), tokens=9)
-    with pytest.raises(ValueError, match="ProtectedRecent protects nothing: give one of tokens, f"):
-        ProtectedRecent(StateKVMemory(4))

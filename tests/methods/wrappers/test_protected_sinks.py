@@ -10,7 +10,6 @@ from crossframe.methods import (
     AdaptiveHeadBudgets,
     IsolatedFramesMemory,
     LayerBudgets,
-    MergedEvictions,
     ProtectedSinks,
     SinksAndRecentMemory,
     SlidingWindowMemory,
@@ -106,12 +105,3 @@ def test_a_prompt_that_outgrows_the_budget_is_refused_at_the_push(frames, open_s
     with pytest.raises(ValueError, match=r"ProtectedSinks: 5 protected slots .* budget of 4"):
         session.push(prompt)
     session.push([first, second])  # no prompt, nothing to protect
-
-
-def test_what_cannot_be_wrapped_is_refused() -> None:
-    with pytest.raises(ValueError, match="protects nothing: give one of tokens, frames, prompt"):
-        ProtectedSinks(StateKVMemory(4))
-    with pytest.raises(ValueError, match="merges slots, which cannot be joined"):
-        ProtectedSinks(MergedEvictions(StateKVMemory(4), threshold=0.5), tokens=2)
-    with pytest.raises(ValueError, match="budget of 4 in one layer; raise the capacity of StateKV"):
-        ProtectedSinks(StateKVMemory(4), tokens=5)

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from crossframe.framework import (
-    CrossFrameMemory,
     FrameTokens,
     FullMemory,
     ScoringMemory,
@@ -24,7 +23,6 @@ from crossframe.framework.reference import ReferenceDecoder
 from crossframe.methods import (
     CausalityCorrected,
     QueryRows,
-    RecencyMemory,
     SmoothedScore,
     StateKVMemory,
 )
@@ -155,21 +153,6 @@ def test_markers_in_different_places_of_a_batch_are_refused(frames, open_session
         ValueError, match=r'text markers in different places, .* or use rows="last"'
     ):
         session.push(second)
-
-
-@pytest.mark.parametrize("rows", ["first", 0, -1, 2.5, None, True])
-def test_rows_that_do_not_exist_are_refused(rows) -> None:
-    with pytest.raises(ValueError, match=r"QueryRows: rows must be .*, got"):
-        QueryRows(StateKVMemory(5), rows)
-
-
-def test_a_memory_that_does_not_use_mass_is_refused() -> None:
-    memories: list[CrossFrameMemory] = [RecencyMemory(5), QueryRows(StateKVMemory(5), "last")]
-    for inner in memories:
-        with pytest.raises(
-            ValueError, match="QueryRows changes the attention weights of a step, but"
-        ):
-            QueryRows(inner, "last")  # pyright: ignore[reportArgumentType]
 
 
 def test_wrappers_outside_need_no_mass_either() -> None:

@@ -97,22 +97,3 @@ def test_protected_slots_stay_out_of_the_history(frames, open_session) -> None:
         for frame in frames(*[3] * 20):
             session.push(frame)
         assert bool(session.slots(0).stats["smoothed_score"].isfinite().all())
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"rule": "median"}, r"rule must be one of \('sum', 'mean', .*\), got 'median'"),
-        ({"rule": "ema", "decay": 1.0}, r"decay must lie in \[0, 1\), got 1.0"),
-        ({"rule": "ema", "decay": -0.1}, r"decay must lie in \[0, 1\), got -0.1"),
-    ],
-)
-def test_settings_that_cannot_work_are_refused(settings, message) -> None:
-    with pytest.raises(ValueError, match=f"SmoothedScore: {message}"):
-        SmoothedScore(StateKVMemory(5), **settings)
-
-
-def test_smoothing_twice_is_refused() -> None:
-    once = ProtectedSinks(SmoothedScore(StateKVMemory(5), "sum"), tokens=1)
-    with pytest.raises(ValueError, match="is smoothed already; smooth it once"):
-        SmoothedScore(once, "mean")

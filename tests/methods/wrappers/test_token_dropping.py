@@ -217,21 +217,3 @@ def test_rows_that_would_drop_different_counts_are_an_error(open_session) -> Non
     with pytest.raises(ValueError, match=r"rows of the batch would keep \[1, 2\] visual tokens"):
         session.push(both[1])
     assert session.cursor.frames == 1
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({}, "give either ratio or threshold"),
-        ({"ratio": 0.5, "threshold": 0.5}, "give either ratio or threshold"),
-        ({"ratio": 1.0}, r"ratio must lie in \[0, 1\), got 1.0"),
-        ({"ratio": -0.1}, r"ratio must lie in \[0, 1\), got -0.1"),
-        ({"threshold": 1.5}, r"threshold is a cosine in \[-1, 1\].*1.5"),
-        ({"threshold": 0.5, "rule": "random"}, "needs rule='cosine'"),
-        ({"ratio": 0.5, "rule": "often"}, "rule must be one of .* got 'often'"),
-        ({"ratio": 0.5, "inner": RecencyMemory}, "inner must be a CrossFrameMemory instance"),
-    ],
-)
-def test_settings_that_cannot_work_are_refused(settings: dict, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        TokenDroppingMemory(**settings)
