@@ -12,7 +12,7 @@ import torch
 
 from crossframe.framework import FrameTokens, Slots, VideoSession
 from crossframe.framework.reference import TINY, ReferenceDecoder
-from crossframe.methods import InfiniPotVMemory, RecencyMemory, TokenDroppingMemory
+from crossframe.methods import InfiniPotVMemory, TokenDroppingMemory
 
 SPEC = replace(TINY, num_layers=4)
 PROMPT = 3
@@ -264,12 +264,3 @@ def test_a_thinned_frame_without_patch_numbers_is_refused(frames, open_session) 
     session = open_session(thinned)
     session.push(stream)
     assert session.slots(0).num_slots == 8
-
-
-def test_all_frames_recent_and_no_value_norms_is_recency(frames, open_session) -> None:
-    ours = open_session(InfiniPotVMemory(7, recent_ratio=1.0, tar_share=1.0))
-    recency = open_session(RecencyMemory(7))
-    for frame in frames(*[4] * 20):
-        ours.push(frame)
-        recency.push(frame)
-        assert torch.equal(ours.slots(0).index, recency.slots(0).index)

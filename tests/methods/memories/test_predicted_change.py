@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from crossframe.framework.testing import check_memory
-from crossframe.methods import AdaptiveHeadBudgets, PredictedChangeMemory, StateKVMemory
+from crossframe.methods import AdaptiveHeadBudgets, PredictedChangeMemory
 
 DECAY, FORGET, CAPACITY, SINKS = 0.8, 0.95, 9, 2
 BELIEF = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
@@ -113,17 +113,6 @@ def test_every_law_holds(statistic: str) -> None:
 
 def test_every_law_holds_where_heads_differ_in_length() -> None:
     check_memory(AdaptiveHeadBudgets(PredictedChangeMemory(8)), max_examples=5)
-
-
-def test_before_anything_is_learned_the_score_stays_as_it_is(frames, open_session) -> None:
-    # Roots of the mass rank as the mass does.
-    ours = open_session(PredictedChangeMemory(6, "mass", num_sinks=0))
-    theirs = open_session(StateKVMemory(6))
-    first = frames(20)[0]
-    ours.push(first)
-    theirs.push(first)
-    for layer in range(2):
-        assert torch.equal(ours.slots(layer).index, theirs.slots(layer).index)
 
 
 def test_it_learns_that_what_was_strong_does_not_return(frames, open_session) -> None:

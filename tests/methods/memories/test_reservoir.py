@@ -20,14 +20,3 @@ def test_every_part_of_the_stream_is_held_equally_often(frames, open_session) ->
             counts += torch.bincount(tenth, minlength=10)
     assert counts.sum() == 2400
     assert (counts - 240).abs().max() < 75
-
-
-def test_what_is_held_does_not_depend_on_the_way_there(frames, open_session) -> None:
-    # Priorities are fixed, so evicting early gives what one choice from everything would.
-    stream = frames(*[3] * 40)
-    early, late = open_session(ReservoirMemory(8)), open_session(ReservoirMemory(None))
-    for frame in stream:
-        early.push(frame)
-        late.push(frame)
-    at_once = ReservoirMemory(8).update(late.slots(1))
-    assert torch.equal(at_once.index, early.slots(1).index)

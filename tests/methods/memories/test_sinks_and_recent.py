@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
 from crossframe.framework import VideoSession
 from crossframe.framework.reference import ReferenceDecoder
-from crossframe.methods import ContiguousPositions, ReadCarried, SinksAndRecentMemory
+from crossframe.methods import ReadCarried, SinksAndRecentMemory
 
 
 def test_sinks_and_the_newest_are_carried(frames, open_session) -> None:
@@ -27,17 +26,6 @@ def test_contiguous_slots_stand_right_before_the_next_token(frames, open_session
         kept = min(5, end)
         assert slots.positions[0, 0].tolist() == [list(range(end - kept, end))] * 2
     assert session.slots(1).index[0].tolist() == [[0, 1, 297, 298, 299]] * 2
-
-
-def test_contiguous_is_the_same_rule_in_the_wrapper(frames, open_session) -> None:
-    own = open_session(SinksAndRecentMemory(6, positions="contiguous"))
-    wrapped = open_session(ContiguousPositions(SinksAndRecentMemory(6)))
-    question = torch.tensor([[3, 1, 4]])
-    for frame in frames(*[2, 5, 1] * 5):
-        own.push(frame)
-        wrapped.push(frame)
-        assert torch.equal(own.slots(0).positions, wrapped.slots(0).positions)
-    assert torch.equal(own.question_logits(question), wrapped.question_logits(question))
 
 
 def test_a_contiguous_stream_may_be_of_any_length(frames) -> None:

@@ -38,16 +38,6 @@ def test_at_any_time_gaps_are_of_two_sizes_and_the_finer_ones_are_new(frames, op
         assert held == sorted([*coarse, *finer[len(finer) - (len(held) - len(coarse)) :]])
 
 
-def test_what_is_held_does_not_depend_on_the_way_there(frames, open_session) -> None:
-    stream = frames(*[2] * 50)
-    early, late = open_session(UniformMemory(12)), open_session(UniformMemory(None))
-    for frame in stream:
-        early.push(frame)
-        late.push(frame)
-    at_once = UniformMemory(12).update(late.slots(0))
-    assert torch.equal(at_once.index, early.slots(0).index)
-
-
 def test_the_prompt_stays_as_long_as_the_first_frame(frames, open_session) -> None:
     session = open_session(UniformMemory(6))
     prompt, *stream = frames(*[2] * 41)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from crossframe.framework.testing import check_memory
-from crossframe.methods import QueryRows, StateKVMemory, WeightStatisticMemory
+from crossframe.methods import QueryRows, WeightStatisticMemory
 
 Rows = Sequence[Sequence[float]]
 
@@ -64,17 +64,6 @@ def test_kept_slots_equal_the_oracle(equals_loops, best, name: str, heads: str) 
 def test_every_law_holds(name: str, heads: str) -> None:
     unbounded = WeightStatisticMemory(None, name, heads)
     check_memory(WeightStatisticMemory(5, name, heads), unbounded=unbounded, max_examples=3)
-
-
-def test_the_sum_is_statekv(frames, open_session) -> None:
-    ours, theirs = (
-        open_session(WeightStatisticMemory(6, "sum")),
-        open_session(StateKVMemory(6)),
-    )
-    for frame in frames(*[3, 5, 2] * 4):
-        ours.push(frame)
-        theirs.push(frame)
-        assert torch.equal(ours.slots(1).index, theirs.slots(1).index)
 
 
 def test_a_frame_longer_than_a_chunk_of_rows_is_summed_whole(frames, open_session) -> None:

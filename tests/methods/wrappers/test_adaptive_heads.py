@@ -164,16 +164,6 @@ def test_a_floor_moves_slots_that_a_least_number_does_not() -> None:
     assert (released - flat).abs().max() > 40
 
 
-def test_heads_of_a_floor_of_one_are_all_alike(frames, open_session) -> None:
-    plain = open_session(StateKVMemory(5))
-    even = open_session(AdaptiveHeadBudgets(StateKVMemory(5), floor=1.0))
-    for frame in frames(*[4] * 12):
-        plain.push(frame)
-        even.push(frame)
-    assert torch.equal(plain.slots(1).index, even.slots(1).index)
-    assert even.slots(1).valid is None
-
-
 @dataclass(frozen=True)
 class AllAlike(ScoringMemory):
     def score(self, slots: Slots) -> Tensor:

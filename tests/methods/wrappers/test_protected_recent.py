@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from crossframe.methods import (
-    H2OMemory,
     IsolatedFramesMemory,
     ProtectedRecent,
     ProtectedSinks,
@@ -42,15 +41,6 @@ def test_inside_a_budget_kept_slots_equal_the_oracle(equals_loops, best, tokens,
 def test_on_top_of_isolated_frames_kept_slots_equal_the_oracle(equals_loops, tokens, whole) -> None:
     memory = ProtectedRecent(IsolatedFramesMemory(), tokens=tokens, frames=whole)
     equals_loops(memory, lambda heads: [recent(head, tokens, whole) for head in heads])
-
-
-def test_around_sums_of_mass_it_is_h2o(frames, open_session) -> None:
-    plain = open_session(H2OMemory(8, recent=3))
-    built = open_session(ProtectedRecent(SmoothedScore(StateKVMemory(8), "sum"), tokens=3))
-    for frame in frames(*[3, 5, 1, 4] * 8):
-        plain.push(frame)
-        built.push(frame)
-        assert plain.slots(1).index.tolist() == built.slots(1).index.tolist()
 
 
 def test_protection_ends_when_newer_slots_come(frames, open_session) -> None:

@@ -11,7 +11,6 @@ from crossframe.methods import (
     IsolatedFramesMemory,
     LayerBudgets,
     ProtectedSinks,
-    SinksAndRecentMemory,
     SlidingWindowMemory,
     SmoothedScore,
     StateKVMemory,
@@ -59,15 +58,6 @@ def test_on_top_of_a_window_kept_slots_equal_the_oracle(
     inner = SlidingWindowMemory(window) if window else IsolatedFramesMemory()
     memory = ProtectedSinks(inner, tokens=tokens, frames=whole, prompt=prompt)
     equals_loops(memory, lambda heads: [keep(head) for head in heads])
-
-
-def test_around_recency_they_are_the_window_with_sinks(frames, open_session) -> None:
-    plain = open_session(SinksAndRecentMemory(7, num_sinks=3))
-    wrapped = open_session(ProtectedSinks(SinksAndRecentMemory(7, num_sinks=0), tokens=3))
-    for frame in frames(*[3] * 30):
-        plain.push(frame)
-        wrapped.push(frame)
-        assert torch.equal(plain.slots(1).index, wrapped.slots(1).index)
 
 
 @pytest.mark.parametrize(

@@ -135,14 +135,6 @@ def test_text_rows_are_the_markers_of_the_step(frames, per_step) -> None:
         torch.testing.assert_close(slots.mass, by_head.unflatten(1, (2, 2)).sum(2))
 
 
-def test_a_step_without_text_is_asked_by_its_last_token(frames, open_session) -> None:
-    text, last = (open_session(QueryRows(StateKVMemory(6), rows)) for rows in ("text", "last"))
-    for frame in frames(*[5] * 6):
-        text.push(frame)
-        last.push(frame)
-        assert torch.equal(text.slots(1).index, last.slots(1).index)
-
-
 def test_markers_in_different_places_of_a_batch_are_refused(frames, open_session) -> None:
     session = open_session(QueryRows(StateKVMemory(6), "text"))
     first, second, _ = marked(frames, [0, 4], batch=2)

@@ -8,7 +8,6 @@ from crossframe.methods import (
     KeyDiffMemory,
     RecencyMemory,
     StateKVMemory,
-    ValueNormMemory,
     ValueWeighted,
 )
 
@@ -22,15 +21,6 @@ def test_kept_slots_equal_the_oracle(equals_loops, best) -> None:
         return best(scores, 9)
 
     equals_loops(ValueWeighted(StateKVMemory(9)), lambda heads: [keep(head) for head in heads])
-
-
-def test_weighting_twice_is_weighting_by_the_square(frames, open_session) -> None:
-    once = open_session(ValueWeighted(ValueNormMemory(6)))
-    square = open_session(ValueNormMemory(6))
-    for frame in frames(*[4] * 10):
-        once.push(frame)
-        square.push(frame)
-        assert once.slots(0).index.tolist() == square.slots(0).index.tolist()
 
 
 def test_whole_numbers_are_weighted_too(frames, open_session) -> None:
