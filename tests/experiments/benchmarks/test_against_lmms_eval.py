@@ -36,6 +36,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 Built = Callable[[str], Path]
+PARQUET = "test-00000-of-00001.parquet"
 GUESS = "a guess"  # what lmms-eval draws at random, and we call invalid
 
 
@@ -77,15 +78,22 @@ def prompts(benchmark: Benchmark) -> list[str]:
 # Wordings, byte for byte
 
 
+def require_same(
+    benchmark: Benchmark, task: str, rows: list[dict[str, Any]], model: str = "default"
+) -> None:
+    """Every prompt, and the length of replies, are those of a task, named by folder and file."""
+    settings, folder = task_file(f"{task}.yaml"), task.split("/")[0]
+    ask = getattr(functions(folder), f"{folder}_doc_to_text")
+    wording = settings.get("lmms_eval_specific_kwargs", {}).get(model)
+    assert prompts(benchmark) == [ask(row, wording and dict(wording)) for row in rows]
+    assert benchmark.max_new_tokens == settings["generation_kwargs"]["max_new_tokens"]
+
+
 @pytest.mark.parametrize(("wording", "model"), [("lmms-eval", "default"), ("qwen3-vl", "qwen3_vl")])
 def test_videomme(built: Built, wording: str, model: str) -> None:
-    root, task = built("videomme"), task_file("videomme/videomme.yaml")
-    ask = functions("videomme").videomme_doc_to_text
-    settings = task["lmms_eval_specific_kwargs"][model]
-    benchmark = VideoMME(root, wording)
-    rows = rows_of(root / "videomme/test-00000-of-00001.parquet")
-    assert prompts(benchmark) == [ask(row, settings) for row in rows]
-    assert benchmark.max_new_tokens == task["generation_kwargs"]["max_new_tokens"]
+    root = built("videomme")
+    rows = rows_of(root / "videomme" / PARQUET)
+    require_same(VideoMME(root, wording), "videomme/videomme", rows, model)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +113,7 @@ def test_videomme_with_subtitles(
     settings = task["lmms_eval_specific_kwargs"][model]
     assert settings["frame_num"] == frames
     benchmark = VideoMME(root, wording, subtitles=True, subtitle_frames=frames)
-    rows = rows_of(root / "videomme/test-00000-of-00001.parquet")
+    rows = rows_of(root / "videomme" / PARQUET)
     expected = [theirs.videomme_doc_to_text_subtitle(row, settings) for row in rows]
     assert prompts(benchmark) == expected
     assert "This is red." in expected[0]
@@ -114,13 +122,8 @@ def test_videomme_with_subtitles(
 
 @pytest.mark.parametrize("split", ["dev", "test"])
 def test_mlvu(built: Built, split: str) -> None:
-    root, task = built("mlvu"), task_file(f"mlvu/mlvu_{split}.yaml")
-    settings = task.get("lmms_eval_specific_kwargs", {}).get("default")
-    ask = functions("mlvu").mlvu_doc_to_text
-    benchmark = MLVU(root, split=split)
-    rows = rows_of(root / "mlvu/test-00000-of-00001.parquet")
-    assert prompts(benchmark) == [ask(row, settings) for row in rows]
-    assert benchmark.max_new_tokens == task["generation_kwargs"]["max_new_tokens"]
+    root = built("mlvu")
+    require_same(MLVU(root, split=split), f"mlvu/mlvu_{split}", rows_of(root / "mlvu" / PARQUET))
 
 
 def longvideobench_rows() -> list[dict[str, Any]]:
@@ -142,13 +145,9 @@ def longvideobench_rows() -> list[dict[str, Any]]:
 
 
 def test_longvideobench(files: Files) -> None:
-    rows, task = longvideobench_rows(), task_file("longvideobench/longvideobench_val_v.yaml")
+    rows = longvideobench_rows()
     files.parquet("validation-00000-of-00001.parquet", rows)
-    settings = task["lmms_eval_specific_kwargs"]["default"]
-    ask = functions("longvideobench").longvideobench_doc_to_text
-    benchmark = LongVideoBench(files.root)
-    assert prompts(benchmark) == [ask(row, settings) for row in rows]
-    assert benchmark.max_new_tokens == task["generation_kwargs"]["max_new_tokens"]
+    require_same(LongVideoBench(files.root), "longvideobench/longvideobench_val_v", rows)
 
 
 @pytest.mark.parametrize("listed", [False, True])
@@ -166,23 +165,14 @@ def test_lvbench(files: Files, listed: bool) -> None:
         }
         for number in range(2)
     ]
-    task = task_file("lvbench/lvbench.yaml")
     files.parquet("data/train-00000-of-00001.parquet", rows)
-    settings = task["lmms_eval_specific_kwargs"]["default"]
-    ask = functions("lvbench").lvbench_doc_to_text
-    benchmark = LVBench(files.root)
-    assert prompts(benchmark) == [ask(row, dict(settings)) for row in rows]
-    assert benchmark.max_new_tokens == task["generation_kwargs"]["max_new_tokens"]
+    require_same(LVBench(files.root), "lvbench/lvbench", rows)
 
 
 def test_egoschema(built: Built) -> None:
-    root, task = built("egoschema"), task_file("egoschema/egoschema_subset.yaml")
-    ask = functions("egoschema").egoschema_doc_to_text
-    settings = task["lmms_eval_specific_kwargs"]["default"]
-    benchmark = EgoSchema(root)
-    rows = rows_of(root / "Subset/test-00000-of-00001.parquet")
-    assert prompts(benchmark) == [ask(row, settings) for row in rows]
-    assert benchmark.max_new_tokens == task["generation_kwargs"]["max_new_tokens"]
+    root = built("egoschema")
+    rows = rows_of(root / "Subset" / PARQUET)
+    require_same(EgoSchema(root), "egoschema/egoschema_subset", rows)
 
 
 def test_ovobench(built: Built) -> None:
@@ -220,69 +210,56 @@ FOUR = lettered(["a red car", "a blue dog", "a cat", "a tree"])
 FIVE = lettered(["A. a red car", "B. a blue dog", "C. a cat", "D. a tree", "E. nothing"])
 
 
-def every(test: Callable[[str], None]) -> None:
-    """The table, then made-up replies."""
+def require_alike(ours: Callable[[str], Any], theirs: Callable[[str], Any]) -> None:
+    """On the table, then on made-up replies."""
+
+    def same(reply: str) -> None:
+        assert ours(reply) == theirs(reply.strip())
+
     for reply in NASTY:
-        test(reply)
-    given(replies)(test)()
+        same(reply)
+    given(replies)(same)()
 
 
-@pytest.mark.parametrize("task", ["videomme", "mlvu", "lvbench"])
-def test_likeliest_letter(task: str) -> None:
+@pytest.mark.parametrize(
+    ("parser", "task", "options"),
+    [
+        *(("lmms-eval", task, FOUR) for task in ("videomme", "mlvu", "lvbench")),
+        # The list with two commas missing, which other tasks of 0.7.3 still have, for A to E.
+        ("lmms-eval-2025", "videomathqa", FIVE),
+    ],
+)
+def test_likeliest_letter(parser: str, task: str, options: dict[str, str]) -> None:
     theirs = functions(task).extract_characters_regex
-
-    def same(reply: str) -> None:
-        assert (PARSERS["lmms-eval"](reply, FOUR) or "") == theirs(reply.strip())
-
-    every(same)
-
-
-def test_first_letter_of_2025() -> None:
-    """The list with two commas missing, which other tasks of 0.7.3 still have, for A to E."""
-    theirs = functions("videomathqa").extract_characters_regex
-
-    def same(reply: str) -> None:
-        assert (PARSERS["lmms-eval-2025"](reply, FIVE) or "") == theirs(reply.strip())
-
-    every(same)
+    require_alike(lambda reply: PARSERS[parser](reply, options) or "", theirs)
 
 
 def test_first_letter_of_longvideobench(monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = functions("longvideobench")
     monkeypatch.setattr(theirs.random, "choice", lambda _: GUESS)
-
-    def same(reply: str) -> None:
-        found = theirs.parse_multi_choice_response(reply.strip(), [*FOUR], FOUR)
-        assert (PARSERS["longvideobench"](reply, FOUR) or GUESS) == found
-
-    every(same)
+    require_alike(
+        lambda reply: PARSERS["longvideobench"](reply, FOUR) or GUESS,
+        lambda reply: theirs.parse_multi_choice_response(reply, [*FOUR], FOUR),
+    )
 
 
 def test_mentioned_letter_of_egoschema(monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = functions("egoschema")
     monkeypatch.setattr(theirs.random, "choice", lambda _: GUESS)
-
-    def same(reply: str) -> None:
-        texts = {letter: text.strip() for letter, text in FIVE.items()}
-        found, _ = theirs.parse_multi_choice_response(reply.strip(), [*FIVE], texts)
-        assert (PARSERS["egoschema"](reply.strip(), FIVE) or GUESS) == found
-
-    every(same)
+    texts = {letter: text.strip() for letter, text in FIVE.items()}
+    require_alike(
+        lambda reply: PARSERS["egoschema"](reply.strip(), FIVE) or GUESS,
+        lambda reply: theirs.parse_multi_choice_response(reply, [*FIVE], texts)[0],
+    )
 
 
 def test_scores_of_ovobench(built: Built) -> None:
-    root, scores = (
-        built("ovobench"),
-        importlib.import_module("lmms_eval.tasks.ovobench.score_utils.score"),
-    )
+    root = built("ovobench")
+    scores: Any = importlib.import_module("lmms_eval.tasks.ovobench.score_utils.score")
     benchmark = OVOBench(root)
     questions = benchmark.questions()
 
-    def same(reply: str) -> None:
-        right = [benchmark.correct(question, reply.strip()) for question in questions]
-        assert right == [bool(one) for one in theirs(reply.strip())]
-
-    def theirs(reply: str) -> list[Any]:
+    def theirs(reply: str) -> list[bool]:
         found: list[Any] = []
         for row in rows_of(root / "ovo_bench_new.json"):
             if "test_info" not in row:
@@ -292,9 +269,11 @@ def test_scores_of_ovobench(built: Built) -> None:
             for probe in row["test_info"]:
                 probe["response"] = reply
             found += scores.calculate_score_forward([row])[1][row["task"]]
-        return found
+        return [bool(one) for one in found]
 
-    every(same)
+    require_alike(
+        lambda reply: [benchmark.correct(question, reply.strip()) for question in questions], theirs
+    )
 
 
 # Headline scores, of replies that rotate through the letters
@@ -310,24 +289,20 @@ def rotated(benchmark: Benchmark) -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
-def test_score_of_videomme(built: Built) -> None:
-    root, theirs = built("videomme"), functions("videomme")
-    found, rows = rotated(VideoMME(root)), rows_of(root / "videomme/test-00000-of-00001.parquet")
-    results = [
-        theirs.videomme_process_results(row, [reply])["videomme_perception_score"]
-        for row, (reply, _) in zip(rows, found, strict=True)
-    ]
-    ours = VideoMME(root).score([row for _, row in found])["accuracy"]
-    assert ours == pytest.approx(theirs.videomme_aggregate_results(results))
-
-
-def test_score_of_mlvu(built: Built) -> None:
-    """Theirs counts the five tasks that the fixture lacks as wrong."""
-    root, theirs = built("mlvu"), functions("mlvu")
-    found, rows = rotated(MLVU(root)), rows_of(root / "mlvu/test-00000-of-00001.parquet")
-    results = [
-        theirs.mlvu_process_results(row, [reply])["mlvu_percetion_score"]
-        for row, (reply, _) in zip(rows, found, strict=True)
-    ]
-    ours = MLVU(root).score([row for _, row in found])["m_avg"]
-    assert ours * 2 / 7 == pytest.approx(theirs.mlvu_aggregate_results_dev(results))
+@pytest.mark.parametrize(
+    ("kind", "result", "aggregate", "headline", "share"),
+    [
+        (VideoMME, "videomme_perception_score", "videomme_aggregate_results", "accuracy", 1),
+        # Theirs counts the five tasks that the fixture lacks as wrong.
+        (MLVU, "mlvu_percetion_score", "mlvu_aggregate_results_dev", "m_avg", 2 / 7),
+    ],
+)
+def test_headline_score(
+    built: Built, kind: type[Benchmark], result: str, aggregate: str, headline: str, share: float
+) -> None:
+    root, theirs = built(kind.name), functions(kind.name)
+    found, rows = rotated(kind(root)), rows_of(root / kind.name / PARQUET)
+    process = getattr(theirs, f"{kind.name}_process_results")
+    results = [process(row, [reply])[result] for row, (reply, _) in zip(rows, found, strict=True)]
+    ours = kind(root).score([row for _, row in found])[headline]
+    assert ours * share == pytest.approx(getattr(theirs, aggregate)(results))
