@@ -59,3 +59,13 @@ def assert_same(samples: list[Sample], expected: list[Sample], within: float = 0
     assert all(
         torch.equal(one, other) for (one, _), (other, _) in zip(samples, expected, strict=True)
     )
+
+
+def times_open(path: Path) -> int:
+    """How often this process holds a file open, as Linux tells."""
+    return [str(link.resolve()) for link in Path("/proc/self/fd").iterdir()].count(str(path))
+
+
+tells_open_files = pytest.mark.skipif(
+    not Path("/proc/self/fd").exists(), reason="counts open files as Linux does"
+)

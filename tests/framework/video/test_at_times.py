@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossframe.framework.video import VideoError, frames_at, stream_video
-from crossframe.framework.video.playhead import Playhead
 
 from .samples import Library, decoded
 
@@ -49,13 +48,11 @@ def test_a_time_that_comes_again_is_shown_again_in_memory_of_its_own(library: Li
 
 
 def test_times_far_apart_are_sought_not_decoded(
-    write_video: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    write_video: Callable[..., Path], tmp_path: Path, decodings: list[None]
 ) -> None:
-    decode, count = Playhead._frames_of, []
-    monkeypatch.setattr(Playhead, "_frames_of", lambda *given: count.append(None) or decode(*given))
     path = write_video(tmp_path / "long.mp4", 1200, key_every=20)
     assert [time for _, time in frames_at(path, [5.0, 30.0, 55.0])] == [5.0, 30.0, 55.0]
-    assert len(count) < 150
+    assert len(decodings) < 150
 
 
 @pytest.mark.parametrize("times", [[-1.0], [2.0, 1.0], [1.0, math.nan], [math.nan], [math.inf]])
@@ -81,20 +78,3 @@ def test_what_lies_before_damage_is_given(library: Library, tmp_path: Path) -> N
         assert torch.equal(next(frames)[0], good[number][0])
     with pytest.raises(VideoError, match=r"cut.mp4: the data are cut off .* all good: 3"):
         next(frames)
-
-
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files as Linux does")
-def test_the_file_is_open_only_while_frames_are_taken(library: Library) -> None:
-    path = library("plain.mp4")
-
-    def is_open() -> bool:
-        return str(path) in {str(link.resolve()) for link in Path("/proc/self/fd").iterdir()}
-
-    frames = frames_at(path, [0.0, 1.0])
-    assert not is_open()
-    next(frames)
-    assert is_open()
-    frames.close()
-    assert not is_open()
-    list(frames_at(path, [0.0]))
-    assert not is_open()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from crossframe.framework.video import VideoError, stream_video
 
-from .samples import FRAMES, Library, assert_same, until_error
+from .samples import FRAMES, Library, until_error
 
 # Bad input
 
@@ -115,21 +115,6 @@ def test_cut_file_tells_what_was_good(library: Library) -> None:
     text = rf"half.mp4: the data are cut off .* [0-9.]+ s after .* all good: {len(taken)}\. Copy or"
     with pytest.raises(VideoError, match=text):
         raise error or AssertionError("no error")
-
-
-@pytest.mark.parametrize("name", ["plain.mp4", "irregular.mp4", "vp9.webm"])
-@settings(max_examples=8)
-@given(share=st.floats(0.2, 0.9), fps=st.sampled_from([None, 0.4, 3]))
-def test_what_comes_before_a_cut_is_right(
-    library: Library, name: str, share: float, fps: float | None
-) -> None:
-    whole = library(name)
-    path, data = whole.with_name(f"cut_{name}"), whole.read_bytes()
-    path.write_bytes(data[: int(len(data) * share)])
-    taken, error = until_error(path, fps=fps)
-    full = list(stream_video(whole, fps=fps))
-    assert_same(taken, full[: len(taken)])
-    assert (error is None) == (len(taken) == len(full))
 
 
 def test_frame_cut_in_two_is_not_shown(library: Library) -> None:

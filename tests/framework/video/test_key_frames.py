@@ -20,7 +20,15 @@ from crossframe.framework.video.key_frames import (
 )
 from crossframe.framework.video.playhead import Playhead
 
-from .samples import VIDEOS, Library, assert_same, packets_of, until_error
+from .samples import (
+    VIDEOS,
+    Library,
+    assert_same,
+    packets_of,
+    tells_open_files,
+    times_open,
+    until_error,
+)
 
 SHOWS_INDEX = tuple(map(int, av.__version__.split(".")[:2])) >= (17, 1)
 needs_index = pytest.mark.skipif(
@@ -29,9 +37,10 @@ needs_index = pytest.mark.skipif(
 
 
 @contextmanager
-def without_index() -> Iterator[None]:
+def without_index(sought: bool = True) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(av, "__version__", "15.1.0")
+        if sought:
+            patch.setattr(av, "__version__", "15.1.0")
         yield
 
 
@@ -115,20 +124,24 @@ def test_frames_are_the_same(library: Library, name: str, options: dict[str, Any
         assert_same(list(stream_video(path, **options)), expected)
 
 
-@pytest.mark.parametrize("name", ["long.mp4", "long.mkv"])
+@pytest.mark.parametrize(
+    ("name", "sought"), [("long.mp4", False), ("long.mp4", True), ("long.mkv", True)]
+)
 def test_sparse_samples_are_sought_not_decoded(
-    write_video: Callable[..., Path], tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    write_video: Callable[..., Path],
+    tmp_path: Path,
+    name: str,
+    sought: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    decodings: list[None],
 ) -> None:
-    decoded, count = Playhead._frames_of, []
-    monkeypatch.setattr(
-        Playhead, "_frames_of", lambda *given: count.append(None) or decoded(*given)
-    )
     path = write_video(tmp_path / name, 1200, key_every=20)
-    with without_index():
+    with without_index(sought):
         samples = list(stream_video(path, max_frames=5))
-    assert len(count) < 200
+    assert len(decodings) < 200
     monkeypatch.setattr(Playhead, "_jump", lambda *_: None)
     assert_same(samples, list(stream_video(path, max_frames=5)))
+    assert len(decodings) > 1000
 
 
 @pytest.mark.parametrize("sought", [pytest.param(False, marks=needs_index), True])
@@ -136,60 +149,52 @@ def test_a_key_frame_decoded_in_time_but_shown_too_late(library: Library, sought
     """Stored in decoding order: at 5.95 s the key frame shown at 6 s has been read already."""
     path = library("plain.mp4")
     (_, (shown, time)) = list(stream_video(path, fps=None))[118:120]
-    with without_index() if sought else pytest.MonkeyPatch.context():
+    with without_index(sought):
         samples = list(frames_at(path, [0.0, 5.95]))
     assert samples[1][1] == time == 5.95
     assert torch.equal(samples[1][0], shown)
 
 
 @pytest.mark.parametrize("sought", [pytest.param(False, marks=needs_index), True])
-def test_nothing_is_decoded_twice(
-    library: Library, monkeypatch: pytest.MonkeyPatch, sought: bool
-) -> None:
-    path, decoded, count = library("one_key.mp4"), Playhead._frames_of, []
-    with without_index() if sought else pytest.MonkeyPatch.context():
+def test_nothing_is_decoded_twice(library: Library, decodings: list[None], sought: bool) -> None:
+    path = library("one_key.mp4")
+    with without_index(sought):
         end = probe_video(path).duration
-        monkeypatch.setattr(
-            Playhead, "_frames_of", lambda *given: count.append(None) or decoded(*given)
-        )
+        decodings.clear()
         assert len(list(frames_at(path, [0.0, end / 2, end - 0.1]))) == 3
-    assert len(count) <= 161  # all frames once, and the end
+    assert len(decodings) <= 161  # all frames once, and the end
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files as Linux does")
+@tells_open_files
 def test_second_file_is_closed(write_video: Callable[..., Path], tmp_path: Path) -> None:
     path = write_video(tmp_path / "long.mp4", 200, key_every=20)
-
-    def opened() -> int:
-        return [str(link.resolve()) for link in Path("/proc/self/fd").iterdir()].count(str(path))
-
     with without_index():
         stream = stream_video(path, fps=0.4)
-        assert opened() == 0
-        next(stream)
-        assert opened() == 1
-        next(stream)
-        assert opened() == 2
-        next(stream)
-        assert opened() == 2
+        assert times_open(path) == 0
+        for files in (1, 2, 2):
+            next(stream)
+            assert times_open(path) == files
         stream.close()
-        assert opened() == 0
+        assert times_open(path) == 0
 
 
 # Damage
 
 
-@pytest.mark.parametrize("fps", [None, 0.4])
+@pytest.mark.parametrize(
+    ("name", "sought"),
+    [*((name, False) for name in ("plain.mp4", "irregular.mp4", "vp9.webm")), ("plain.mp4", True)],
+)
 @settings(max_examples=15)
-@given(share=st.floats(0.2, 0.99))
+@given(share=st.floats(0.2, 0.99), fps=st.sampled_from([None, 0.4, 3]))
 def test_what_comes_before_a_cut_is_right(
-    library: Library, share: float, fps: float | None
+    library: Library, name: str, sought: bool, share: float, fps: float | None
 ) -> None:
-    whole = library("plain.mp4")
-    full, path = list(stream_video(whole, fps=fps)), whole.with_name("sought_cut.mp4")
+    whole = library(name)
+    full, path = list(stream_video(whole, fps=fps)), whole.with_name(f"cut_{name}")
     data = whole.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
-    with without_index():
+    with without_index(sought):
         taken, error = until_error(path, fps=fps)
     assert_same(taken, full[: len(taken)])
     assert (error is None) == (len(taken) == len(full))
@@ -203,7 +208,7 @@ def test_a_cut_between_two_frames_of_an_mp4_is_noticed(library: Library, sought:
     end = begin + packets[99].size
     path = whole.with_name("between.mp4")
     path.write_bytes(whole.read_bytes()[:end])
-    with without_index() if sought else pytest.MonkeyPatch.context():
+    with without_index(sought):
         taken, error = until_error(path)
     assert 90 <= len(taken) <= 100
     assert error is not None
@@ -218,7 +223,7 @@ def test_an_mp4_that_lost_only_sound(library: Library, tmp_path: Path, sought: b
     length = int.from_bytes(data[place : place + 4]) + 1000  # what would follow the pictures
     data[place : place + 4] = length.to_bytes(4)
     path.write_bytes(data)
-    with without_index() if sought else pytest.MonkeyPatch.context():
+    with without_index(sought):
         taken, error = until_error(path)
     assert len(taken) == (159 if sought else 160)  # the last frame is shown past its decoding time
     assert (error is not None) == sought

@@ -11,10 +11,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crossframe.framework.video import VideoInfo, probe_video, stream_video
-from crossframe.framework.video.playhead import Playhead
+from crossframe.framework.video import VideoInfo, frames_at, probe_video, stream_video
 
-from .samples import FRAMES, VIDEOS, Library, Sample, assert_same, decoded
+from .samples import (
+    FRAMES,
+    VIDEOS,
+    Library,
+    Sample,
+    assert_same,
+    decoded,
+    tells_open_files,
+    times_open,
+)
 
 
 def oracle(
@@ -82,21 +90,6 @@ def test_beyond_the_cap_frames_are_segment_centres(library: Library) -> None:
     assert times == [1, 3, 5, 7]
 
 
-def test_sparse_samples_are_sought_not_decoded(
-    write_video: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    decoded, count = Playhead._frames_of, []
-    monkeypatch.setattr(
-        Playhead, "_frames_of", lambda *given: count.append(None) or decoded(*given)
-    )
-    path = write_video(tmp_path / "long.mp4", 1200, key_every=20)
-    samples = list(stream_video(path, max_frames=5))
-    assert len(count) < 200
-    monkeypatch.setattr(Playhead, "_jump", lambda *_: None)
-    assert_same(samples, list(stream_video(path, max_frames=5)))
-    assert len(count) > 1000
-
-
 @pytest.mark.parametrize("rotation", [90, 180, -90])
 def test_rotation_is_applied(
     write_video: Callable[..., Path], tmp_path: Path, rotation: int
@@ -145,24 +138,22 @@ def test_repeated_frames_share_no_memory(write_video: Callable[..., Path], tmp_p
     assert second[0].any()
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files as Linux does")
-def test_file_is_closed_whatever_happens(library: Library) -> None:
+@tells_open_files
+@pytest.mark.parametrize("open_stream", [stream_video, lambda path: frames_at(path, [0.0, 1.0])])
+def test_file_is_closed_whatever_happens(library: Library, open_stream: Callable[..., Any]) -> None:
     path = library("plain.mp4")
-
-    def is_open() -> bool:
-        return str(path) in {str(link.resolve()) for link in Path("/proc/self/fd").iterdir()}
-
-    stream_video(path)
-    assert not is_open()
-    stream = stream_video(path)
+    open_stream(path)
+    assert not times_open(path)
+    stream = open_stream(path)
+    assert not times_open(path)
     next(stream)
-    assert is_open()
+    assert times_open(path)
     stream.close()
-    assert not is_open()
-    stream = stream_video(path)
+    assert not times_open(path)
+    stream = open_stream(path)
     next(stream)
     del stream
     gc.collect()
-    assert not is_open()
-    list(stream_video(path))
-    assert not is_open()
+    assert not times_open(path)
+    list(open_stream(path))
+    assert not times_open(path)
