@@ -22,6 +22,8 @@ from crossframe.framework import (
     top_slots,
 )
 
+from .streams import slots as make
+
 SCORES = st.sampled_from([-1.5, 0.0, 1.0, 2.0, float("inf"), float("-inf")])
 
 
@@ -44,13 +46,6 @@ class Pyramid(Ranked):
 
     def budget(self, layer: int, num_layers: int) -> int | None:
         return num_layers - layer
-
-
-def make(slots: int, **more: Any) -> Slots:
-    index = torch.arange(slots).expand(1, 2, -1)
-    rows = torch.zeros(1, 2, slots, 4)
-    columns = {"frame": index, "visual": index >= 0, "positions": index[None]}
-    return Slots(keys=rows, values=rows, index=index, **{**columns, **more})
 
 
 @given(st.lists(SCORES, min_size=1, max_size=12), st.integers(0, 14))

@@ -19,19 +19,14 @@ from crossframe.framework import (
     RankingMemory,
     ScoringMemory,
     Slots,
-    VideoSession,
     WrappedMemory,
     WrappedRankingMemory,
     standard,
 )
 from crossframe.framework.overrides import replaces
-from crossframe.framework.reference import ReferenceDecoder
+from crossframe.framework.testing.archive_laws import Newest
 
-
-@dataclass(frozen=True)
-class Newest(ScoringMemory):
-    def score(self, slots: Slots) -> Tensor:
-        return slots.index
+from .streams import pushed
 
 
 class Dropping:
@@ -105,17 +100,8 @@ class AllLayers(Newest):
         return [slots.keep(torch.arange(1)) for slots in layers]
 
 
-def run(memory: CrossFrameMemory, *sizes: int) -> VideoSession:
-    session, start = VideoSession(ReferenceDecoder(), memory), 0
-    for size in sizes:
-        embeds = torch.randn(1, size, 24, dtype=torch.float64)
-        session.push(FrameTokens(embeds, torch.arange(start, start + size)[None, None]))
-        start += size
-    return session
-
-
 def held(memory: CrossFrameMemory) -> list[int]:
-    return run(memory, 3, 3, 3).slots(1).index[0, 0].tolist()
+    return pushed(memory, 3, 3, 3).slots(1).index[0, 0].tolist()
 
 
 def test_what_is_inherited_is_standard_and_what_is_written_is_not() -> None:
@@ -138,7 +124,7 @@ def test_a_previous_frame_is_held_for_whoever_may_ask_for_it() -> None:
     assert Newest(4).admits_whole
     assert WrappedMemory(Reduced(Newest(4))).admits_whole
     assert not WrappedMemory(Mixed(4)).admits_whole
-    session = run(Mixed(4), 3, 3)
+    session = pushed(Mixed(4), 3, 3)
     assert session.state.previous is not None
     assert session.slots(0).index[0, 0].tolist() == [0, 1, 2, 3]
 

@@ -22,9 +22,8 @@ from crossframe.framework import (
     close_gaps,
     next_position,
 )
-from crossframe.framework.reference import ReferenceDecoder
 
-from .streams import frames
+from .streams import frames, pushed
 
 
 @dataclass(frozen=True)
@@ -69,20 +68,13 @@ class LastLayerOnly(CrossFrameMemory):
         return [*(slots.keep(torch.arange(0)) for slots in layers[:-1]), layers[-1]]
 
 
-def run(memory: CrossFrameMemory, *sizes: int) -> VideoSession:
-    session = VideoSession(ReferenceDecoder(), memory)
-    for frame in frames(*sizes):
-        session.push(frame)
-    return session
-
-
 def held(session: VideoSession, layer: int = 0) -> list[int]:
     return session.slots(layer).index[0, 1].tolist()
 
 
 def test_around_a_ranking_memory_protection_counts_inside_the_budget() -> None:
     memory = First(Newest(4), tokens=2)
-    assert held(run(memory, 3, 3, 3)) == [0, 1, 7, 8]
+    assert held(pushed(memory, 3, 3, 3)) == [0, 1, 7, 8]
     assert memory.limit(0, 1, 3) == memory.budget(0, 1) == 4
 
 
@@ -94,12 +86,12 @@ class Doubled(WrappedRankingMemory):
 
 def test_it_may_stand_anywhere_among_ranking_wrappers() -> None:
     for memory in (Doubled(First(Newest(4), tokens=2)), First(Doubled(Newest(4)), tokens=2)):
-        assert held(run(memory, 3, 3, 3)) == [0, 1, 7, 8]
+        assert held(pushed(memory, 3, 3, 3)) == [0, 1, 7, 8]
 
 
 def test_around_any_other_memory_protection_comes_on_top() -> None:
     memory = First(EveryThird(), tokens=2, frames=1)
-    session = run(memory, 3, 3, 3)
+    session = pushed(memory, 3, 3, 3)
     # Seen at the end: 0 1 2 | 3 | 6 7 8; of those the inner memory keeps places 0, 3 and 6.
     assert held(session) == [0, 1, 2, 3, 8]
     assert memory.limit(0, 1, 3) == 40 + 2 + 3
@@ -126,14 +118,14 @@ def test_on_top_of_a_near_window_protected_slots_stand_far() -> None:
 
 
 def test_memories_that_look_at_all_layers_are_asked_for_all_layers() -> None:
-    session = run(First(LastLayerOnly(), tokens=2), 3, 3)
+    session = pushed(First(LastLayerOnly(), tokens=2), 3, 3)
     assert held(session, 0) == [0, 1]
     assert held(session, 1) == [0, 1, 2, 3, 4, 5]
 
 
 def test_nothing_changes_around_a_memory_that_keeps_all() -> None:
     memory = First(FullMemory(), tokens=2)
-    assert held(run(memory, 3, 3)) == [0, 1, 2, 3, 4, 5]
+    assert held(pushed(memory, 3, 3)) == [0, 1, 2, 3, 4, 5]
     assert memory.limit(0, 1, 3) is None
 
 
@@ -163,14 +155,14 @@ def test_more_tokens_than_a_budget_are_refused_at_construction() -> None:
 
 
 def test_more_frames_than_a_budget_are_refused_by_the_push_that_brings_them() -> None:
-    session = run(First(Newest(4), frames=2), 2)
+    session = pushed(First(Newest(4), frames=2), 2)
     with pytest.raises(ValueError, match=r"5 protected slots do not .* of 4 in layer 0 of 2"):
         session.push(frames(3)[0])
     assert held(session) == [0, 1]
 
 
 def test_padding_of_ragged_heads_takes_no_room() -> None:
-    slots = run(FullMemory(), 3, 3).slots(0)
+    slots = pushed(FullMemory(), 3, 3).slots(0)
     ragged = slots.keep(torch.tensor([[True] * 6, [*[False] * 5, True]]))
     kept = First(Newest(4), tokens=1, frames=1).update(ragged)
     assert kept.index[0].clamp(min=-1).tolist() == [[0, 1, 2, 5], [-1, -1, -1, 5]]
@@ -183,7 +175,7 @@ def test_slots_protected_inside_count_too() -> None:
             return slots.index >= slots.index[..., -1:] - 2
 
     with pytest.raises(ValueError, match="5 protected slots do not fit into the budget of 4"):
-        run(First(KeepsLast(4), tokens=2), 3, 3)
+        pushed(First(KeepsLast(4), tokens=2), 3, 3)
 
 
 def test_merging_memories_are_refused_on_top() -> None:
@@ -200,14 +192,14 @@ def test_memories_that_place_slots_anew_are_refused_on_top() -> None:
             return close_gaps(super().update(slots), next_position(slots))
 
     with pytest.raises(ValueError, match=r"places slots anew, .* change positions outside"):
-        run(First(Placing(), tokens=2), 3)
+        pushed(First(Placing(), tokens=2), 3)
 
     @dataclass(frozen=True)
     class PlacingOutside(WrappedMemory):
         def update(self, slots: Slots) -> Slots:
             return close_gaps(self.inner.update(slots), next_position(slots))
 
-    assert held(run(PlacingOutside(First(EveryThird(), tokens=2)), 3, 3, 3)) == [0, 1, 6]
+    assert held(pushed(PlacingOutside(First(EveryThird(), tokens=2)), 3, 3, 3)) == [0, 1, 6]
 
 
 @pytest.mark.parametrize(

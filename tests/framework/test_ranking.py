@@ -24,6 +24,8 @@ from crossframe.framework import (
     ranked_last,
 )
 
+from .streams import slots as make
+
 
 @dataclass(frozen=True)
 class Oldest(ScoringMemory):
@@ -62,13 +64,6 @@ class Third(WrappedRankingMemory):
     def protected(self, slots: Slots) -> Tensor | None:
         mine, inner = slots.index == 2, self.inner.protected(slots)
         return mine if inner is None else mine | inner
-
-
-def make(slots: int, **more: Any) -> Slots:
-    index = torch.arange(slots).expand(1, 2, -1)
-    rows = torch.zeros(1, 2, slots, 4)
-    columns = {"frame": index, "visual": index >= 0, "positions": index[None]}
-    return Slots(keys=rows, values=rows, index=index, **{**columns, **more})
 
 
 def kept(memory: CrossFrameMemory, slots: int = 6) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -14,7 +14,6 @@ from crossframe.framework import (
     Archive,
     CPUArchive,
     DiskArchive,
-    FrameTokens,
     FullMemory,
     Int4Archive,
     Int8Archive,
@@ -30,6 +29,7 @@ from crossframe.framework.reference import ReferenceDecoder
 from crossframe.framework.stream.step import AskStep
 
 from ...every import Counting
+from ..streams import frames
 
 QUESTION = torch.tensor([[3, 1, 4]])
 EVERY: list[Archive] = [
@@ -61,11 +61,8 @@ def seen(
     session = VideoSession(
         ReferenceDecoder(float_type=dtype), FullMemory(), archive=archive, reader=reader
     )
-    generator, start = torch.Generator().manual_seed(0), 0
-    for size in sizes:
-        embeds = torch.randn(1, size, 24, generator=generator).to(dtype)
-        session.push(FrameTokens(embeds, torch.arange(start, start + size)[None, None]))
-        start += size
+    for frame in frames(*sizes):
+        session.push(replace(frame, embeds=frame.embeds.to(dtype)))
     return session
 
 
@@ -167,9 +164,9 @@ def test_layers_on_other_devices_than_the_columns() -> None:
         index = torch.full((1, count), count)
         columns = {"index": index, "frame": index, "positions": index[None], "visual": index > 0}
         storage.append_columns({**columns, "stat:age": index / 2})
-    for frames in (None, [3], torch.tensor([3])):
-        slots = LayerArchive(storage, 1).slots(frames)
-        tokens = 5 if frames is None else 3
+    for wanted in (None, [3], torch.tensor([3])):
+        slots = LayerArchive(storage, 1).slots(wanted)
+        tokens = 5 if wanted is None else 3
         every = (slots.keys, slots.values, slots.index, slots.positions, slots.stats["age"])
         assert all(tensor.is_meta for tensor in every)
         assert slots.keys.shape == (1, 2, tokens, 4)

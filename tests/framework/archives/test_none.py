@@ -17,13 +17,13 @@ from crossframe.methods import (
     StateKVMemory,
 )
 
+from ..streams import frames
+
 QUESTION = torch.tensor([[3, 1, 4]])
 
 
 def _frame(number: int, batch: int = 1) -> FrameTokens:
-    generator = torch.Generator().manual_seed(number)
-    embeds = torch.randn(batch, 4, 24, generator=generator, dtype=torch.float64)
-    return FrameTokens(embeds, torch.arange(4 * number, 4 * number + 4).expand(1, batch, -1))
+    return frames(4, start=4 * number, seed=number, batch=batch)[0]
 
 
 def _session(**options: object) -> VideoSession:

@@ -19,7 +19,7 @@ from crossframe.framework import (
 from crossframe.framework.reference import ReferenceDecoder
 from crossframe.framework.testing.oracles import one_shot_logits
 from crossframe.framework.testing.session_laws import require_same
-from crossframe.methods import IsolatedFramesMemory
+from crossframe.methods import IsolatedFramesMemory, ReadCarried, ReadLastFrames
 
 from ..streams import frames
 
@@ -33,23 +33,6 @@ def seen(*sizes: int, reader: Reader | None = None, archive: Archive | None = No
     )
     session.push(frames(*sizes))
     return session
-
-
-@dataclass(frozen=True)
-class LastFrames(Reader):
-    """The newest frames."""
-
-    count: int
-
-    def read(self, queries: Tensor, archive: LayerArchive, carried: Slots) -> Slots:
-        newest = int(archive.frames.max())
-        return archive.slots(frames=range(newest + 1 - self.count, newest + 1))
-
-
-@dataclass(frozen=True)
-class Carried(Reader):
-    def read(self, queries: Tensor, archive: LayerArchive, carried: Slots) -> Slots:
-        return carried
 
 
 @dataclass(frozen=True)
@@ -73,13 +56,13 @@ class Nothing(Reader):
 
 def test_a_reader_of_the_last_frames_sees_what_they_archived_and_nothing_else() -> None:
     """The earlier frames may be anything: replaced by zeros, the answer is the same."""
-    session = seen(3, 4, 2, reader=LastFrames(2))
-    other = seen(3, 4, 2, reader=LastFrames(2))
+    session = seen(3, 4, 2, reader=ReadLastFrames(2))
+    other = seen(3, 4, 2, reader=ReadLastFrames(2))
     for layer in other.archive.layers:
         for stored in layer.values():
             stored.view()[:, :, :3] = 0
     assert torch.equal(session.question_logits(QUESTION), other.question_logits(QUESTION))
-    everything = seen(3, 4, 2, reader=LastFrames(3)).question_logits(QUESTION)
+    everything = seen(3, 4, 2, reader=ReadLastFrames(3)).question_logits(QUESTION)
     assert torch.equal(everything, seen(3, 4, 2).question_logits(QUESTION))
     assert not torch.allclose(session.question_logits(QUESTION), everything)
     assert torch.equal(
@@ -90,7 +73,7 @@ def test_a_reader_of_the_last_frames_sees_what_they_archived_and_nothing_else() 
 
 def test_reading_what_is_carried_equals_reading_all_while_nothing_is_dropped() -> None:
     sessions = [
-        VideoSession(ReferenceDecoder(), FullMemory(), reader=r) for r in (Carried(), ReadAll())
+        VideoSession(ReferenceDecoder(), FullMemory(), reader=r) for r in (ReadCarried(), ReadAll())
     ]
     for session in sessions:
         session.push(frames(3, 4))

@@ -28,15 +28,13 @@ from crossframe.framework.reference import ReferenceDecoder
 from crossframe.framework.testing.session_laws import require_same
 from crossframe.methods import RecencyMemory
 
-from ..streams import push
+from ..streams import push, pushed
 
 QUESTION = torch.tensor([[3, 1, 4]])
 
 
 def seen(archive: Archive, *sizes: int) -> VideoSession:
-    session = VideoSession(ReferenceDecoder(), RecencyMemory(3), archive=archive)
-    push(session, *sizes)
-    return session
+    return pushed(RecencyMemory(3), *sizes, archive=archive)
 
 
 def packed(session: VideoSession) -> list[dict[str, Tensor]]:

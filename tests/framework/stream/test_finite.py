@@ -12,13 +12,13 @@ from crossframe.framework.reference import ReferenceDecoder
 from crossframe.framework.stream.finite import is_finite, still_finite
 from crossframe.methods import StateKVMemory
 
+from ..streams import frames
+
 QUESTION = [3, 1, 4]
 
 
-def frame(start: int, scale: float = 1.0) -> FrameTokens:
-    generator = torch.Generator().manual_seed(start)
-    embeds = torch.randn(1, 3, 24, generator=generator, dtype=torch.float64) * scale
-    return FrameTokens(embeds, start + torch.arange(3)[None, None])
+def frame(start: int) -> FrameTokens:
+    return frames(3, start=start, seed=start)[0]
 
 
 def opened(memory=None) -> tuple[VideoSession, ReferenceDecoder]:

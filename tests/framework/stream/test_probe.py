@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import pytest
 import torch
@@ -28,8 +29,11 @@ from crossframe.framework.reference import ReferenceDecoder
 from crossframe.framework.testing import check_memory, memory_machine
 from crossframe.methods import RecencyMemory, SlidingWindowMemory, StateKVMemory
 
+from ..streams import frames
+
 IDS = (3, 0, 7)
 FLOAT64 = torch.float64
+stream = partial(frames, batch=2, seed=5)
 
 
 @dataclass(frozen=True)
@@ -120,16 +124,6 @@ class LoopProbe:
         return output
 
 
-def stream(model: VideoModel, *sizes: int, batch: int = 2) -> list[FrameTokens]:
-    generator, start, made = torch.Generator().manual_seed(5), 0, []
-    for size in sizes:
-        embeds = torch.randn(batch, size, model.spec.hidden, generator=generator, dtype=FLOAT64)
-        positions = model.text_positions(Cursor(position=start), batch, size)
-        made.append(FrameTokens(embeds, positions))
-        start += size
-    return made
-
-
 INNER: list[CrossFrameMemory] = [
     FullMemory(),
     StateKVMemory(5),
@@ -145,7 +139,7 @@ def test_probe_mass_is_that_of_plain_loops(inner: CrossFrameMemory, axes: int) -
     model, memory = ReferenceDecoder(axes=axes), Looking(inner)
     session = VideoSession(model, memory)
     moved = ragged = False
-    for frame in stream(model, 4, 1, 5, 3):
+    for frame in stream(4, 1, 5, 3, axes=axes):
         session.push(frame)
         loops = LoopProbe(model, memory.seen[-1])
         loops.run(session.cursor, IDS)
@@ -162,7 +156,7 @@ def test_the_probe_sees_all_of_a_frame_that_is_causal_itself() -> None:
     # Every slot gets a share of every query, the newest and the oldest alike.
     memory = Looking(FullMemory())
     model = ReferenceDecoder()
-    VideoSession(model, memory, frames_per_step=2).push(stream(model, 4, 3))
+    VideoSession(model, memory, frames_per_step=2).push(stream(4, 3))
     for slots in memory.seen[-1]:
         assert slots.probe_mass is not None
         assert slots.probe_mass.min() > 0
@@ -179,7 +173,7 @@ def test_a_probe_changes_nothing_that_a_session_holds(
     plain = VideoSession(model, inner, in_frame=in_frame)
     probed = VideoSession(model, Looking(inner), in_frame=in_frame)
     for session in (plain, probed):
-        session.push(stream(model, 4, 1, 5, 3))
+        session.push(stream(4, 1, 5, 3))
     assert probed.cursor == plain.cursor
     assert probed.state_bytes == plain.state_bytes
     assert probed.archive.num_tokens == plain.archive.num_tokens == 13
@@ -201,7 +195,7 @@ def test_a_probe_changes_nothing_that_a_session_holds(
 def test_the_text_is_paid_for() -> None:
     model = ReferenceDecoder()
     plain, probed = (VideoSession(model, m) for m in (RecencyMemory(5), Looking(RecencyMemory(5))))
-    for frame in stream(model, 4, 3, 3):
+    for frame in stream(4, 3, 3):
         plain.push(frame)
         probed.push(frame)
     slots = [4, 7, 8]
@@ -221,13 +215,13 @@ TestSalient = memory_machine(Salient(4), max_examples=8).TestCase
 
 def test_a_wrapper_passes_the_probe_on_and_rows_do_not_touch_each_other() -> None:
     model = ReferenceDecoder()
-    frames = stream(model, 4, 5, 5)
+    given = stream(4, 5, 5)
     both = VideoSession(model, WrappedMemory(Salient(3)))
-    both.push(frames)
+    both.push(given)
     for row in range(2):
         alone = VideoSession(model, Salient(3))
         alone.push(
-            [FrameTokens(f.embeds[row : row + 1], f.positions[:, row : row + 1]) for f in frames]
+            [FrameTokens(f.embeds[row : row + 1], f.positions[:, row : row + 1]) for f in given]
         )
         for layer in range(2):
             assert torch.equal(both.slots(layer).index[row], alone.slots(layer).index[0])
@@ -274,18 +268,18 @@ def test_a_text_that_is_none_is_refused_and_leaves_no_trace(ids: Tensor, message
     model = ReferenceDecoder()
     session = VideoSession(model, Speaking(ids))
     with pytest.raises(ValueError, match=message):
-        session.push(stream(model, 3))
+        session.push(stream(3))
     assert (session.cursor, session.archive.num_tokens, len(session.costs)) == (Cursor(), 0, 0)
 
 
 def test_a_text_that_the_planned_range_has_no_room_for_is_refused() -> None:
     model = ReferenceDecoder()
-    frames = stream(model, 4, 4)
-    VideoSession(model, Salient(3), max_tokens=11).push(frames)
+    given = stream(4, 4)
+    VideoSession(model, Salient(3), max_tokens=11).push(given)
     session = VideoSession(model, Salient(3), max_tokens=10)
-    session.push(frames[0])
+    session.push(given[0])
     with pytest.raises(ValueError, match=r"the stream and Salient's probe would reach 11 tokens"):
-        session.push(frames[1])
+        session.push(given[1])
     assert session.cursor.tokens == session.archive.num_tokens == 4
 
 
@@ -299,7 +293,7 @@ def test_a_bounded_reach_bounds_the_room_a_text_needs() -> None:
             return close_gaps(super().select(slots, score), next_position(slots))
 
     model = ReferenceDecoder()
-    frames = stream(model, *[4] * 20)
-    VideoSession(model, Near(5), max_tokens=12).push(frames)
+    given = stream(*[4] * 20)
+    VideoSession(model, Near(5), max_tokens=12).push(given)
     with pytest.raises(ValueError, match=r"would reach 12 tokens, .* planned for 11"):
-        VideoSession(model, Near(5), max_tokens=11).push(frames)
+        VideoSession(model, Near(5), max_tokens=11).push(given)

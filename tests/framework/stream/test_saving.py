@@ -36,7 +36,7 @@ from crossframe.methods import (
     TokenDroppingMemory,
 )
 
-from ..streams import images
+from ..streams import images, push, pushed
 
 QUESTION = torch.tensor([[3, 1, 4]])
 FORMAT_1 = Path(__file__).with_name("format_1.session")
@@ -127,12 +127,10 @@ def test_a_session_that_has_seen_nothing_is_saved_too(tmp_path: Path) -> None:
 
 
 def test_the_largest_frame_so_far_still_counts_for_the_limit(tmp_path: Path) -> None:
-    session = VideoSession(ReferenceDecoder(), SlidingWindowMemory(2))
-    for size in (5, 2):
-        session.push(FrameTokens(torch.randn(1, size, 24).double(), torch.zeros(1, 1, size).long()))
+    session = pushed(SlidingWindowMemory(2), 5, 2)
     session.save(tmp_path / "session")
     loaded = VideoSession.load(tmp_path / "session", session.model, trusted=OWN)
-    loaded.push(FrameTokens(torch.randn(1, 1, 24).double(), torch.zeros(1, 1, 1).long()))
+    push(loaded, 1)
     assert loaded.slots(0).num_slots == 3
 
 

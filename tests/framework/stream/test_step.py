@@ -12,7 +12,6 @@ from torch import Tensor
 
 from crossframe.framework import (
     CrossFrameMemory,
-    FrameTokens,
     ScoringMemory,
     Slots,
     VideoModel,
@@ -24,6 +23,8 @@ from crossframe.framework.attention.reductions import WeightReductions
 from crossframe.framework.reference import ReferenceDecoder
 from crossframe.framework.testing.flop_counting import flop_counter
 from crossframe.methods import RecencyMemory, StateKVMemory, WeightStatisticMemory
+
+from ..streams import frames
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,7 @@ CHANGES = WeightStatisticMemory(6, "output_change")
 )
 def test_the_stated_flops_are_the_counted_ones(memory: CrossFrameMemory, attention: str) -> None:
     session = VideoSession(ReferenceDecoder(), memory, attention=attention)
-    for start in range(0, 16, 4):
-        frame = FrameTokens(
-            torch.randn(2, 4, 24, dtype=torch.float64),
-            torch.arange(start, start + 4).expand(1, 2, -1),
-        )
+    for frame in frames(*[4] * 4, batch=2):
         with flop_counter() as counter:
             session.push(frame)
         assert session.costs[-1].flops == counter.get_total_flops()
@@ -60,8 +57,7 @@ def test_the_stated_flops_are_the_counted_ones(memory: CrossFrameMemory, attenti
 def test_mass_by_a_second_pass_is_paid_for() -> None:
     def cost(attention: str) -> int:
         session = VideoSession(ReferenceDecoder(), StateKVMemory(6), attention=attention)
-        embeds = torch.randn(1, 4, 24, dtype=torch.float64)
-        session.push(FrameTokens(embeds, torch.arange(4)[None, None]))
+        session.push(frames(4))
         return session.costs[-1].flops
 
     spec = ReferenceDecoder().spec
@@ -91,7 +87,7 @@ def test_frames_probes_and_questions_go_through_the_backend_of_the_session(
 
         monkeypatch.setattr(backend, "output", output)
     session = VideoSession(ReferenceDecoder(), Probing(6), attention=attention)
-    session.push(FrameTokens(torch.randn(1, 4, 24).double(), torch.arange(4)[None, None]))
+    session.push(frames(4))
     session.question_logits([1, 2])
     assert seen[:: session.model.spec.num_layers] == ran
     assert len(seen) == 3 * session.model.spec.num_layers
@@ -119,7 +115,7 @@ def test_what_a_step_saw_is_freed_without_the_garbage_collector() -> None:
     session = VideoSession(ReferenceDecoder(), memory)
     gc.disable()
     try:
-        session.push(FrameTokens(torch.randn(1, 4, 24).double(), torch.arange(4)[None, None]))
+        session.push(frames(4))
         session.question_logits([1, 2])
         assert [seen() for seen in memory.seen] == [None, None]
     finally:

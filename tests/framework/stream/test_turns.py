@@ -15,13 +15,13 @@ from crossframe.framework.reference import ReferenceDecoder
 from crossframe.framework.stream.turns import Turn, Turns
 from crossframe.framework.testing.session_laws import require_same
 
+from ..streams import frames
+
 QUESTION = torch.tensor([[3, 1, 4]])
 
 
 def frame(start: int, seed: int = 0) -> FrameTokens:
-    generator = torch.Generator().manual_seed(seed)
-    embeds = torch.randn(1, 3, 24, generator=generator, dtype=torch.float64)
-    return FrameTokens(embeds, torch.arange(start, start + 3)[None, None])
+    return frames(3, start=start, seed=seed)[0]
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Calling(WrappedMemory):
         return self.inner.update_layers(layers)
 
 
-def pushed(*frames: FrameTokens, memory: Calling | None = None) -> VideoSession:
+def pushed(*given: FrameTokens, memory: Calling | None = None) -> VideoSession:
     session = VideoSession(ReferenceDecoder(), memory or FullMemory())
-    for each in frames:
+    for each in given:
         session.push(each)
     return session
 

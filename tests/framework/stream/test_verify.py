@@ -20,18 +20,9 @@ from crossframe.framework import (
 from crossframe.framework.reference import ReferenceDecoder
 from crossframe.framework.testing.session_laws import require_same
 
+from ..streams import frames
+
 QUESTION = torch.tensor([[3, 1, 4]])
-
-
-def frames(*sizes: int, batch: int = 1, hidden: int = 24, axes: int = 1) -> list[FrameTokens]:
-    generator = torch.Generator().manual_seed(0)
-    return [
-        FrameTokens(
-            torch.randn(batch, size, hidden, generator=generator, dtype=torch.float64),
-            torch.arange(size).expand(axes, batch, -1),
-        )
-        for size in sizes
-    ]
 
 
 def opened(batch: int = 1, **options: Any) -> VideoSession:
@@ -86,7 +77,7 @@ def test_another_number_of_timestamps_is_refused(times: list[float], message: st
         session.push(torch.zeros(2, 4, 4, 3, dtype=torch.uint8), times)
     with pytest.raises(ValueError, match="FrameTokens carry their own"):
         session.push(frames(1), times)
-    assert session.cursor == Cursor(8, 2, 4)
+    assert session.cursor == Cursor(8, 2, 8)
 
 
 def test_frames_of_one_patch_that_differ_in_size_are_refused() -> None:
@@ -302,14 +293,11 @@ class Boasting(WrappedMemory):
 def test_a_promised_reach_that_is_not_kept_is_refused_beyond_the_plan(deferred: bool) -> None:
     session = VideoSession(ReferenceDecoder(), Boasting(FullMemory()), max_tokens=20)
     session._now.checks.deferred = deferred
-    start = 0
     for frame in frames(4, 4, 4, 4, 4):  # within the plan nothing is wrong
-        session.push(replace(frame, positions=frame.positions + start))
-        start += 4
-    last = replace(frames(2)[0], positions=torch.arange(20, 22).view(1, 1, -1))
+        session.push(frame)
     with pytest.raises(
         ValueError, match=r"layer 0 a slot so far behind .* 20 positions are exceed"
     ):
-        session.push(last)
+        session.push(frames(2, start=20))
         session.check()
     assert session.cursor.tokens == (22 if deferred else 20)

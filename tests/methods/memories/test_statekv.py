@@ -8,8 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crossframe.framework import FrameTokens, VideoSession
-from crossframe.framework.reference import ReferenceDecoder
+from crossframe.framework import VideoSession
 from crossframe.framework.testing import Stream, streams
 from crossframe.methods import StateKVMemory
 
@@ -36,13 +35,9 @@ def test_kept_slots_equal_the_oracle_at_every_frame_layer_and_head(
             assert held == [slot.number for slot in kept]
 
 
-def test_capacity_below_a_frame_keeps_heads_apart() -> None:
+def test_capacity_below_a_frame_keeps_heads_apart(frames, open_session) -> None:
     # Different heads hold different tokens: selection is per KV head, not per layer.
-    model = ReferenceDecoder()
-    session = VideoSession(model, StateKVMemory(3))
-    generator = torch.Generator().manual_seed(1)
-    for number in range(4):
-        embeds = torch.randn(1, 8, model.spec.hidden, generator=generator, dtype=torch.float64)
-        session.push(FrameTokens(embeds, torch.arange(8)[None, None] + 8 * number))
+    session = open_session(StateKVMemory(3))
+    session.push(frames(8, 8, 8, 8, seed=1))
     index = session.slots(0).index[0]
     assert not torch.equal(index[0], index[1])

@@ -36,6 +36,8 @@ from crossframe.methods import (
     TokenDroppingMemory,
 )
 
+from ...framework.streams import frames
+
 
 @dataclass(eq=False)
 class Unrotated(ReferenceDecoder):
@@ -289,10 +291,8 @@ def test_rounding_would_add_up_if_keys_were_turned_every_step() -> None:
 
 
 def long_stream(session: VideoSession, tokens: int) -> None:
-    generator = torch.Generator().manual_seed(0)
-    for start in range(0, tokens, 4):
-        embeds = torch.randn(1, 4, 24, generator=generator, dtype=torch.float64)
-        session.push(FrameTokens(embeds, torch.arange(start, start + 4)[None, None]))
+    for frame in frames(*[4] * (tokens // 4)):
+        session.push(frame)
 
 
 ENDLESS = [
