@@ -25,6 +25,10 @@ def video(frames: int, size: tuple[int, int] = (70, 100), seed: int = 0) -> Tens
     return torch.randint(0, 256, (frames, *size, 3), generator=generator).to(torch.uint8)
 
 
+def token_ids(count: int, seed: int = 0, batch: int = 1) -> Tensor:
+    return torch.randint(0, 300, (batch, count), generator=torch.Generator().manual_seed(seed))
+
+
 def cuts(count: int) -> st.SearchStrategy[list[int]]:
     """Sizes of consecutive runs that hold `count` things."""
     marks = st.sets(st.integers(1, max(count - 1, 1)))

@@ -20,7 +20,7 @@ from crossframe.models.hf import cache_argument
 from crossframe.models.tiny import tiny_internvl, tiny_qwen2
 
 from .stock import processed, stock_logits, worst
-from .streams import DTYPES, TOLERANCES, video
+from .streams import DTYPES, TOLERANCES, token_ids, video
 
 TRAINED = 64
 SCALED: dict[str, Any] = {"max_position_embeddings": TRAINED, "rope_factor": 2.0}
@@ -35,10 +35,6 @@ def scaled(dtype: torch.dtype = torch.float64, **options: Any) -> Any:
 
 def scaled_internvl(dtype: torch.dtype) -> tuple[Any, Any]:
     return tiny_internvl(dtype=dtype, **SCALED)
-
-
-def token_ids(count: int, batch: int = 1) -> Tensor:
-    return torch.randint(0, 300, (batch, count), generator=torch.Generator().manual_seed(0))
 
 
 def one_shot(ids: Tensor, dtype: torch.dtype = torch.float64, **options: Any) -> Tensor:
@@ -58,7 +54,7 @@ def streamed(
 @pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize("memory", UNBOUNDED, ids=lambda memory: type(memory).__name__)
 def test_planned_for_the_exact_length_it_equals_the_stock_one_shot_forward(memory, batch, dtype):
-    ids = token_ids(100, batch)
+    ids = token_ids(100, batch=batch)
     session = streamed(DecoderModel(scaled(dtype)), memory, ids[:, :96], max_tokens=100)
     got = session.question_logits(ids[:, 96:])
     assert worst(got, one_shot(ids, dtype)[:, 96:]) <= TOLERANCES[dtype]

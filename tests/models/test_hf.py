@@ -20,14 +20,10 @@ from crossframe.models.tiny import tiny_internvl, tiny_qwen2, tiny_tokenizer
 
 from ..every import FAMILIES, Family
 from .stock import processed
-from .streams import video
+from .streams import token_ids, video
 
 QUESTION = [7, 8, 9]
 Fingerprint = Callable[[HFDecoder], dict[str, Any]]
-
-
-def token_ids(count: int, seed: int = 0) -> Tensor:
-    return torch.randint(0, 300, (1, count), generator=torch.Generator().manual_seed(seed))
 
 
 def stock_logits(model: HFDecoder) -> Tensor:

@@ -17,9 +17,7 @@ from ..every import NATIVE
 from .stock import decoded_alike, processed, stock_logits, worst
 from .streams import QUESTION, asked, session_after, video
 
-
-def adapter() -> Any:
-    return NATIVE["llava_onevision"].model()
+adapter = NATIVE["llava_onevision"].model
 
 
 # The newline behind all frames

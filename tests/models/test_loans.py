@@ -16,12 +16,10 @@ from crossframe.models import DecoderModel
 from crossframe.models.loans import Lender
 from crossframe.models.tiny import tiny_qwen2
 
+from .streams import token_ids
+
 QUESTION = torch.tensor([[7, 8, 9]])
 Fingerprint = Callable[[DecoderModel], dict[str, Any]]
-
-
-def token_ids(count: int, seed: int) -> Tensor:
-    return torch.randint(0, 300, (1, count), generator=torch.Generator().manual_seed(seed))
 
 
 def opened(model: DecoderModel, pushes: int = 1) -> VideoSession:

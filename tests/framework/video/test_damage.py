@@ -20,21 +20,20 @@ from .samples import FRAMES, Library, until_error
 # Bad input
 
 
-@pytest.mark.parametrize("fps", [0, -1, math.nan, math.inf, True, "2"])
-def test_wrong_fps_is_told_at_the_call(library: Library, fps: Any) -> None:
-    with pytest.raises(VideoError, match=r"plain.mp4: fps is .*; give a number > 0, or None"):
-        stream_video(library("plain.mp4"), fps=fps)
-
-
-@pytest.mark.parametrize("max_frames", [0, -3, 2.0, True, "8"])
-def test_wrong_max_frames_is_told_at_the_call(library: Library, max_frames: Any) -> None:
-    with pytest.raises(VideoError, match=r"plain.mp4: max_frames is .*; give an integer >= 1"):
-        stream_video(library("plain.mp4"), max_frames=max_frames)
-
-
-def test_wrong_sampling_is_told_at_the_call(library: Library) -> None:
-    with pytest.raises(VideoError, match=r"sampling is 'random'; give 'auto' or 'centres'"):
-        stream_video(library("plain.mp4"), sampling="random")  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("name", "values", "remedy"),
+    [
+        ("fps", [0, -1, math.nan, math.inf, True, "2"], "a number > 0, or None"),
+        ("max_frames", [0, -3, 2.0, True, "8"], "an integer >= 1"),
+        ("sampling", ["random"], "'auto' or 'centres'"),
+    ],
+)
+def test_wrong_settings_are_told_at_the_call(
+    library: Library, name: str, values: list[Any], remedy: str
+) -> None:
+    for value in values:
+        with pytest.raises(VideoError, match=rf"plain.mp4: {name} is {value!r}; give {remedy}"):
+            stream_video(library("plain.mp4"), **{name: value})
 
 
 @pytest.mark.parametrize(

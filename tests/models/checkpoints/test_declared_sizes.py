@@ -28,28 +28,32 @@ def test_more_layers_than_tensors_are_refused_before_one_is_built(
         load_model(folder)
 
 
-@pytest.mark.parametrize("size", ["hidden_size", "vocab_size", "intermediate_size"])
-def test_many_more_weights_than_the_files_hold_are_refused(folder: Path, size: str) -> None:
-    edit_config(folder, "text_config", **{size: 2**28})
-    with pytest.raises(
-        ValueError, match=r"config.json describes \d{10,} weights, but .* hold \d+;"
-    ):
-        load_model(folder)
+NO_SIZE = "config.json has vision_config.patch_size={!r}, which is no size; download"
 
 
-@pytest.mark.parametrize("value", [0, -1, 2.5, True, "many", 2**70])
-def test_what_is_no_size_is_named(folder: Path, value: Any) -> None:
-    edit_config(folder, "vision_config", patch_size=[14, value])
-    message = f"config.json has vision_config.patch_size={value!r}, which is no size; download"
+@pytest.mark.parametrize(
+    ("part", "change", "message"),
+    [
+        *(
+            (
+                "text_config",
+                {size: 2**28},
+                r"config.json describes \d{10,} weights, but .* hold \d+;",
+            )
+            for size in ("hidden_size", "vocab_size", "intermediate_size")
+        ),
+        *(
+            ("vision_config", {"patch_size": [14, value]}, NO_SIZE.format(value))
+            for value in (0, -1, 2.5, True, "many", 2**70)
+        ),
+        ("vision_config", {"num_attention_heads": 3}, "num_attention_heads=3, .* divide 32; downl"),
+    ],
+)
+def test_sizes_that_cannot_be_are_named(
+    folder: Path, part: str, change: dict[str, Any], message: str
+) -> None:
+    edit_config(folder, part, **change)
     with pytest.raises(ValueError, match=message):
-        load_model(folder)
-
-
-def test_heads_that_do_not_divide_are_named(folder: Path) -> None:
-    edit_config(folder, "vision_config", num_attention_heads=3)
-    with pytest.raises(
-        ValueError, match=r"vision_config.num_attention_heads=3, .* divide 32; downl"
-    ):
         load_model(folder)
 
 

@@ -21,10 +21,7 @@ from ..streams import video
 REAL = "CROSSFRAME_EAGLE_TOKENIZER"  # a folder with the tokenizer of nvidia/Eagle2.5-8B
 CHAT = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
 TIMES = [0.0, 0.5, 1.0, 1.5]
-
-
-def adapter(fps: float | None = None) -> Any:
-    return FAMILIES["eagle2_5"].model(fps=fps)
+adapter = FAMILIES["eagle2_5"].model
 
 
 # Pixels
@@ -103,7 +100,7 @@ def test_ids_are_the_released_tokenizers():
 
 @given(question=st.text().filter(lambda text: not PICTURES.search(text)))
 def test_any_question_has_the_ids_of_the_whole_prompt(question):
-    model = adapter(2.0)
+    model = adapter(fps=2.0)
     whole = model.processor.tokenize(model.processor.prompt(question, [0.0], 2.0))
     before = model.processor.tokenize(model.processor.prompt("", [0.0], 2.0))
     start = before.index(model.processor.tokenize("</img>")[0]) + 1
@@ -127,7 +124,7 @@ def test_another_model_or_processor_is_refused():
 @pytest.mark.parametrize("fps", [0, -1.0, float("nan"), float("inf")])
 def test_an_impossible_rate_is_refused(fps):
     with pytest.raises(ValueError, match=f"fps must be a positive number or None, got {fps}"):
-        adapter(fps)
+        adapter(fps=fps)
 
 
 def test_a_processor_of_other_sizes_is_refused():

@@ -32,10 +32,7 @@ KINDS: dict[str, tuple[float | None, list[float | None]]] = {
     "neither": (None, [None] * 6),
     "some times": (29.97, [None, 0.5, None, 1.5, 2.0, None]),
 }
-
-
-def adapter(fps: float | None = None, dtype: torch.dtype = torch.float64) -> Any:
-    return FAMILIES["eagle2_5"].model(dtype, fps=fps)
+adapter = FAMILIES["eagle2_5"].model
 
 
 def pushed(model: Eagle2_5, frames: Tensor, times: Any) -> VideoSession:
@@ -87,7 +84,7 @@ def test_few_frames_pass_the_vision_tower_together():
 @DTYPES
 def test_frames_pushed_one_by_one_equal_one_forward_and_its_answer(kind, dtype):
     fps, times = KINDS[kind]
-    model, frames = adapter(fps, dtype), video(6)
+    model, frames = adapter(dtype, fps=fps), video(6)
     session, processor = pushed(model, frames, times), model.processor
     # " Frame" is one token behind the header's colon, and so belongs to the first frame.
     texts = [str(processor.tokenizer.decode(model.ids_of(frame))) for frame in model.steps[:3]]
@@ -100,7 +97,7 @@ def test_frames_pushed_one_by_one_equal_one_forward_and_its_answer(kind, dtype):
 
 @pytest.mark.parametrize("per_step", [1, 3])
 def test_one_push_equals_single_pushes(per_step):
-    model, frames = adapter(2.0), video(4)
+    model, frames = adapter(fps=2.0), video(4)
     together = VideoSession(model, FullMemory(), frames_per_step=per_step)
     together.push(frames, TIMES)
     assert worst(asked(together), asked(pushed(model, frames, TIMES))) <= 1e-9

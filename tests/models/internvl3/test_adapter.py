@@ -16,9 +16,7 @@ from ...every import FAMILIES
 from ..stock import processed, worst
 from ..streams import asked, session_after, video
 
-
-def adapter(layout: str = "chat") -> Any:
-    return FAMILIES["internvl3"].model(layout=layout)
+adapter = FAMILIES["internvl3"].model
 
 
 def texts(model: Any, *frames: FrameTokens) -> list[str]:
@@ -48,7 +46,7 @@ def test_the_prologue_is_the_chat_prefix_and_belongs_to_no_frame():
 
 
 def test_the_video_first_layout_is_the_releases():
-    model = adapter("video_first")
+    model = adapter(layout="video_first")
     assert model.prologue(Cursor()) is None
     session_after(model, video(12))
     expected = "<img>" + "<IMG_CONTEXT>" * 4 + "</img>\n"
@@ -76,7 +74,7 @@ def test_any_text_has_the_processors_ids(question):
 def test_layouts_give_different_streams_and_both_answer():
     answers = []
     for layout in ("chat", "video_first"):
-        session = session_after(adapter(layout), video(3))
+        session = session_after(adapter(layout=layout), video(3))
         answers.append(session.ask("What happens?", max_new_tokens=3).first_logits)
     assert not torch.equal(answers[0], answers[1])
 

@@ -1,5 +1,6 @@
 """Qwen2.5-VL: positions in time, frame sizes."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,10 +16,7 @@ from ..stock import decoded_alike, processed, stock_logits, stock_positions, wor
 from ..streams import asked, session_after, video
 
 RATES = [0.1, 0.3, 1.0, 2.0, 3.0, 29.97]
-
-
-def adapter(fps: float = 2.0) -> Any:
-    return NATIVE["qwen2_5_vl"].model(fps=fps)
+adapter = partial(NATIVE["qwen2_5_vl"].model, fps=2.0)
 
 
 def test_the_rate_is_part_of_the_comparison():
