@@ -154,8 +154,14 @@ def test_importing_the_framework_is_light(tmp_path: Path) -> None:
     assert not loaded & set(ROOMS)
 
 
+def test_importing_the_benchmarks_loads_no_reader(tmp_path: Path) -> None:
+    loaded = modules_loaded_by("import crossframe.experiments.benchmarks", tmp_path)
+    assert not loaded & {"av", "lightning", "pandas", "pyarrow"}
+
+
 def test_pages_are_rendered_without_the_models(tmp_path: Path) -> None:
     program = (
+        "import crossframe.experiments.ablation.report\n"
         "import crossframe.experiments.comparison.report\n"
         "import crossframe.experiments.comparison.table\n"
         "import crossframe.experiments.evidence.page\n"

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import av
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 from crossframe.experiments.publishing.make_demo_video import write_video
+from crossframe.experiments.publishing.small_benchmarks import FIXTURES, write_mlvu_original
 from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
 from crossframe.experiments.streaming.options import ModelOptions
 from crossframe.models import DecoderModel
@@ -93,3 +95,17 @@ def flagged_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a fixture benchmark, written once a run; read only."""
+    writers = {**FIXTURES, "mlvu_original": write_mlvu_original}
+
+    @cache
+    def get(name: str) -> Path:
+        folder = tmp_path_factory.mktemp(name)
+        writers[name](folder)
+        return folder
+
+    return get

@@ -76,16 +76,19 @@ class Scene:
     Attributes:
         base: forked for every try.
         call: what is interrupted.
-        stock: logits of the model without us.
     """
 
     base: VideoSession
     call: Callable[[VideoSession], object]
-    stock: Callable[[], Tensor]
 
     @property
     def model(self) -> Any:
         return self.base.model
+
+    @torch.no_grad()
+    def stock(self) -> Tensor:
+        """Logits of the model without us."""
+        return self.model.hf_model(input_ids=token_ids(9, 5)).logits
 
     def moments(self) -> list[Moment]:
         """All moments of the call, which is the same every time."""
@@ -190,33 +193,23 @@ def ask(session: VideoSession) -> object:
 
 
 @cache
-def decoder_session() -> tuple[VideoSession, Callable[[], Tensor]]:
+def decoder_session() -> VideoSession:
     """A decoder whose rotary embedding a step changes too."""
     model = DecoderModel(tiny_qwen2(rope_factor=2.0))
     session = VideoSession(model, StateKVMemory(7))
     for seed in range(2):
         session.push(model.frame(token_ids(5, seed), session.cursor))
-
-    def stock() -> Tensor:
-        with torch.no_grad():
-            return model.hf_model(input_ids=token_ids(9, 5)).logits
-
-    return session, stock
+    return session
 
 
 @cache
-def waiting_session() -> tuple[VideoSession, Callable[[], Tensor]]:
+def waiting_session() -> VideoSession:
     """One frame waits for its temporal patch, so that asking passes it and lets it go again."""
     model = Qwen3VL(*tiny_qwen3_vl())
     session = VideoSession(model, StateKVMemory(7))
     session.push(images(3, 0))
     assert len(session.state.pending) == 1
-
-    def stock() -> Tensor:
-        with torch.no_grad():
-            return model.hf_model(input_ids=token_ids(9, 5)).logits
-
-    return session, stock
+    return session
 
 
 def push_tokens(session: VideoSession) -> object:
@@ -229,7 +222,7 @@ def push_image(session: VideoSession) -> object:
     return session.push(images(1, 1))
 
 
-CALLS: dict[str, tuple[Callable[[], Any], Callable[[VideoSession], object]]] = {
+CALLS: dict[str, tuple[Callable[[], VideoSession], Callable[[VideoSession], object]]] = {
     "push": (decoder_session, push_tokens),
     "ask": (decoder_session, ask),
     "push that fills a patch": (waiting_session, push_image),
@@ -240,7 +233,7 @@ CALLS: dict[str, tuple[Callable[[], Any], Callable[[VideoSession], object]]] = {
 @cache
 def scene(name: str) -> tuple[Witness, Sequence[Moment]]:
     opened, call = CALLS[name]
-    made = Scene(opened()[0], call, opened()[1])
+    made = Scene(opened(), call)
     return Witness.of(made), made.moments()
 
 

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -173,13 +171,3 @@ def test_files_without_questions_are_told(tmp_path: Path) -> None:
     (tmp_path / "ovo_bench_new.json").write_text("[]", "utf-8")
     with pytest.raises(ValueError, match=r"ovobench: the files under .* hold no question"):
         OVOBench(tmp_path).questions()
-
-
-def test_importing_the_benchmarks_reads_no_file_and_loads_no_reader() -> None:
-    program = (
-        "import sys, crossframe.experiments.benchmarks\n"
-        "print(sorted({'av', 'pyarrow', 'pandas', 'lightning'} & set(sys.modules)))"
-    )
-    command = [sys.executable, "-c", program]
-    run = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "[]"

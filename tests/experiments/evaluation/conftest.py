@@ -16,7 +16,6 @@ import pytest
 from crossframe.experiments.benchmarks import BENCHMARKS
 from crossframe.experiments.evaluation.options import EvaluateOptions
 from crossframe.experiments.evaluation.rows import Row, RowFile, key_of, read_rows
-from crossframe.experiments.publishing.small_benchmarks import FIXTURES
 from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
 from crossframe.experiments.streaming.cells import Cell
 from crossframe.experiments.streaming.options import ModelOptions
@@ -43,19 +42,6 @@ MakeOptions = Callable[..., EvaluateOptions]
 
 
 @pytest.fixture(scope="session")
-def benchmark_root(tmp_path_factory: pytest.TempPathFactory) -> Folder:
-    """The folder of a fixture benchmark, written once a run; read only."""
-
-    @cache
-    def get(name: str) -> Path:
-        folder = tmp_path_factory.mktemp(name)
-        FIXTURES[name](folder)
-        return folder
-
-    return get
-
-
-@pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     """The folder of a tiny checkpoint, written once a run; read only."""
 
@@ -67,13 +53,13 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Folder:
 
 
 @pytest.fixture
-def options(benchmark_root: Folder, tiny: Folder, tmp_path: Path) -> MakeOptions:
+def options(built: Folder, tiny: Folder, tmp_path: Path) -> MakeOptions:
     """Options of a small run over OVO-Bench: 9 questions about 2 videos, at moments of them."""
 
     def make(name: str = "ovobench", family: str = "internvl3", **changes: Any) -> EvaluateOptions:
         settings: dict[str, Any] = {
             "model": ModelOptions(str(tiny(family)), dtype="float32"),
-            "benchmark": BENCHMARKS[name](benchmark_root(name)),
+            "benchmark": BENCHMARKS[name](built(name)),
             "cells": {"full": Cell(FullMemory()), "statekv": Cell(StateKVMemory(16))},
             "output": tmp_path / "run",
             "sampling": FrameSampling(2.0, 64, "start"),
@@ -95,7 +81,7 @@ def write_rows(folder: Path, rows: Iterable[Row], rank: int = 0) -> Path:
 
 @pytest.fixture
 def recorded(
-    benchmark_root: Folder, tiny: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    built: Folder, tiny: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str], EvaluateOptions]:
     """A copy of a recorded folder of two questions and two cells, where its paths stand for
     fixtures, and the options that made it but for other cells."""
@@ -103,7 +89,7 @@ def recorded(
     def get(name: str) -> EvaluateOptions:
         monkeypatch.chdir(tmp_path)
         shutil.copytree(Path(__file__).with_name(name), "run")
-        Path("ovobench").symlink_to(benchmark_root("ovobench"))
+        Path("ovobench").symlink_to(built("ovobench"))
         Path("checkpoint").symlink_to(tiny("internvl3"))
         return EvaluateOptions(
             model=ModelOptions("checkpoint", dtype="float32"),

@@ -34,10 +34,10 @@ SLURM_PROCID=0 SLURM_NODEID=0 "$@" && wait $!
 
 
 @pytest.fixture
-def place(tmp_path: Path, benchmark_root: Folder, tiny: Folder) -> Path:
+def place(tmp_path: Path, built: Folder, tiny: Folder) -> Path:
     """A folder where the names on the page stand for fixtures."""
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "Video-MME").symlink_to(benchmark_root("videomme"))
+    (tmp_path / "data" / "Video-MME").symlink_to(built("videomme"))
     (tmp_path / "OpenGVLab").mkdir()
     (tmp_path / "OpenGVLab" / "InternVL3-1B-hf").symlink_to(tiny("internvl3"))
     (config,) = (text for text in SETTINGS if text.startswith("# run.yaml"))

@@ -193,10 +193,10 @@ def test_cells_added_later_have_the_rows_they_would_have_had(
 
 
 @pytest.fixture
-def torn(benchmark_root: Folder, tmp_path: Path) -> Path:
+def torn(built: Folder, tmp_path: Path) -> Path:
     """Video-MME's fixture without its first video."""
     root = tmp_path / "torn"
-    shutil.copytree(benchmark_root("videomme"), root)
+    shutil.copytree(built("videomme"), root)
     (root / "data/clip1.mp4").rename(tmp_path / "clip1.mp4")
     return root
 
@@ -239,7 +239,7 @@ def test_a_missing_video_is_counted_named_and_found_later(options: MakeOptions, 
 
 
 def test_a_corrupt_video_is_a_counted_row_and_others_do_not_notice(
-    options: MakeOptions, torn: Path, benchmark_root: Folder
+    options: MakeOptions, torn: Path, built: Folder
 ) -> None:
     content = (torn.parent / "clip1.mp4").read_bytes()
     (torn / "data/clip1.mp4").write_bytes(content[: len(content) // 2])
@@ -247,7 +247,7 @@ def test_a_corrupt_video_is_a_counted_row_and_others_do_not_notice(
     found = ran(chosen)
     assert found["cells"]["full"]["counts"]["unreadable"] == 2
     assert "clip1.mp4: an mp4 without its index" in found["unreadable"]["clip1"]
-    good = options(benchmark=VideoMME(benchmark_root("videomme")), cells=CELLS, output=torn / "x")
+    good = options(benchmark=VideoMME(built("videomme")), cells=CELLS, output=torn / "x")
     ran(good)
     kept = {"reply", "tokens", "frames", "correct", "archive_bytes"}
     mine, theirs = (

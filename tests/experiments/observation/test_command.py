@@ -17,7 +17,8 @@ from crossframe.framework.video import stream_video
 from crossframe.methods import StateKVMemory
 from crossframe.models import load_model
 
-from .conftest import CAPACITY, Dump, Elements, run
+from ..pages import Elements
+from .conftest import CAPACITY, Dump, run
 
 Output = pytest.CaptureFixture[str]
 MakeVideo = Callable[..., Path]
@@ -81,10 +82,8 @@ def test_every_figure_is_there_as_png_and_svg(folder: Path) -> None:
 # Pages in a browser
 
 
-def test_the_page_of_evidence_opens_with_tables_and_figures(
-    folder: Path, dump: Dump, elements: type[Elements]
-) -> None:
-    page = elements(dump(folder / "observe.html"))
+def test_the_page_of_evidence_opens_with_tables_and_figures(folder: Path, dump: Dump) -> None:
+    page = Elements(dump(folder / "observe.html"))
     tables = {table.attributes["id"] for table in page.all("table")}
     levels = ("layer", "head")
     kinds = ("all", "full", "recency")
@@ -99,10 +98,8 @@ def test_the_page_of_evidence_opens_with_tables_and_figures(
 
 
 @pytest.mark.parametrize("name", ["observe.html", "held-long one.html", "held-short.html"])
-def test_pages_load_nothing_from_elsewhere(
-    folder: Path, name: str, elements: type[Elements]
-) -> None:
-    for element in elements((folder / name).read_text("utf-8")).found:
+def test_pages_load_nothing_from_elsewhere(folder: Path, name: str) -> None:
+    for element in Elements((folder / name).read_text("utf-8")).found:
         for attribute in ("src", "data", "srcset", "xlink:href"):
             link = element.attributes.get(attribute, "")
             assert not link or link.startswith(("data:", "#")), element
@@ -115,12 +112,11 @@ def test_the_slider_shows_what_the_session_held(
     checkpoint: Path,
     make_video: MakeVideo,
     dump: Dump,
-    elements: type[Elements],
     frame: int,
     layer: int | None,
 ) -> None:
     place = f"#frame={frame}" + ("" if layer is None else f"&layer={layer}")
-    page = elements(dump(folder / "held-long one.html", place))
+    page = Elements(dump(folder / "held-long one.html", place))
     assert page.by_id("when").text.startswith(f"after frame {frame} of 8 · ")
     found = [figure.attributes["data-held"] for figure in page.all("figure")]
     expected = held_patches(checkpoint, make_video("long one.mp4", frames=9), frame, layer)
@@ -146,10 +142,8 @@ def held_patches(checkpoint: Path, video: Path, steps: int, layer: int | None) -
     return (found / len(layers)).tolist()
 
 
-def test_a_wrong_place_shows_the_nearest_one(
-    folder: Path, dump: Dump, elements: type[Elements]
-) -> None:
-    page = elements(dump(folder / "held-short.html", "#frame=99&layer=99"))
+def test_a_wrong_place_shows_the_nearest_one(folder: Path, dump: Dump) -> None:
+    page = Elements(dump(folder / "held-short.html", "#frame=99&layer=99"))
     assert page.by_id("when").text.startswith("after frame 5 of 5 · ")
     chosen = page.by_id("layer")
     assert chosen.text.startswith("mean over all")
@@ -178,12 +172,10 @@ def test_the_pictures_are_drawn(folder: Path, browser: str, tmp_path: Path) -> N
 # Other models and settings
 
 
-def test_pairs_of_frames_share_a_picture(
-    video: Path, tmp_path: Path, dump: Dump, elements: type[Elements]
-) -> None:
+def test_pairs_of_frames_share_a_picture(video: Path, tmp_path: Path, dump: Dump) -> None:
     model = save_tiny_checkpoint(tmp_path / "qwen", "qwen3_vl")
     assert run([video], model, tmp_path / "out", "--capacities", "2", "8") == 0
-    page = elements(dump(tmp_path / "out" / "held-square.html"))
+    page = Elements(dump(tmp_path / "out" / "held-square.html"))
     assert len(page.all("figure")) == 3  # of six frames
     assert (
         "2 frames at a time share their tokens" in (tmp_path / "out/held-square.html").read_text()
