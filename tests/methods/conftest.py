@@ -15,7 +15,7 @@ from crossframe.framework import CrossFrameMemory, FrameTokens, VideoSession
 from crossframe.framework.reference import TINY, ReferenceDecoder
 
 from ..framework import streams
-from .loops import LoopMemory, LoopRule, best
+from .loops import LoopHead, LoopMemory, LoopRule, best
 
 
 @pytest.fixture
@@ -63,6 +63,18 @@ def equals_loops(frames) -> Callable[..., None]:
                 assert got.frame[row, head][real].tolist() == [slot.frame for slot in slots]
             evicted += session.cursor.tokens > session.slots(0).num_slots
         assert evicted > (0 if sizes else 50)
+
+    return compare
+
+
+@pytest.fixture
+def equals_scores(equals_loops) -> Callable[..., None]:
+    """The same for a rule by which every head keeps the best of its slots by their scores."""
+
+    def compare(
+        memory: CrossFrameMemory, scores: Callable[[LoopHead], Sequence[float]], capacity: int = 9
+    ) -> None:
+        equals_loops(memory, lambda heads: [best(scores(head), capacity) for head in heads])
 
     return compare
 

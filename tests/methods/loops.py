@@ -118,3 +118,30 @@ def best(scores: Sequence[float], count: int) -> list[int]:
     """The places of the highest scores, of equal ones the later."""
     ranked = sorted(range(len(scores)), key=lambda place: (scores[place], place))
     return ranked[len(ranked) - min(count, len(ranked)) :]
+
+
+def cosine(first: Sequence[float], second: Sequence[float]) -> float:
+    lengths = math.fsum(a * a for a in first) * math.fsum(b * b for b in second)
+    return math.fsum(a * b for a, b in zip(first, second, strict=True)) / math.sqrt(lengths)
+
+
+def rope(key: Sequence[float], place: Sequence[int]) -> list[float]:
+    """RoPE of one key by its definition: pairs (i, i + half) turned by position x 100^(-i/half)."""
+    half, turned = len(key) // 2, list(key)
+    for i in range(half):
+        angle = place[i % len(place)] * 100.0 ** (-i / half)
+        cos, sin = math.cos(angle), math.sin(angle)
+        turned[i] = key[i] * cos - key[i + half] * sin
+        turned[i + half] = key[i + half] * cos + key[i] * sin
+    return turned
+
+
+def moved(weights: Sequence[float], place: int, values: Sequence[Sequence[float]]) -> float:
+    """How far a query's output moves when one slot is left out and the rest renormalised."""
+
+    def mean(parts: Sequence[float]) -> list[float]:
+        total = sum(parts)
+        columns = zip(*values, strict=True)
+        return [sum(w * v for w, v in zip(parts, c, strict=True)) / (total or 1) for c in columns]
+
+    return math.dist(mean(weights), mean([w * (n != place) for n, w in enumerate(weights)]))

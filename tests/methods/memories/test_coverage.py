@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,12 +11,7 @@ import torch
 from crossframe.framework import Slots
 from crossframe.methods import CoverageMemory
 
-from ..loops import LoopHead, LoopSlot
-
-
-def _cosine(a: list[float], b: list[float]) -> float:
-    dot = sum(x * y for x, y in zip(a, b, strict=True))
-    return dot / math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
+from ..loops import LoopHead, LoopSlot, cosine
 
 
 def _covering(slots: Sequence[LoopSlot], capacity: int) -> list[int]:
@@ -27,7 +21,7 @@ def _covering(slots: Sequence[LoopSlot], capacity: int) -> list[int]:
         (j, i): 2**20
         if i == j
         else round(
-            2**19 * (_cosine(slots[j].key, slots[i].key) + _cosine(slots[j].value, slots[i].value))
+            2**19 * (cosine(slots[j].key, slots[i].key) + cosine(slots[j].value, slots[i].value))
         )
         for j in pool
         for i in pool

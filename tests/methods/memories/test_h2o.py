@@ -13,13 +13,9 @@ def heavy_hitters(best):
     """The rule in plain loops: a running sum (and count of queries) noted on every slot."""
 
     def rule_for(capacity: int, recent: int, by_age: bool):
-        def rule(heads):
-            return [keep(head) for head in heads]
-
         def keep(head):
-            for place, slot in enumerate(head.slots):
-                column = [row[place] for tokens in head.weights for row in tokens]
-                slot.notes["mass"] = slot.notes.get("mass", 0.0) + sum(column)
+            for place, (slot, mass) in enumerate(zip(head.slots, head.mass(), strict=True)):
+                slot.notes["mass"] = slot.notes.get("mass", 0.0) + mass
                 own_row = place - (len(head.slots) - head.num_new)
                 saw = sum(1 for row in range(head.num_new) if row >= own_row)
                 slot.notes["queries"] = slot.notes.get("queries", 0) + saw
@@ -30,7 +26,7 @@ def heavy_hitters(best):
             scores = [s.notes["mass"] / (s.notes["queries"] if by_age else 1) for s in older]
             return [*best(scores, capacity - recent), *range(count - recent, count)]
 
-        return rule
+        return lambda heads: [keep(head) for head in heads]
 
     return rule_for
 

@@ -14,6 +14,8 @@ from crossframe.framework import FrameTokens, Slots, VideoSession
 from crossframe.framework.reference import TINY, ReferenceDecoder
 from crossframe.methods import InfiniPotVMemory, TokenDroppingMemory
 
+from ..loops import cosine
+
 SPEC = replace(TINY, num_layers=4)
 PROMPT = 3
 
@@ -97,7 +99,7 @@ class PlainLoopInfiniPot:
 
     def tar(self, n: int, seen_now: list[int], keys: list) -> float:
         same = [m for m in seen_now if self.patch[m] == self.patch[n]]
-        return -sum(_cosine(keys[m], keys[n]) for m in same) / len(same) if same else 0.0
+        return -sum(cosine(keys[m], keys[n]) for m in same) / len(same) if same else 0.0
 
     def norm(self, n: int, pool: list[int], values: list, layer: int) -> float:
         reach = 3 - 4 * layer // SPEC.num_layers if self.memory.pooling else 0
@@ -111,11 +113,6 @@ class PlainLoopInfiniPot:
         near = near if self.visual[n] else [n]
         # fsum rounds once: patches with the same neighbours tie.
         return math.fsum(math.sqrt(sum(x * x for x in values[m])) for m in near) / len(near)
-
-
-def _cosine(a: list[float], b: list[float]) -> float:
-    dot = sum(x * y for x, y in zip(a, b, strict=True))
-    return dot / math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
 
 
 @pytest.mark.parametrize(
@@ -153,7 +150,7 @@ def released(keys: list, values: list, patches: int, frames: int, ratio: float, 
     change = []
     for slot in range(older):
         same = [older + frame * patches + slot % patches for frame in range(recent_frames)]
-        change.append(-sum(_cosine(keys[slot], keys[other]) for other in same) / recent_frames)
+        change.append(-sum(cosine(keys[slot], keys[other]) for other in same) / recent_frames)
     room = size - round((1 - tar) * size) - (len(keys) - older)
     first = sorted(range(older), key=lambda slot: -change[slot])[:room]
     chosen = {*range(older, len(keys)), *first}

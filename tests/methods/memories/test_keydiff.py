@@ -13,21 +13,17 @@ from crossframe.framework import FrameTokens, VideoSession
 from crossframe.framework.reference import ReferenceDecoder
 from crossframe.methods import KeyDiffMemory
 
+from ..loops import cosine
 
-def test_kept_slots_equal_the_oracle(equals_loops, best) -> None:
-    def length(vector):
-        return math.sqrt(sum(x * x for x in vector))
 
-    def keep(head):
-        units = [[x / length(slot.key) for x in slot.key] for slot in head.slots]
+def test_kept_slots_equal_the_oracle(equals_scores) -> None:
+    def scores(head) -> list[float]:
+        lengths = [math.sqrt(sum(x * x for x in slot.key)) for slot in head.slots]
+        units = [[x / n for x in s.key] for s, n in zip(head.slots, lengths, strict=True)]
         mean = [sum(channel) / len(units) for channel in zip(*units, strict=True)]
-        cosines = []
-        for slot in head.slots:
-            dot = sum(a * b for a, b in zip(slot.key, mean, strict=True))
-            cosines.append(dot / length(slot.key) / length(mean))
-        return best([-cosine for cosine in cosines], 9)
+        return [-cosine(slot.key, mean) for slot in head.slots]
 
-    equals_loops(KeyDiffMemory(9), lambda heads: [keep(head) for head in heads])
+    equals_scores(KeyDiffMemory(9), scores)
 
 
 def test_the_length_of_keys_plays_no_part(frames, open_session) -> None:

@@ -41,13 +41,9 @@ def _scores(slots, lag: int, sinks: int, cross_scoring: bool) -> list[float]:
 @pytest.mark.parametrize(
     ("capacity", "lag", "sinks"), [(12, 3, 2), (15, 4, 0), (13, 5, 1), (6, 5, 3)]
 )
-def test_kept_slots_equal_the_oracle(
-    equals_loops, best, capacity, lag, sinks, cross_scoring
-) -> None:
-    def rule(heads):
-        return [best(_scores(head.slots, lag, sinks, cross_scoring), capacity) for head in heads]
-
-    equals_loops(LagKVMemory(capacity, lag, sinks, cross_scoring), rule)
+def test_kept_slots_equal_the_oracle(equals_scores, capacity, lag, sinks, cross_scoring) -> None:
+    memory = LagKVMemory(capacity, lag, sinks, cross_scoring)
+    equals_scores(memory, lambda head: _scores(head.slots, lag, sinks, cross_scoring), capacity)
 
 
 def test_sinks_survive_a_hundred_compactions_even_without_room_for_partitions(

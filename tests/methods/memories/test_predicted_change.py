@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
 
 import pytest
 import torch
@@ -12,19 +11,10 @@ import torch
 from crossframe.framework.testing import check_memory
 from crossframe.methods import AdaptiveHeadBudgets, PredictedChangeMemory
 
+from ..loops import moved
+
 DECAY, FORGET, CAPACITY, SINKS = 0.8, 0.95, 9, 2
 BELIEF = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
-
-
-def moved(weights: Sequence[float], place: int, values: Sequence[Sequence[float]]) -> float:
-    """How far a query's output moves when one slot is left out and the rest renormalised."""
-
-    def mean(parts: Sequence[float]) -> list[float]:
-        total = sum(parts)
-        columns = zip(*values, strict=True)
-        return [sum(w * v for w, v in zip(parts, c, strict=True)) / (total or 1) for c in columns]
-
-    return math.dist(mean(weights), mean([w * (n != place) for n, w in enumerate(weights)]))
 
 
 def solved(matrix: list[list[float]], right: list[float]) -> list[float]:

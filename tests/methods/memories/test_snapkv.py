@@ -14,9 +14,6 @@ POOL = {"avg": lambda near: sum(near) / len(near), "max": max}
 @pytest.mark.parametrize("pooling", POOL)
 @pytest.mark.parametrize(("window", "kernel"), [(1, 1), (2, 3), (4, 5), (8, 5)])
 def test_kept_slots_equal_the_oracle(equals_loops, best, window, kernel, pooling) -> None:
-    def rule(heads):
-        return [keep(head) for head in heads]
-
     def keep(head):
         count, used = len(head.slots), min(window, head.num_new)
         if count <= 9:
@@ -29,7 +26,8 @@ def test_kept_slots_equal_the_oracle(equals_loops, best, window, kernel, pooling
             pooled.append(POOL[pooling](near))
         return [*best(pooled, 9 - used), *range(count - used, count)]
 
-    equals_loops(SnapKVMemory(9, observation_window=window, kernel=kernel, pooling=pooling), rule)
+    memory = SnapKVMemory(9, observation_window=window, kernel=kernel, pooling=pooling)
+    equals_loops(memory, lambda heads: [keep(head) for head in heads])
 
 
 @pytest.mark.parametrize("capacity", [33, 40, 64])
@@ -38,9 +36,6 @@ def test_the_defaults_choose_as_the_release_does_from_a_prompt(
 ) -> None:
     """With as many KV heads as query heads, which is what it makes of any model."""
 
-    def rule(heads):
-        return [keep(head.weights[0]) for head in heads]
-
     def keep(prompt):
         before = len(prompt) - 32
         drawn = [sum(row[place] for row in prompt[-32:]) for place in range(before)]
@@ -48,6 +43,9 @@ def test_the_defaults_choose_as_the_release_does_from_a_prompt(
         padded = [*beyond, *drawn, *beyond]
         pooled = [max(padded[place : place + 7]) for place in range(before)]
         return [*best(pooled, capacity - 32), *range(before, len(prompt))]
+
+    def rule(heads):
+        return [keep(head.weights[0]) for head in heads]
 
     equals_loops(SnapKVMemory(capacity), rule, sizes=[90], num_kv_heads=4)
 

@@ -18,12 +18,11 @@ def _zeros(number: int) -> int:
 
 @pytest.mark.parametrize("unit", ["frame", "token"])
 @pytest.mark.parametrize("capacity", [9, 30])
-def test_kept_slots_equal_the_oracle(equals_loops, best, unit, capacity) -> None:
-    def keep(head):
-        numbers = [slot.number if unit == "token" else slot.frame for slot in head.slots]
-        return best([_zeros(number) for number in numbers], capacity)
+def test_kept_slots_equal_the_oracle(equals_scores, unit, capacity) -> None:
+    def scores(head) -> list[int]:
+        return [_zeros(slot.number if unit == "token" else slot.frame) for slot in head.slots]
 
-    equals_loops(UniformMemory(capacity, unit=unit), lambda heads: [keep(head) for head in heads])
+    equals_scores(UniformMemory(capacity, unit=unit), scores, capacity)
 
 
 def test_at_any_time_gaps_are_of_two_sizes_and_the_finer_ones_are_new(frames, open_session) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import pytest
@@ -11,20 +10,9 @@ import torch
 from crossframe.framework.testing import check_memory
 from crossframe.methods import QueryRows, WeightStatisticMemory
 
+from ..loops import moved
+
 Rows = Sequence[Sequence[float]]
-
-
-def output_change(row: Sequence[float], place: int, values: Rows) -> float:
-    """How far a query's output moves when one slot is left out and the rest renormalised."""
-    whole = [sum(w * v[c] for w, v in zip(row, values, strict=True)) for c in range(len(values[0]))]
-    left = 1 - row[place]
-    if left <= 0:
-        return math.hypot(*whole)
-    without = [
-        sum(w * v[c] for j, (w, v) in enumerate(zip(row, values, strict=True)) if j != place) / left
-        for c in range(len(values[0]))
-    ]
-    return math.dist(whole, without)
 
 
 def statistic(name: str, rows: Rows, place: int, values: Rows) -> float:
@@ -34,7 +22,7 @@ def statistic(name: str, rows: Rows, place: int, values: Rows) -> float:
     if name == "squares":
         return sum(weight**2 for weight in column)
     if name == "output_change":
-        return sum(output_change(row, place, values) for row in rows)
+        return sum(moved(row, place, values) for row in rows)
     return sum(column)
 
 
@@ -85,10 +73,9 @@ def test_only_what_is_needed_is_asked_of_attention() -> None:
         assert not WeightStatisticMemory(5, name, "group_max").looks_at_weights
 
 
-def test_chosen_rows_alone_are_squared(equals_loops, best) -> None:
-    def keep(head):
+def test_chosen_rows_alone_are_squared(equals_scores) -> None:
+    def scores(head) -> list[float]:
         rows = [group[-1] for group in head.weights]
-        return best([sum(row[n] ** 2 for row in rows) for n in range(len(head.slots))], 9)
+        return [sum(weight**2 for weight in column) for column in zip(*rows, strict=True)]
 
-    memory = QueryRows(WeightStatisticMemory(9, "squares"), "last")
-    equals_loops(memory, lambda heads: [keep(head) for head in heads])
+    equals_scores(QueryRows(WeightStatisticMemory(9, "squares"), "last"), scores)

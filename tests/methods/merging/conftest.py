@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,8 @@ from torch.nn import functional
 
 from crossframe.framework import CrossFrameMemory, FrameTokens, VideoSession
 from crossframe.framework.reference import ReferenceDecoder
+
+from ..loops import rope
 
 
 @dataclass
@@ -121,7 +122,7 @@ class MergingLoops:
         output, group = torch.zeros_like(query), query.shape[1] // key.shape[1]
         for row, k in [(r, k) for r in range(key.shape[0]) for k in range(key.shape[1])]:
             head = self.heads[layer, row, k]
-            keys = [self.rope(head.key(slot), slot.position) for slot in head.slots]
+            keys = [rope(head.key(slot), slot.position) for slot in head.slots]
             values = [head.value(slot) for slot in head.slots]
             if own:
                 keys, values = keys + key[row, k].tolist(), values + value[row, k].tolist()
@@ -137,15 +138,6 @@ class MergingLoops:
             else:
                 head.mass = mass
         return output
-
-    def rope(self, key: list[float], position: tuple[int, ...]) -> list[float]:
-        half, turned = len(key) // 2, list(key)
-        for i in range(half):
-            angle = position[i % len(position)] * 100.0 ** (-i / half)
-            a, b = key[i], key[i + half]
-            turned[i] = a * math.cos(angle) - b * math.sin(angle)
-            turned[i + half] = b * math.cos(angle) + a * math.sin(angle)
-        return turned
 
 
 def _mean(rows: list[list[float]], shares: dict[int, float]) -> list[float]:
@@ -228,7 +220,7 @@ def _same_head(
     assert got.rotated is not None
     for place, slot in zip(real.nonzero()[:, 0].tolist(), head.slots, strict=True):
         assert tuple(got.rotated[:, row, k, place].tolist()) == slot.position
-        expected = torch.tensor(loops.rope(head.key(slot), slot.position), dtype=torch.float64)
+        expected = torch.tensor(rope(head.key(slot), slot.position), dtype=torch.float64)
         assert (got.keys[row, k, place] - expected).abs().max() < 1e-9
         value = torch.tensor(head.value(slot), dtype=torch.float64)
         assert (got.values[row, k, place] - value).abs().max() < 1e-9

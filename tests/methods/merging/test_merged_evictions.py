@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,6 +29,8 @@ from crossframe.methods import (
     SlidingWindowMemory,
     StateKVMemory,
 )
+
+from ..loops import cosine
 
 # The places that stay of a head, given its batch row and number.
 Chooses = Callable[[Any, int, int], list[int]]
@@ -104,11 +105,6 @@ def loops(chosen: Chooses, threshold: float) -> Callable[[Any, int, int], list[A
         return [head.slots[k] for k in kept]
 
     return rule
-
-
-def cosine(first: Sequence[float], second: Sequence[float]) -> float:
-    dot = sum(a * b for a, b in zip(first, second, strict=True))
-    return dot / math.sqrt(sum(a * a for a in first) * sum(b * b for b in second))
 
 
 @pytest.mark.parametrize(

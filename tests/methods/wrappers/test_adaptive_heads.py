@@ -20,10 +20,7 @@ from crossframe.methods import (
     StateKVMemory,
 )
 
-
-def mass(head) -> list[float]:
-    places = range(len(head.slots))
-    return [sum(row[place] for group in head.weights for row in group) for place in places]
+from ..loops import LoopHead
 
 
 def minus_norm(head) -> list[float]:
@@ -44,7 +41,7 @@ def flat_top(heads, scores: list[list[float]], count: int) -> list[set[int]]:
 
 
 # Norms are negative scores, below those of zeros: padding must not win by its.
-INNERS = [(StateKVMemory(10), mass), (KnormMemory(10), minus_norm)]
+INNERS = [(StateKVMemory(10), LoopHead.mass), (KnormMemory(10), minus_norm)]
 FLOORS = {0.0: 0, 0.2: 2, 0.29: 2, 0.5: 5, 0.7: 7, 1.0: 10}
 
 

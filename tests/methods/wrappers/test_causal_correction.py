@@ -11,17 +11,14 @@ from crossframe.methods import (
 )
 
 
-def test_kept_slots_equal_the_oracle(equals_loops, best) -> None:
-    def keep(head):
-        scores = []
-        for place in range(len(head.slots)):
-            column = [row[place] for group in head.weights for row in group]
-            own = place - (len(head.slots) - head.num_new)
-            seen_by = head.num_new - max(own, 0)
-            scores.append(sum(column) / seen_by)
-        return best(scores, 9)
+def test_kept_slots_equal_the_oracle(equals_scores) -> None:
+    def scores(head) -> list[float]:
+        # The step's queries that see a slot: all, or its own token's and those behind it.
+        behind = range(len(head.slots), 0, -1)
+        seen_by = [min(head.num_new, count) for count in behind]
+        return [mass / count for mass, count in zip(head.mass(), seen_by, strict=True)]
 
-    equals_loops(CausalityCorrected(StateKVMemory(9)), lambda heads: [keep(h) for h in heads])
+    equals_scores(CausalityCorrected(StateKVMemory(9)), scores)
 
 
 def test_carried_slots_are_left_alone_and_own_tokens_divided_by_their_queries() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from dataclasses import dataclass, field, replace
 
@@ -37,6 +36,8 @@ from crossframe.methods import (
 )
 
 from ...framework.streams import frames
+from ...framework.test_placement import contiguous
+from ..loops import rope
 
 
 @dataclass(eq=False)
@@ -51,35 +52,6 @@ class Unrotated(ReferenceDecoder):
         if max_tokens == 0 and keys.shape[1] == self.spec.num_kv_heads:
             self.noted.append(keys.double())
         return super().rotate(keys, delta, max_tokens)
-
-
-def turned(key: list[float], place: list[int]) -> list[float]:
-    """RoPE of one key by its definition: pairs (i, i + half) turned by position x 100^(-i/half)."""
-    half = len(key) // 2
-    out = [0.0] * len(key)
-    for i in range(half):
-        angle = place[i % len(place)] * 100.0 ** (-i / half)
-        cos, sin = math.cos(angle), math.sin(angle)
-        out[i] = key[i] * cos - key[i + half] * sin
-        out[i + half] = key[i + half] * cos + key[i] * sin
-    return out
-
-
-def contiguous(frames: list[int], places: list[list[int]], end: int) -> list[list[int]]:
-    """Places without gaps before `end`: by slots under RoPE, by frames under M-RoPE."""
-    if places and len(places[0]) == 1:
-        return [[end - len(places) + n] for n in range(len(places))]
-    moved = [list(place) for place in places]
-    last = len(places)
-    while last > 0:
-        first = last
-        while first > 0 and frames[first - 1] == frames[last - 1]:
-            first -= 1
-        shift = end - 1 - max(max(place) for place in moved[first:last])
-        for place in moved[first:last]:
-            place[:] = [x + shift for x in place]
-        end, last = min(min(place) for place in moved[first:last]), first
-    return moved
 
 
 @dataclass
@@ -116,7 +88,7 @@ class Recomputed:
         for row in range(query.shape[0]):
             for head in range(key.shape[1]):
                 before = self.held.get((layer, row, head), [])
-                read = [turned(slot.raw, slot.place) for slot in before]
+                read = [rope(slot.raw, slot.place) for slot in before]
                 keys = torch.cat([torch.tensor(read, dtype=key.dtype).view(-1, 8), key[row, head]])
                 values = torch.stack([*(slot.value for slot in before), *value[row, head]])
                 for q in range(head * group, (head + 1) * group):
@@ -139,7 +111,7 @@ class Recomputed:
             left = [slot for slot in slots if slot.number in kept]
             far = left and end - min(min(slot.place) for slot in left) > (self.max_reach or 0)
             if len(left) < self.seen and far:
-                places = contiguous([s.frame for s in left], [s.place for s in left], end)
+                places = contiguous([(slot.frame, slot.place) for slot in left], end)
                 for slot, place in zip(left, places, strict=True):
                     slot.place = place
             self.held[layer, row, head] = left
@@ -265,7 +237,7 @@ def errors_of_500_steps(memory: CrossFrameMemory) -> list[float]:
         if step in range(10, 60) or step in range(470, 520):
             read = readable_keys(slots, lambda keys, delta: model.rotate(keys, delta, 1)).double()
             exact = [
-                [turned(raw[0, head, n].tolist(), [p]) for n, p in zip(*columns, strict=True)]
+                [rope(raw[0, head, n].tolist(), [p]) for n, p in zip(*columns, strict=True)]
                 for head, columns in enumerate(
                     zip(slots.index[0].tolist(), slots.positions[0, 0].tolist(), strict=True)
                 )

@@ -115,12 +115,7 @@ def test_remainders_go_to_the_largest_first_and_then_the_earliest() -> None:
     ids=repr,
 )
 def test_kept_slots_equal_the_oracle(equals_loops, best, memory, expected) -> None:
-    def keep(head):
-        count = len(head.slots)
-        mass = [sum(row[p] for group in head.weights for row in group) for p in range(count)]
-        return best(mass, expected[head.layer])
-
-    equals_loops(memory, lambda heads: [keep(head) for head in heads])
+    equals_loops(memory, lambda heads: [best(h.mass(), expected[h.layer]) for h in heads])
 
 
 def test_a_rule_that_looks_at_its_own_capacity_sees_its_layers(frames, open_session) -> None:

@@ -34,16 +34,12 @@ def smooth(slot, now: float, rule: str, decay: float) -> float:
     ("rule", "decay"),
     [("sum", 0.9), ("mean", 0.9), ("ema", 0.9), ("ema", 0.5), ("ema", 0.0), ("peak", 0.9)],
 )
-def test_kept_slots_equal_the_oracle(equals_loops, best, rule, decay) -> None:
-    def keep(head):
-        scores = []
-        for place, slot in enumerate(head.slots):
-            mass = sum(row[place] for group in head.weights for row in group)
-            scores.append(smooth(slot, mass, rule, decay))
-        return best(scores, 9)
+def test_kept_slots_equal_the_oracle(equals_scores, rule, decay) -> None:
+    def scores(head) -> list[float]:
+        pairs = zip(head.slots, head.mass(), strict=True)
+        return [smooth(slot, mass, rule, decay) for slot, mass in pairs]
 
-    memory = SmoothedScore(StateKVMemory(9), rule, decay)
-    equals_loops(memory, lambda heads: [keep(head) for head in heads])
+    equals_scores(SmoothedScore(StateKVMemory(9), rule, decay), scores)
 
 
 def test_summed_mass_is_what_h2o_sums(frames, open_session) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from itertools import pairwise
 
@@ -12,6 +11,8 @@ import torch
 from crossframe.framework import FrameTokens, VideoSession
 from crossframe.framework.reference import ReferenceDecoder
 from crossframe.methods import RecencyMemory, TokenDroppingMemory
+
+from ..loops import cosine
 
 
 def _pair(changed: list[int], tokens: int = 6) -> list[FrameTokens]:
@@ -59,11 +60,6 @@ def _near(frames: int, tokens: int, dtype: torch.dtype) -> list[FrameTokens]:
     return [FrameTokens(e.to(dtype), p[None, None]) for e, p in zip(embeds, places, strict=True)]
 
 
-def _cosine(first: list[float], second: list[float]) -> float:
-    dot = math.fsum(a * b for a, b in zip(first, second, strict=True))
-    return dot / math.sqrt(math.fsum(a * a for a in first) * math.fsum(b * b for b in second))
-
-
 def _released(
     frames: list[FrameTokens], *, threshold: float | None = None, ratio: float = 0.0
 ) -> list[list[int]]:
@@ -72,7 +68,7 @@ def _released(
     kept = [list(range(frames[0].num_tokens))]
     for before, frame in pairwise(frames):
         pairs = zip(before.embeds[0].tolist(), frame.embeds[0].tolist(), strict=True)
-        likeness = [_cosine(*pair) for pair in pairs]
+        likeness = [cosine(*pair) for pair in pairs]
         if threshold is not None:
             dropped = {place for place, cosine in enumerate(likeness) if cosine > threshold}
         else:
@@ -105,7 +101,7 @@ def test_only_the_least_similar_token_of_a_frame_stays_that_the_release_drops() 
     expected = list(range(60))
     for number, (before, frame) in enumerate(pairwise(frames), start=1):
         pairs = zip(before.embeds[0].tolist(), frame.embeds[0].tolist(), strict=True)
-        likeness = [_cosine(*pair) for pair in pairs]
+        likeness = [cosine(*pair) for pair in pairs]
         expected.append(60 * number + likeness.index(min(likeness)))
     assert _archived(session) == expected
 
