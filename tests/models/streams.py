@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from crossframe.framework import CrossFrameMemory, Cursor, FrameTokens, FullMemory, VideoSession
+from crossframe.framework.testing.flop_counting import flop_counter
 from crossframe.models.hf import HFDecoder
 
 from ..every import UNBOUNDED
@@ -70,3 +71,12 @@ def patches(model: HFDecoder, *seeds: int) -> list[FrameTokens]:
             found.append(model.encode(video(2, seed=seed), [None, None], cursor))
         cursor = Cursor(0, number + 1, int(found[-1].positions.max()) + 1)
     return found
+
+
+def rotary_products(model: HFDecoder, tokens: int = 3) -> int:
+    """FLOPs that a rotary embedding spends; transformers 5.17 multiplies matrices there."""
+    axes = (model.position_axes,) if model.position_axes > 1 else ()
+    positions = torch.arange(tokens).expand(*axes, 1, -1)
+    with flop_counter() as counter:
+        model.decoder.rotary_emb(torch.zeros(1, tokens, 4), positions)
+    return counter.get_total_flops()

@@ -3,12 +3,10 @@
 from functools import cache, partial
 
 import pytest
-import torch
 from hypothesis import strategies as st
 
 from crossframe.framework import CrossFrameMemory, FullMemory
 from crossframe.framework.testing import LAWS, check_law
-from crossframe.framework.testing.flop_counting import flop_counter
 from crossframe.methods import (
     AdaptiveHeadBudgets,
     ContiguousPositions,
@@ -21,6 +19,7 @@ from crossframe.models import DecoderModel
 from crossframe.models.hf import HFDecoder
 
 from ..every import FAMILIES, decoder
+from .streams import rotary_products
 
 MEMORIES: list[tuple[CrossFrameMemory, CrossFrameMemory]] = [
     (FullMemory(), FullMemory()),
@@ -45,14 +44,6 @@ ADAPTERS = {
 @cache
 def adapter(name: str) -> HFDecoder:
     return ADAPTERS[name]()
-
-
-def rotary_products(model: HFDecoder) -> int:
-    """FLOPs that a rotary embedding spends; transformers 5.17 multiplies matrices there."""
-    axes = (model.position_axes,) if model.position_axes > 1 else ()
-    with flop_counter() as counter:
-        model.decoder.rotary_emb(torch.zeros(1, 3, 4), torch.arange(3).expand(*axes, 1, -1))
-    return counter.get_total_flops()
 
 
 @pytest.mark.parametrize("pair", MEMORIES, ids=lambda pair: type(pair[0]).__name__)

@@ -21,7 +21,7 @@ from crossframe.models.tiny import tiny_tokenizer
 
 from ...every import FAMILIES
 from ..stock import require_equal, worst
-from ..streams import DTYPES, QUESTION, asked, video
+from ..streams import DTYPES, QUESTION, asked, rotary_products, video
 
 TIMES = [0.0, 0.5, 1.0, 1.5]
 SECOND = "Frame 2 sample at 0.50s: <img></img>"
@@ -113,9 +113,7 @@ def test_pictures_and_times_matter():
 @pytest.mark.parametrize("memory", [FullMemory(), StateKVMemory(9)], ids=str)
 def test_a_push_costs_what_the_cost_model_says(memory):
     model, frames = adapter(), video(3)
-    with flop_counter() as rotary:
-        model.decoder.rotary_emb(torch.zeros(1, 3, 4), torch.arange(3)[None])
-    if rotary.get_total_flops():
+    if rotary_products(model):
         pytest.skip("this transformers' rotary embedding multiplies matrices")
     vision = VisionSpec(2, 32, 64, 16, 3 * 14 * 14, projector_hidden=64, projector_out=64)
     session = VideoSession(model, memory)

@@ -13,6 +13,8 @@ from crossframe.models.qwen_vl.qwen3_vl_prompt import Qwen3VLPrompt, keeps_outer
 from ...every import NATIVE
 from ..streams import session_after, video
 
+MARKED = "<|vision_start|><v><|vision_end|>"
+
 
 def adapter(layout: str = "installed") -> Any:
     return NATIVE["qwen3_vl"].model(layout=layout).for_stream(4)
@@ -30,28 +32,23 @@ def text_of(model: Any, frame: FrameTokens) -> str:
     return re.sub(r"(<\|video_pad\|>)+", "<v>", text)
 
 
-def test_the_installed_layout_keeps_the_templates_vision_markers_around_all_patches():
-    model = adapter()
+@pytest.mark.parametrize(
+    ("layout", "opening", "closing"),
+    [("installed", "<|vision_start|>", "<|vision_end|>"), ("release", "", "")],
+)
+def test_only_the_installed_layout_keeps_the_templates_vision_markers_around_all_patches(
+    layout, opening, closing
+):
+    model = adapter(layout)
     prologue = model.prologue(Cursor())
     assert prologue is not None
-    assert text_of(model, prologue) == "<|im_start|>user\n<|vision_start|>"
+    assert text_of(model, prologue) == f"<|im_start|>user\n{opening}"
     assert keeps_outer_markers(model.prompt.processor)
     asked = model.prompt.processor.decode(model.question_ids("What?")[0])
-    assert asked == "<|vision_end|>What?<|im_end|>\n<|im_start|>assistant\n"
-    patch = "<0.2 seconds><|vision_start|><v><|vision_end|>"
-    assert text_of(model, patch_at(model, 0.0, 0.5)) == patch
-
-
-def test_the_releases_layout_has_only_the_patches_own_markers():
-    model = adapter(layout="release")
-    prologue = model.prologue(Cursor())
-    assert prologue is not None
-    assert text_of(model, prologue) == "<|im_start|>user\n"
-    asked = model.prompt.processor.decode(model.question_ids("What?")[0])
-    assert asked == "What?<|im_end|>\n<|im_start|>assistant\n"
+    assert asked == f"{closing}What?<|im_end|>\n<|im_start|>assistant\n"
+    assert text_of(model, patch_at(model, 0.0, 0.5)) == f"<0.2 seconds>{MARKED}"
     for number in (0, 1):
-        patch = text_of(model, patch_at(model, 7.0, 8.0, number=number))
-        assert patch == "<7.5 seconds><|vision_start|><v><|vision_end|>"
+        assert text_of(model, patch_at(model, 7.0, 8.0, number=number)) == f"<7.5 seconds>{MARKED}"
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,9 @@ from crossframe.methods import (
     StateKVMemory,
     TokenDroppingMemory,
 )
-from crossframe.models.qwen_vl.qwen3_vl import Qwen3VL
 
 from ...every import NATIVE
-from ..streams import QUESTION, asked, patches, session_after, video
+from ..streams import QUESTION, asked, patches, rotary_products, session_after, video
 
 BOUNDED: list[CrossFrameMemory] = [
     StateKVMemory(9),
@@ -64,14 +63,6 @@ def test_bounded_memories_run_and_keep_their_bound(memory):
 
 
 # Costs
-
-
-def rotary_products(model: Qwen3VL, tokens: int) -> int:
-    """FLOPs of the rotary embedding, which multiplies matrices in transformers 5.17."""
-    positions = torch.arange(tokens).expand(3, 1, -1)
-    with flop_counter() as counter:
-        model.decoder.rotary_emb(torch.zeros(1, tokens, 4), positions)
-    return counter.get_total_flops()
 
 
 @pytest.mark.parametrize("memory", [FullMemory(), StateKVMemory(9)], ids=repr)
