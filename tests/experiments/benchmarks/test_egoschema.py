@@ -68,17 +68,14 @@ def test_prompt_byte_for_byte(
         ({VIDEO: "x"}, "is 'x', not a whole number"),
         ({}, "hold no question"),
         ([3], r"is \[3\], not an object"),
+        (None, r"holds none of subset_answers\.json"),  # the file is not there
     ],
 )
 def test_bad_answers_are_told(answers: Any, message: str, original: Path, files: Files) -> None:
-    files.json("subset_answers.json", answers)
+    path = files.json("subset_answers.json", answers)
+    if answers is None:
+        path.unlink()
     with pytest.raises(ValueError, match=message):
-        EgoSchema(original).questions()
-
-
-def test_questions_without_the_answers_are_told(original: Path) -> None:
-    (original / "subset_answers.json").unlink()
-    with pytest.raises(ValueError, match=r"holds none of subset_answers\.json"):
         EgoSchema(original).questions()
 
 

@@ -1,4 +1,4 @@
-"""Keys that are given twice."""
+"""Keys that are given twice, and files without bound."""
 
 from pathlib import Path
 
@@ -6,21 +6,6 @@ import pytest
 
 from crossframe.experiments.command.cli import main
 from crossframe.experiments.command.config_files import require_sound
-
-
-@pytest.mark.parametrize(
-    ("text", "line", "key"),
-    [
-        ("a: 1\nb: 2\na: 3\n", 3, "a"),
-        ("memories:\n  statekv: {capacity: 1}\n  statekv: {capacity: 2}\n", 3, "statekv"),
-        ("cells: [{a: 1, a: 2}]\n", 1, "a"),
-    ],
-)
-def test_a_key_given_twice_is_told(tmp_path: Path, text: str, line: int, key: str) -> None:
-    path = tmp_path / "config.yaml"
-    path.write_text(text, "utf-8")
-    with pytest.raises(ValueError, match=f"config.yaml, line {line}: '{key}' is there already"):
-        require_sound([path])
 
 
 def test_merges_and_equal_keys_elsewhere_are_fine(tmp_path: Path) -> None:
@@ -43,10 +28,16 @@ def test_merges_and_equal_keys_elsewhere_are_fine(tmp_path: Path) -> None:
         ("a: " + "[" * 5000 + "]" * 5000, "nested more than 50 deep: write it flatter"),
         ("a: [1, 2\n", "is no YAML file, mend or replace it: "),
         ("# " + "x" * 2**20, "has more than 1048576 bytes: give a configuration file"),
+        ("a: 1\nb: 2\na: 3\n", "config.yaml, line 3: 'a' is there already"),
+        (
+            "memories:\n  x: {capacity: 1}\n  x: {capacity: 2}\n",
+            ", line 3: 'x' is there already",
+        ),
+        ("cells: [{a: 1, a: 2}]\n", "config.yaml, line 1: 'a' is there already"),
     ],
-    ids=["bomb", "itself", "deep", "open", "huge"],
+    ids=["bomb", "itself", "deep", "open", "huge", "twice", "twice inside", "twice in a line"],
 )
-def test_files_without_bound_are_refused_before_they_are_read(
+def test_files_without_bound_and_with_keys_twice_are_refused_before_they_are_read(
     tmp_path: Path, text: str, said: str
 ) -> None:
     path = tmp_path / "config.yaml"
