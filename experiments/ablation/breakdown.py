@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from pandas import DataFrame, cut, qcut
 
 from ..reports.drawing import (
     WIDTH,
@@ -23,10 +27,6 @@ from ..reports.drawing import (
 )
 from ..reports.tables import DataTable
 from .measures import ACCURACY, KL
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Column = Any  # a pandas Series
 MEASURES = (ACCURACY, KL)
@@ -98,8 +98,6 @@ def breakdown(
 
 def _measured(asked: DataTable) -> DataTable:
     """A line per cell and part: both measures with their intervals."""
-    from pandas import DataFrame
-
     lines = []
     for (family, cell, part), own in asked.groupby(["family", "cell", "part"], sort=False):
         line = {"family": family, "cell": cell, "part": part, "amount": own["amount"].iloc[0]}
@@ -179,8 +177,6 @@ def _by_group(rows: DataTable, column: str) -> tuple[Column, list[str]]:
 
 def _by_frames(rows: DataTable) -> tuple[Column, list[str]]:
     """Up to four parts with about as many questions each."""
-    from pandas import qcut
-
     parts: Column = qcut(rows["frames"], MOST_PARTS, duplicates="drop")
     ends = {
         part: f"{part.left + 1:.0f} to {part.right:.0f} frames" for part in parts.cat.categories
@@ -189,8 +185,6 @@ def _by_frames(rows: DataTable) -> tuple[Column, list[str]]:
 
 
 def _by_delay(rows: DataTable) -> tuple[Column, list[str]]:
-    from pandas import cut
-
     ends = [*DELAYS, float("inf")]
     labels = [f"{low} to {high} s" for low, high in pairwise(DELAYS)]
     labels.append(f"over {DELAYS[-1]} s")

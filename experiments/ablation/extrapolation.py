@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, StrMethodFormatter
 
 from ...framework.attention.attend import choose
 from ...framework.flops import step_flops
@@ -14,10 +16,6 @@ from ..reports.drawing import WIDTH, Drawing, drawn, legend_below, legend_height
 from ..streaming.cells import Cell
 from .settle import Look
 from .tidy import ModelRun
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 NAMED = 3  # memories of one curve that are named
 LEGEND_COLUMNS = 2  # names of several memories are long
@@ -120,8 +118,6 @@ def totals(run: ModelRun, frames: Sequence[int]) -> list[tuple[str, list[float]]
 
 
 def _finish(axes: Axes, title: str, longest: int) -> None:
-    from matplotlib.ticker import EngFormatter, StrMethodFormatter
-
     axes.axvline(longest, color="0.4", linestyle=":", linewidth=1)
     axes.set_xscale("log")
     axes.set_yscale("log")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pandas import DataFrame
+
 from ...framework.video import probe_video
 from ..benchmarks.question import Question
 from ..evaluation.folder import cell_hashes, resumed_config
@@ -65,8 +67,6 @@ def read_study(options: AblateOptions, plans: Mapping[str, Plan]) -> Study:
     Raises:
         ValueError: if there are none.
     """
-    from pandas import DataFrame
-
     read = {name: _read_run(options, name, plans[name]) for name in options.models if name in plans}
     runs = {name: run for name, run in read.items() if run.rows}
     if not runs:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 
 from ..reports.drawing import (
     WIDTH,
@@ -20,10 +25,6 @@ from ..reports.drawing import (
 )
 from ..reports.tables import DataTable
 from .measures import ACCURACY, KL, Measure
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 # Column of the cells, label, unit and how many of it the column counts.
 COSTS = (
@@ -176,8 +177,6 @@ def scaled(cells: DataTable) -> DataTable:
 
 def _formatted(axes: Axes, unit: str, costs: Any) -> None:
     """A logarithmic axis, unless the costs hardly differ."""
-    from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
-
     axes.xaxis.set_major_formatter(EngFormatter(unit=unit))
     axes.tick_params("x", labelsize=8.5)
     low, high = float(costs.min()), float(costs.max())
@@ -193,15 +192,11 @@ def _formatted(axes: Axes, unit: str, costs: Any) -> None:
 
 
 def _entries(marks: dict[str, Style]) -> dict[str, Any]:
-    from matplotlib.lines import Line2D
-
     band = Line2D([], [], **{**FRONT, "alpha": 0.6})
     return {**{name: _mark(style) for name, style in marks.items()}, "Pareto front": band}
 
 
 def _mark(style: Style, line: Any = "solid") -> Any:
-    from matplotlib.lines import Line2D
-
     size = 10 if style.marker == "*" else 6
     return Line2D(
         [], [], color=style.colour, marker=style.marker or None, linestyle=line, markersize=size

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter
+from pandas import DataFrame, Series
 
 from ..reports.drawing import COLOURS, Drawing, drawn, tidy_axes, whole_numbers
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from pandas import DataFrame
 
 SIZE = (9.6, 3.7)  # inches
 LOG_FROM = 30.0  # a largest value this many times the smallest takes a logarithmic axis
@@ -92,8 +93,6 @@ def _draw_all(figure: Figure, panels: Sequence[Panel], steps: DataFrame) -> None
 
 
 def _draw(axes: Axes, panel: Panel, steps: DataFrame) -> None:
-    from matplotlib.ticker import EngFormatter
-
     video = steps[steps["frame"] >= 0]
     shown: list[Any] = []
     for place, name in enumerate(dict.fromkeys(video["memory"])):
@@ -122,8 +121,6 @@ def _draw_curve(axes: Axes, frames: Any, values: Any, shown: Sequence[Any], **st
 
 
 def _running_median(values: Any) -> Any:
-    from pandas import Series
-
     window = max(5, len(values) // 6)
     return Series(values).rolling(window, center=True, min_periods=1).median().to_numpy()
 
@@ -147,8 +144,6 @@ def _set_scale(axes: Axes, curves: Sequence[Any]) -> None:
 
 
 def _add_legend(figure: Figure) -> None:
-    from matplotlib.lines import Line2D
-
     lines, labels = figure.axes[0].get_legend_handles_labels()
     colours: list[Any] = [line.get_color() for line in lines if isinstance(line, Line2D)]
     solid = [Line2D([], [], color=colour, linewidth=2.2) for colour in colours]

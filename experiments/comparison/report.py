@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..reports.drawing import Drawing
 from ..reports.page import web_page
 from ..reports.tables import Table
 from ..reports.text import strict_json
-from .figures import figures_of
 from .table import headed_cells
+
+if TYPE_CHECKING:
+    from ..reports.drawing import Drawing
 
 Row = Mapping[str, Any]
 
@@ -38,6 +39,8 @@ class Report:
     def write(self, folder: str | Path) -> Path:
         """Write report.html, rows.json and steps.csv; the path of the page."""
         from pandas import DataFrame
+
+        from .figures import figures_of  # with matplotlib, 0.4 s
 
         report_folder(folder)
         folder = Path(folder)

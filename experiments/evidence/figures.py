@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ..reports.drawing import (
     WIDTH,
@@ -20,10 +25,6 @@ from .measures import COPIES, PROSE_KL, SCENE_AGES
 from .results import ANCHOR, Line, Results
 from .statistics import BETTER, EQUIVALENT, UNDECIDED, WORSE, Comparison
 from .table import lines_of, names, of_size
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 VERDICT_COLOURS = {BETTER: "#009E73", WORSE: "#D55E00", EQUIVALENT: "#0072B2", UNDECIDED: "#8C8C8C"}
 UNJUDGED = "#0072B2"  # where streams are too few for verdicts
@@ -198,8 +199,6 @@ def _curves(results: Results) -> dict[str, list[tuple[float, float]]]:
 
 def _kl_ticks(axis: Any) -> None:
     """Plain numbers at 1, 2 and 5 of each decade."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
@@ -228,6 +227,4 @@ def suffix(size: int | None) -> str:
 
 
 def _dot(colour: str) -> Any:
-    from matplotlib.lines import Line2D
-
     return Line2D([], [], color=colour, marker="o", linestyle="none", markersize=6)

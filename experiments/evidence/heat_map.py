@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from ..reports.drawing import WIDTH, Drawing, drawn
 from .comparisons import against, lost, rivals_in
@@ -11,10 +14,6 @@ from .figures import VERDICT_COLOURS, suffix
 from .results import Measure, Results
 from .statistics import BETTER, WORSE, Comparison
 from .table import lines_of, names, of_size
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 def heat_map(results: Results, measures: Sequence[Measure], size: int | None = None) -> Drawing:
@@ -61,8 +60,6 @@ def heat_map(results: Results, measures: Sequence[Measure], size: int | None = N
 def _square(
     axes: Axes, column: int, row: int, comparison: Comparison, measure: Measure, scale: float
 ) -> None:
-    from matplotlib.patches import Rectangle
-
     mean = comparison.mean
     worse = mean if measure.lower_is_better else -mean
     share = max(-1.0, min(1.0, worse / scale)) if scale else 0.0

@@ -7,19 +7,21 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
 from ..evaluation.folder import CONFIG, cell_hashes, read_json, write_json
 from ..evaluation.rows import read_rows
-from ..reports.drawing import Drawing
 from ..reports.page import web_page
 from ..reports.tables import Table
 from .comparisons import against, compared_rules, mean, rivals_in
 from .measures import COPIES, MEASURES, OTHERS, PROSE_KL, SCENE_AGES
 from .results import Line, Results
 from .table import cost_table, names, prose_table, sizes_tables, suites_table
+
+if TYPE_CHECKING:
+    from ..reports.drawing import Drawing
 
 PAGE = "report.html"
 SUMMARY = "summary.json"

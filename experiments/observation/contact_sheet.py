@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from .held import FramePatches
 from .held_page import evenly
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 COLUMNS, ROWS = 8, 5
 CELL = 1.32  # inches
@@ -24,8 +25,6 @@ NEVER_ENTERED_COLOUR = (213 / 255, 94 / 255, 0.0, 0.59)
 
 def contact_sheet(frames: Sequence[FramePatches], title: str) -> Figure:
     """Columns are frames, rows are moments; a patch is as bright as on the page."""
-    from matplotlib.figure import Figure
-
     shown, moments = evenly(len(frames), COLUMNS), _moments(len(frames))
     height, width = frames[0].picture.pixels.shape[:2]
     cell = CELL * min(1.6, height / width)
@@ -85,10 +84,6 @@ def _veil(frame: FramePatches, step: int) -> np.ndarray:
 
 def _add_scale(figure: Any, grid: Any) -> None:
     """What brightness stands for, on white."""
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import LinearSegmentedColormap, PowerNorm
-    from matplotlib.ticker import PercentFormatter
-
     gone = [VEIL_ALPHA * part + 1 - VEIL_ALPHA for part in VEIL]
     colours = LinearSegmentedColormap.from_list("veil", [gone, (1.0, 1.0, 1.0)])
     bar = figure.colorbar(ScalarMappable(PowerNorm(0.5, 0, 1), colours), ax=grid, pad=0.01)
@@ -98,9 +93,6 @@ def _add_scale(figure: Any, grid: Any) -> None:
 
 def _draw_timeline(axes: Axes, held: np.ndarray) -> None:
     """held: [frames, steps] shares."""
-    from matplotlib.colors import PowerNorm
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
-
     count = len(held)
     axes.set_facecolor("0.93")
     shown = axes.imshow(

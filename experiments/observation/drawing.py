@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
 from ..reports.drawing import COLOURS, exact_ticks, tidy_axes, whole_numbers
 from ..reports.tables import DataTable
 from .by_frame import PARTS
 from .tables import means
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 MARKERS = ("o", "s", "^", "D")
 PART_COLOURS = ("#0072B2", "#56B4E9", "#DDDDDD", "#E69F00", "#000000")
@@ -115,8 +119,6 @@ def where_mass_goes(figure: Figure, parts: DataTable, distances: DataTable) -> N
 
 
 def _draw_parts(axes: Axes, parts: DataTable) -> None:
-    from matplotlib.ticker import PercentFormatter
-
     table = parts.pivot(index="layer", columns="part", values="share")
     left = 0 * table[PARTS[0]]
     for part, colour in zip(PARTS, PART_COLOURS, strict=True):
@@ -131,9 +133,6 @@ def _draw_parts(axes: Axes, parts: DataTable) -> None:
 
 
 def _draw_distances(axes: Axes, distances: DataTable) -> None:
-    from matplotlib.colors import LogNorm
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
     table = distances.pivot(index="layer", columns="distance", values="share")
     positive = distances["share"][distances["share"] > 0]
     low, high = float(positive.quantile(0.01)), float(positive.max())
@@ -197,17 +196,11 @@ def _logarithmic(axes: Axes, values: Any) -> None:
 
 def _ramp(count: int) -> list[Any]:
     """Colours from dark to light, told apart in grey as well; without the palest yellow."""
-    from matplotlib import colormaps
-
     return [colormaps["viridis"](0.9 * place / max(count - 1, 1)) for place in range(count)]
 
 
 def _with_depth(figure: Figure, table: DataTable, explained: Axes) -> None:
     """The scale of depth beside all panels, and the mean explained in one of them."""
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import LinearSegmentedColormap, Normalize
-    from matplotlib.lines import Line2D
-
     first, last = int(table["layer"].min()), int(table["layer"].max())
     colours = LinearSegmentedColormap.from_list("depth", _ramp(64))
     scale = ScalarMappable(Normalize(first, max(last, first + 1)), colours)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
 
 from ..reports.drawing import Drawing, drawn
 from ..reports.tables import DataTable
 from . import drawing
 from .evidence import LEVELS
 from .tables import Tables
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 WIDTH = 9.6  # inches
 Draw = Callable[["Figure", DataTable], None]

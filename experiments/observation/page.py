@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from markupsafe import Markup
 
-from ..reports.drawing import Drawing
 from ..reports.page import web_page
 from ..reports.tables import DataTable, Table
 from ..reports.text import cell
 from .tables import Tables, means, when_full
+
+if TYPE_CHECKING:
+    from ..reports.drawing import Drawing
 
 Groups = Mapping[str, Mapping[str, str]]  # heads of groups of columns; columns and their heads
 

@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from .tables import DataTable
 from .text import short
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 # Okabe and Ito's, told apart by colour-blind readers as well, and a few more.
 COLOURS = (
@@ -44,8 +45,6 @@ class Drawing:
     @cached_property
     def svg(self) -> str:
         """The picture as it stands in a page."""
-        from matplotlib import rc_context
-
         text = io.StringIO()
         # Names of parts inside an SVG must differ from figure to figure of one page.
         with rc_context({"svg.hashsalt": self.name}):
@@ -67,9 +66,6 @@ def drawn(
     Args:
         size: width and height in inches.
     """
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
     with rc_context(STYLE):
         figure = Figure(figsize=size, layout="constrained")
         draw(figure)
@@ -87,8 +83,6 @@ def tidy_axes(axes: Axes, title: str = "") -> None:
 
 def whole_numbers(axis: Any) -> None:
     """Ticks at whole numbers only."""
-    from matplotlib.ticker import MaxNLocator
-
     axis.set_major_locator(MaxNLocator(integer=True))
 
 
@@ -98,8 +92,6 @@ def exact_ticks(axes: Axes, values: Any, text_of: Callable[[float], str]) -> Non
     Args:
         text_of: makes the text of a value.
     """
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
     axes.xaxis.set_major_locator(FixedLocator(sorted(set(values))))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: text_of(value)))
@@ -119,8 +111,6 @@ class Style:
 
     def legend(self) -> Any:
         """The curve's entry in a legend."""
-        from matplotlib.lines import Line2D
-
         return Line2D([], [], **self.line)
 
 
