@@ -203,7 +203,5 @@ def _require_movable(frame: FrameTokens, cursor: Cursor) -> None:
 def _moved(frame: FrameTokens, by: int) -> FrameTokens:
     behind = frame.next_position
     return replace(
-        frame,
-        positions=frame.positions + by,
-        next_position=None if behind is None else behind + by,
+        frame, positions=frame.positions + by, next_position=None if behind is None else behind + by
     )

@@ -83,11 +83,7 @@ class Lender:
         self._before: _Before | None = None
 
     def run(
-        self,
-        decoder: Any,
-        attention: LayerAttention,
-        changes: Changes,
-        work: Callable[[], Result],
+        self, decoder: Any, attention: LayerAttention, changes: Changes, work: Callable[[], Result]
     ) -> Result:
         """Do the work while every layer of the decoder attends through `attention`.
 

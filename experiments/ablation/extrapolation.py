@@ -67,10 +67,7 @@ def stream_curve(cell: Cell, look: Look, entering: int, frames: int) -> np.ndarr
 
     def cost(context: int) -> int:
         return step_flops(
-            look.spec,
-            new_tokens=per_step * entering,
-            context_tokens=context,
-            extra_products=extra,
+            look.spec, new_tokens=per_step * entering, context_tokens=context, extra_products=extra
         )
 
     per_slot = (cost(1) - cost(0)) / layers  # of one slot in one layer: the form is linear in it

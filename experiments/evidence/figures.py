@@ -159,11 +159,7 @@ def leading(results: Results, lines: Sequence[Line], *, with_full: bool = False)
 
 
 def _ranked(
-    axes: Axes,
-    place: int,
-    value: float,
-    comparison: Comparison | None,
-    colours: Mapping[str, str],
+    axes: Axes, place: int, value: float, comparison: Comparison | None, colours: Mapping[str, str]
 ) -> None:
     if comparison is None:
         axes.plot(value, place, "k*", markersize=10)

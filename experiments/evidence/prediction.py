@@ -90,10 +90,7 @@ def log_probabilities(
 
 @torch.no_grad()
 def predictions(
-    model: VideoModel,
-    stream: TextStream,
-    hidden: Tensor,
-    full: Mapping[str, Tensor],
+    model: VideoModel, stream: TextStream, hidden: Tensor, full: Mapping[str, Tensor]
 ) -> dict[str, Prediction]:
     """How the scored tokens of one stream were predicted, by group.
 
@@ -133,11 +130,7 @@ def needle_scores(session: VideoSession, needles: Sequence[Needle]) -> tuple[Ten
 
 
 def _predicted(
-    model: VideoModel,
-    ids: Sequence[int],
-    hidden: Tensor,
-    log_full: Tensor,
-    places: Sequence[int],
+    model: VideoModel, ids: Sequence[int], hidden: Tensor, log_full: Tensor, places: Sequence[int]
 ) -> Prediction:
     loss = kl = agreement = 0.0
     chunks = (torch.tensor(list(places)).split(ROWS_AT_ONCE), log_full.split(ROWS_AT_ONCE))

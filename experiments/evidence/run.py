@@ -17,13 +17,7 @@ from ..evaluation.rows import Key, Row, RowFile, key_of, read_rows
 from ..streaming.cells import Cell, require_readable
 from ..streaming.environment import commit, machine_of
 from .options import EvidenceOptions
-from .prediction import (
-    continuation_kl,
-    log_probabilities,
-    needle_scores,
-    pass_streams,
-    predictions,
-)
+from .prediction import continuation_kl, log_probabilities, needle_scores, pass_streams, predictions
 from .prose import content_hash, encoder
 from .suites import TextStream, streams
 

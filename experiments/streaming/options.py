@@ -84,9 +84,6 @@ class StreamOptions:
     ) -> VideoSession:
         """A new session with these options."""
         cell = Cell(
-            memory,
-            archive=archive,
-            frames_per_step=self.frames_per_step,
-            attention=self.attention,
+            memory, archive=archive, frames_per_step=self.frames_per_step, attention=self.attention
         )
         return cell.session(model, self.max_tokens)

@@ -38,10 +38,7 @@ def state_facts(state: StreamState) -> dict[str, Any]:
         ],
         "previous": None
         if state.previous is None
-        else {
-            "timestamp": state.previous.timestamp,
-            "next_position": state.previous.next_position,
-        },
+        else {"timestamp": state.previous.timestamp, "next_position": state.previous.next_position},
     }
 
 

@@ -25,14 +25,7 @@ from .saved_checks import (
     require_packed_by,
 )
 from .saved_facts import SETTINGS, check_facts, facts_of, parse_facts, require
-from .saved_state import (
-    COLUMNS,
-    LAYERS,
-    archive_tensors,
-    below,
-    fill_archive,
-    state_of,
-)
+from .saved_state import COLUMNS, LAYERS, archive_tensors, below, fill_archive, state_of
 from .session_view import SessionView
 from .state import StreamState
 from .verify import check_layers, check_stream

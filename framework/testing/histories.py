@@ -34,9 +34,7 @@ def memory_machine(
         subject = memory
 
     History.TestCase.settings = kit_settings(
-        max_examples,
-        stateful_step_count=steps,
-        suppress_health_check=[HealthCheck.too_slow],
+        max_examples, stateful_step_count=steps, suppress_health_check=[HealthCheck.too_slow]
     )
     return History
 

@@ -113,10 +113,7 @@ def check_law(
 
 
 def check_archive(
-    archive: Archive,
-    *,
-    models: SearchStrategy[VideoModel] | None = None,
-    max_examples: int = 25,
+    archive: Archive, *, models: SearchStrategy[VideoModel] | None = None, max_examples: int = 25
 ) -> None:
     """Hold an archive to every law of archives, under memories that keep all, some or no slots.
 
@@ -158,10 +155,7 @@ def check_archive_law(
 
 
 def check_reader(
-    reader: Reader,
-    *,
-    models: SearchStrategy[VideoModel] | None = None,
-    max_examples: int = 25,
+    reader: Reader, *, models: SearchStrategy[VideoModel] | None = None, max_examples: int = 25
 ) -> None:
     """Hold a reader to every law of readers, under memories that keep all slots, ragged heads or
     moved slots, and over a plain and a lossy archive.

@@ -57,9 +57,7 @@ def open_video(path: Path) -> "InputContainer":
         # Bare, a name such as "a:b.mp4" would be a protocol, "%d.gif" the pattern of many files.
         # Titles are nothing to refuse a video for, in whatever encoding they are.
         container = av.open(
-            f"file:{path.absolute()}",
-            options={"pattern_type": "none"},
-            metadata_errors="replace",
+            f"file:{path.absolute()}", options={"pattern_type": "none"}, metadata_errors="replace"
         )
     except (FFmpegError, OSError, MemoryError, ValueError) as error:
         raise VideoError(f"{path}: {_why_unreadable(path, error)}") from error

@@ -14,13 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from .file import (
-    VideoError,
-    declared_duration,
-    ffmpeg_errors_told,
-    measure,
-    open_video,
-)
+from .file import VideoError, declared_duration, ffmpeg_errors_told, measure, open_video
 from .playhead import TOLERANCE, DamageError, Playhead
 
 if TYPE_CHECKING:
@@ -199,11 +193,7 @@ def _sample_times(
 
 
 def _samples(
-    path: Path,
-    times: Iterator[float] | None,
-    max_frames: int | None,
-    strict: bool,
-    flags: _Flags,
+    path: Path, times: Iterator[float] | None, max_frames: int | None, strict: bool, flags: _Flags
 ) -> Generator[Sample, None, None]:
     yielded = 0
     try:

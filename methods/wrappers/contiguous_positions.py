@@ -8,14 +8,7 @@ from typing import final
 
 import torch
 
-from ...framework import (
-    Slots,
-    WrappedMemory,
-    next_position,
-    placed_after,
-    require_count,
-    span,
-)
+from ...framework import Slots, WrappedMemory, next_position, placed_after, require_count, span
 
 
 @final

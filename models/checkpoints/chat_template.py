@@ -19,10 +19,7 @@ TEXT = {"type": "text", "text": "What happens?"}
 CHATS = (
     [{"role": "user", "content": [VIDEO, TEXT]}],
     [{"role": "user", "content": [TEXT]}],
-    [
-        {"role": "system", "content": [TEXT]},
-        {"role": "user", "content": [VIDEO, TEXT]},
-    ],
+    [{"role": "system", "content": [TEXT]}, {"role": "user", "content": [VIDEO, TEXT]}],
 )
 
 

@@ -96,11 +96,7 @@ def require_objects(folder: Path) -> None:
 
 
 def fill_weights(
-    model: nn.Module,
-    folder: Path,
-    layout: Layout,
-    device: torch.device,
-    dtype: torch.dtype | None,
+    model: nn.Module, folder: Path, layout: Layout, device: torch.device, dtype: torch.dtype | None
 ) -> None:
     """Give a model on the meta device the weights of a checkpoint; buffers stay as they are.
 
