@@ -17,15 +17,15 @@ from ..reports.drawing import (
     Style,
     drawn,
     error_bars,
-    families,
+    exact_ticks,
     legend_below,
     legend_height,
     percent_axis,
-    plain_ticks,
     styles,
     tidy_axes,
 )
 from ..reports.tables import DataTable
+from ..reports.text import short
 from .measures import ACCURACY, KL
 
 Column = Any  # a pandas Series
@@ -64,11 +64,8 @@ def by_delay() -> Breakdown:
 def breakdown(
     model: str, rows: DataTable, how: Breakdown, reference: str | None, amount: str
 ) -> Drawing | None:
-    """One model's cells by the parts; None if fewer than two parts have questions.
-
-    Args:
-        amount: what the amounts are of.
-    """
+    """One model's cells by the parts; None if fewer than two parts have questions. `amount` says
+    what the amounts are of."""
     column, names = how.parts(rows)
     if len(names) < 2:
         return None
@@ -119,7 +116,8 @@ def _over_amounts(
     for line, measure in zip(grid, MEASURES, strict=True):
         for axes, name in zip(line, names, strict=True):
             _lines(axes, table[table["part"] == name], measure.name, marks, reference)
-            plain_ticks(axes, amounts)
+            axes.set_xscale("log")
+            exact_ticks(axes, amounts, short)
             axes.set_xlim(amounts[0] / 1.5, amounts[-1] * 1.5)
         line[0].set_ylabel(measure.label)
     percent_axis(grid[0, 0])
@@ -134,8 +132,8 @@ def _lines(
     axes: Axes, table: DataTable, column: str, marks: dict[str, Style], reference: str | None
 ) -> None:
     known = table.dropna(subset=[column])
-    for name, own in families(known):
-        style = marks[name]
+    for name, own in known.groupby("family", sort=False):
+        style = marks[str(name)]
         if own["amount"].isna().all():  # fixed memories have no place along the axis
             if name != reference or column != KL.name:
                 dashes = "--" if name == reference else ":"

@@ -13,6 +13,7 @@ from matplotlib.ticker import EngFormatter, StrMethodFormatter
 from ...framework.attention.attend import choose
 from ...framework.flops import step_flops
 from ..reports.drawing import WIDTH, Drawing, drawn, legend_below, legend_height, styles, tidy_axes
+from ..reports.text import some
 from ..streaming.cells import Cell
 from .settle import Look
 from .tidy import ModelRun
@@ -30,8 +31,7 @@ class CostCurve:
 
     @property
     def name(self) -> str:
-        more = len(self.cells) - NAMED
-        return ", ".join(self.cells[:NAMED]) + (f" and {more} more" if more > 0 else "")
+        return some(self.cells, NAMED)
 
 
 def cost_curves(run: ModelRun, frames: int) -> list[CostCurve]:

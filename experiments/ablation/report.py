@@ -11,9 +11,10 @@ from markupsafe import Markup
 
 from ...framework.as_data import plain
 from ..evaluation.summary import flagged_videos
+from ..reports.drawing import write_figures
 from ..reports.page import web_page
 from ..reports.tables import Table
-from ..reports.text import MISSING, formatted, number, scale
+from ..reports.text import MISSING, formatted, number, scale, some
 from .extrapolation import totals
 from .figures import Figures, figures_of
 from .options import AblateOptions
@@ -40,9 +41,7 @@ def write_report(study: Study, options: AblateOptions) -> Path:
     folder = Path(options.output)
     write_tables(study, folder)
     figures = figures_of(study, options)
-    (folder / "figures").mkdir(exist_ok=True)
-    for drawing in figures.drawings:
-        drawing.write(folder / "figures")
+    write_figures(figures.drawings, folder)
     page = folder / PAGE
     page.write_text(page_text(study, options, figures), "utf-8")
     return page
@@ -83,7 +82,7 @@ def _about(study: Study, options: AblateOptions) -> Markup:
             "<b>{:,} videos were missing or could not be read</b>; their questions count as wrong: "
             "{}."
         )
-        parts.append(told.format(len(names), _some(names)))
+        parts.append(told.format(len(names), some(names)))
     flagged = flagged_videos(row for run in study.runs.values() for row in run.rows)
     if flagged:
         names = [f"{video} ({count:,})" for video, count in flagged.items()]
@@ -91,15 +90,11 @@ def _about(study: Study, options: AblateOptions) -> Markup:
             "<b>FFmpeg flags frames of {:,} videos as damaged</b>; what is shown of them may be "
             "wrong: {}."
         )
-        parts.append(told.format(len(names), _some(names)))
+        parts.append(told.format(len(names), some(names)))
     if study.owed:
         unfinished = Markup("<b>Unfinished: {:,} rows are owed.</b> Run the command again.")
         parts.append(unfinished.format(study.owed))
     return Markup(" ").join(parts)
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
 
 
 def _cells(study: Study, name: str) -> Mapping[str, str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import cycle
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -13,7 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter
 from pandas import DataFrame, Series
 
-from ..reports.drawing import COLOURS, Drawing, drawn, tidy_axes, whole_numbers
+from ..reports.drawing import COLOURS, Drawing, drawn, legend_below, tidy_axes, whole_numbers
+from ..reports.tables import DataTable
 
 SIZE = (9.6, 3.7)  # inches
 LOG_FROM = 30.0  # a largest value this many times the smallest takes a logarithmic axis
@@ -75,11 +77,7 @@ LAYOUT: Sequence[tuple[str, str, str, tuple[Panel, Panel]]] = (
 
 
 def figures_of(steps: DataFrame) -> list[Drawing]:
-    """All figures of a comparison.
-
-    Args:
-        steps: one row per memory and step, as `Comparison.step_rows`.
-    """
+    """All figures of a comparison, from one row per memory and step, as `Comparison.step_rows`."""
     return [
         drawn(name, heading, caption, SIZE, partial(_draw_all, panels=panels, steps=steps))
         for name, heading, caption, panels in LAYOUT
@@ -87,22 +85,23 @@ def figures_of(steps: DataFrame) -> list[Drawing]:
 
 
 def _draw_all(figure: Figure, panels: Sequence[Panel], steps: DataFrame) -> None:
+    video: DataTable = steps[steps["frame"] >= 0]
+    colours = dict(zip(video["memory"].unique(), cycle(COLOURS), strict=False))
     for axes, panel in zip(figure.subplots(1, len(panels)), panels, strict=True):
-        _draw(axes, panel, steps)
-    _add_legend(figure)
+        _draw(axes, panel, video, colours)
+    lines = {name: Line2D([], [], color=colour, linewidth=2.2) for name, colour in colours.items()}
+    legend_below(figure, lines, 5)
 
 
-def _draw(axes: Axes, panel: Panel, steps: DataFrame) -> None:
-    video = steps[steps["frame"] >= 0]
+def _draw(axes: Axes, panel: Panel, video: DataTable, colours: Mapping[str, str]) -> None:
     shown: list[Any] = []
-    for place, name in enumerate(dict.fromkeys(video["memory"])):
-        own: Any = video[video["memory"] == name]
+    for name, colour in colours.items():
+        own = video[video["memory"] == name]
         frames, values = own["frame"] + own["frames"], panel.curve(own).to_numpy()
-        colour = COLOURS[place % len(COLOURS)]
         if panel.noisy:
             axes.plot(frames, values, color=colour, alpha=0.2, linewidth=0.8)
             values = _running_median(values)
-        _draw_curve(axes, frames, values, shown, color=colour, label=name)
+        _draw_curve(axes, frames, values, shown, color=colour)
         shown.append(values)
     _set_scale(axes, shown)
     axes.set_xlabel("frame")
@@ -141,11 +140,3 @@ def _set_scale(axes: Axes, curves: Sequence[Any]) -> None:
     # The largest of what is drawn clearly: single slow frames may leave the picture.
     top = max((float(curve.max()) for curve in curves), default=0.0)
     axes.set_ylim(0, 1.08 * top if top > 0 else 1)
-
-
-def _add_legend(figure: Figure) -> None:
-    lines, labels = figure.axes[0].get_legend_handles_labels()
-    colours: list[Any] = [line.get_color() for line in lines if isinstance(line, Line2D)]
-    solid = [Line2D([], [], color=colour, linewidth=2.2) for colour in colours]
-    columns = min(len(labels), 5)
-    figure.legend(solid, labels, loc="outside upper center", ncols=columns, frameon=False)

@@ -17,6 +17,7 @@ from rich.table import Table
 from ..benchmarks.question import Benchmark
 from ..benchmarks.scores import mean, members, share
 from ..reports.intervals import paired_difference
+from ..reports.text import some
 from ..streaming.frames import told_flags
 from .options import EvaluateOptions
 from .rows import Row
@@ -170,7 +171,7 @@ def _remarks(summary: Outcome) -> Iterator[str]:
     if summary["owed"]:
         yield f"UNFINISHED: {summary['owed']} rows are owed; run the same command again"
     if summary["missing"]:
-        yield f"No file of {len(summary['missing'])} videos: {_some(summary['missing'])}"
+        yield f"No file of {len(summary['missing'])} videos: {some(summary['missing'], NAMED)}"
     for name, cell in summary["cells"].items():
         count = cell["counts"]["nonfinite"]
         if count:
@@ -182,11 +183,6 @@ def _remarks(summary: Outcome) -> Iterator[str]:
         yield f"Cannot be read: {video}: {why}"
     for video, count in list(summary["flagged"].items())[:NAMED]:
         yield f"Damaged: {video}: {told_flags(count)}"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _difference_text(difference: Mapping[str, float] | None) -> str:

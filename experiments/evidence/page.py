@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,11 +53,11 @@ def read_results(folder: Path) -> Results:
 
 def write_page(results: Results, folder: Path) -> Path:
     """Figures, summary.json and the page, into the run's folder; the path of the page."""
+    from ..reports.drawing import write_figures
+
     figures = {size: list(drawings(results, size)) for size in results.by_size()}
     overall = list(overall_drawings([results]))
-    (folder / "figures").mkdir(exist_ok=True)
-    for drawing in [*overall, *(one for own in figures.values() for one in own)]:
-        drawing.write(folder / "figures")
+    write_figures(chain(overall, *figures.values()), folder)
     write_json(folder / SUMMARY, summary(results))
     page = folder / PAGE
     parts = [(overall_tables(results), overall)]

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
-from ..reports.drawing import COLOURS, exact_ticks, tidy_axes, whole_numbers
+from ..reports.drawing import COLOURS, exact_ticks, legend_below, tidy_axes, whole_numbers
 from ..reports.tables import DataTable
 from .by_frame import PARTS
 from .tables import means
@@ -30,11 +30,8 @@ MEAN: dict[str, Any] = {
 
 
 def by_depth(label: str, titles: Mapping[str, str]) -> Callable[[Figure, DataTable], None]:
-    """What draws curves per layer over capacity, two panels a row, by the title of each column.
-
-    Args:
-        label: of the shares that all panels show.
-    """
+    """What draws curves per layer over capacity, two panels a row, by the title of each column; the
+    label is of the shares that all panels show."""
 
     def draw(figure: Figure, rows: DataTable) -> None:
         panels = _panels(figure, len(titles) // 2, label)
@@ -212,5 +209,4 @@ def _with_depth(figure: Figure, table: DataTable, explained: Axes) -> None:
 
 def _with_legend(figure: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
-    columns = min(len(labels), 4)
-    figure.legend(handles, labels, loc="outside upper center", ncols=columns, frameon=False)
+    legend_below(figure, dict(zip(labels, handles, strict=True)))

@@ -10,8 +10,8 @@ from typing import Any
 from rich.console import Console
 
 from ...framework import CrossFrameMemory, VideoModel
-from ..reports.drawing import DOTS_PER_INCH
-from ..reports.text import strict_json
+from ..reports.drawing import DOTS_PER_INCH, write_figures
+from ..reports.text import some, strict_json
 from ..streaming.environment import environment
 from ..streaming.frames import VideoFrames
 from ..streaming.media import TextFile, open_media
@@ -71,11 +71,8 @@ def observe(
     _write_tables(folder, tables, settings, stamp, note)
     links = {video.name: _write_held(folder, video, model, memory, settings) for video in observed}
     figures = figures_of(tables)
-    (folder / "figures").mkdir(exist_ok=True)
-    for drawing in chain(*figures.values()):
-        drawing.write(folder / "figures")
-    title = "Evidence of " + ", ".join(video.name for video in observed[:3])
-    title += f" and {len(observed) - 3} more" if len(observed) > 3 else ""
+    write_figures(chain(*figures.values()), folder)
+    title = f"Evidence of {some([video.name for video in observed], 3)}"
     page = folder / "observe.html"
     page.write_text(evidence_page(title, tables, figures, links, settings, stamp, note), "utf-8")
     return page

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
@@ -18,7 +18,6 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from .tables import DataTable
-from .text import short
 
 # Okabe and Ito's, told apart by colour-blind readers as well, and a few more.
 COLOURS = (
@@ -58,14 +57,17 @@ class Drawing:
         self.figure.savefig(folder / f"{self.name}.png", dpi=DOTS_PER_INCH)
 
 
+def write_figures(drawings: Iterable[Drawing], folder: Path) -> None:
+    """Every figure below FOLDER/figures, as `Drawing.write` does."""
+    (folder / "figures").mkdir(exist_ok=True)
+    for drawing in drawings:
+        drawing.write(folder / "figures")
+
+
 def drawn(
     name: str, heading: str, caption: str, size: tuple[float, float], draw: Callable[[Figure], None]
 ) -> Drawing:
-    """A figure, drawn by a function.
-
-    Args:
-        size: width and height in inches.
-    """
+    """A figure of a size, width and height in inches, drawn by a function."""
     with rc_context(STYLE):
         figure = Figure(figsize=size, layout="constrained")
         draw(figure)
@@ -87,11 +89,7 @@ def whole_numbers(axis: Any) -> None:
 
 
 def exact_ticks(axes: Axes, values: Any, text_of: Callable[[float], str]) -> None:
-    """Ticks at exactly these values along the x axis.
-
-    Args:
-        text_of: makes the text of a value.
-    """
+    """Ticks at exactly these values along the x axis, by the texts that `text_of` makes of them."""
     axes.xaxis.set_major_locator(FixedLocator(sorted(set(values))))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: text_of(value)))
@@ -128,11 +126,6 @@ def styles(names: Sequence[str], reference: str | None) -> dict[str, Style]:
     return {**({} if reference is None else {reference: Style("#000000", "*")}), **own}
 
 
-def families(cells: DataTable) -> list[tuple[str, DataTable]]:
-    """Cells that differ in their amount alone, by rising cost, under a name without the amount."""
-    return [(str(name), own) for name, own in cells.groupby("family", sort=False)]
-
-
 def percent_axis(axes: Axes) -> None:
     """Room around percentages, also where all are alike, but none beyond 0 and 100."""
     low, high = axes.get_ylim()
@@ -158,9 +151,3 @@ def error_bars(table: DataTable, name: str) -> Any:
     """[2, n] distances from the value to the ends of its interval."""
     value, low, high = (table[name + end].to_numpy(float) for end in ("", "_low", "_high"))
     return np.clip(np.stack([value - low, high - value]), 0, None)
-
-
-def plain_ticks(axes: Axes, values: Sequence[float]) -> None:
-    """A logarithmic axis that names exactly these values."""
-    axes.set_xscale("log")
-    exact_ticks(axes, values, short)

@@ -16,6 +16,12 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
+def some(names: Sequence[str], most: int = 5) -> str:
+    """Names one after the other, at most so many, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
+
+
 def scale(values: Sequence[float]) -> tuple[str, float]:
     """The prefix that brings the largest value to 1 or more, and what it stands for."""
     largest = max(values, default=0.0)
