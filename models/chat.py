@@ -10,9 +10,10 @@ import torch
 from jinja2 import TemplateError
 from torch import Tensor
 
+from ..framework import Cursor, FrameTokens
 from .checkpoints.faults import LONGEST, in_words, shortened
 from .hf import HFDecoder
-from .prompt import refuse_pictures
+from .prompt import refuse_pictures, text_tokens
 
 # What templates raise, and what they make Python raise.
 FAULTS = (TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError)
@@ -106,10 +107,8 @@ class ChatPrompt:
 def rendered(
     source: Any, messages: Sequence[Mapping[str, Any]], family: str, *, reply: bool = True
 ) -> str:
-    """Turns as the chat template of a processor or tokenizer writes them.
-
-    Args:
-        reply: whether the beginning of the answer's turn stands at the end.
+    """Turns as the chat template of a processor or tokenizer writes them, at the end the beginning
+    of the answer's turn where a reply is to follow.
 
     Raises:
         ValueError: if the template refuses them.
@@ -130,6 +129,9 @@ class ChatDecoder(HFDecoder):
     """An adapter whose prompt is its processor's chat template around one video."""
 
     prompt: Any  # a ChatPrompt, or a family's own kind of one
+
+    def prologue(self, cursor: Cursor) -> FrameTokens | None:
+        return text_tokens(self, self.prompt.prefix_ids, cursor)
 
     def question_ids(self, question: str) -> Tensor:
         return torch.tensor([self.prompt.question_ids(question)])

@@ -13,7 +13,7 @@ from transformers import LlavaOnevisionForConditionalGeneration, LlavaOnevisionP
 from ..framework import Cursor, FrameTokens
 from ..framework.model import Generated, Reading
 from .chat import ChatDecoder, ChatPrompt, require_class, require_same_id
-from .prompt import surround, text_tokens
+from .prompt import surround
 
 
 class LlavaOnevision(ChatDecoder):
@@ -57,9 +57,6 @@ class LlavaOnevision(ChatDecoder):
         del height, width  # every frame is stretched to one square picture
         side = isqrt(self.tokens_per_frame)
         return side, side
-
-    def prologue(self, cursor: Cursor) -> FrameTokens | None:
-        return text_tokens(self, self.prompt.prefix_ids, cursor)
 
     def question_ids(self, question: str) -> Tensor:
         """[1, tokens]: the video token, for the newline behind all frames, then the text.

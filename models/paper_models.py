@@ -21,6 +21,11 @@ from .hf import spec_of
 VOCAB_INTERNVL3, VOCAB_QWEN3_VL = 151674, 151936
 END_OF_TURN, END_OF_TEXT = 151645, 151643
 SIDE = 448  # pixels of a frame
+# Of a decoder, in the order in which `PAPER_MODELS` gives them.
+SIZES = (
+    *("num_hidden_layers", "hidden_size", "intermediate_size"),
+    *("num_attention_heads", "num_key_value_heads", "head_dim"),
+)
 
 
 def paper_config(name: str) -> PreTrainedConfig:
@@ -80,19 +85,6 @@ def internvl3_text(**sizes: Any) -> dict[str, Any]:
     }
 
 
-def _text(
-    layers: int, hidden: int, intermediate: int, heads: int, kv_heads: int, head_dim: int
-) -> dict[str, int]:
-    return {
-        "num_hidden_layers": layers,
-        "hidden_size": hidden,
-        "intermediate_size": intermediate,
-        "num_attention_heads": heads,
-        "num_key_value_heads": kv_heads,
-        "head_dim": head_dim,
-    }
-
-
 def _internvl3(*sizes: int) -> PreTrainedConfig:
     vision = {  # InternViT-300M
         "num_hidden_layers": 24,
@@ -103,7 +95,7 @@ def _internvl3(*sizes: int) -> PreTrainedConfig:
         "image_size": [SIDE, SIDE],
         "patch_size": [14, 14],
     }
-    text = internvl3_text(**_text(*sizes))
+    text = internvl3_text(**dict(zip(SIZES, sizes, strict=True)))
     return InternVLConfig(vision_config=vision, text_config=text, tie_word_embeddings=False)
 
 
@@ -119,7 +111,7 @@ def _qwen3_vl(
         "out_hidden_size": sizes[1],
         "deepstack_visual_indexes": list(levels),
     }
-    text = _text(*sizes) | {
+    text = dict(zip(SIZES, sizes, strict=True)) | {
         "vocab_size": VOCAB_QWEN3_VL,
         "max_position_embeddings": 262144,
         "rope_parameters": {

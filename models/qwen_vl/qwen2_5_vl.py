@@ -13,7 +13,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 
 from ...framework import Cursor, FrameTokens
 from ..chat import ChatPrompt, require_class, require_same_id
-from ..prompt import surround, text_tokens
+from ..prompt import surround
 from .adapter import VIDEO, QwenVL
 from .images import QwenVLImages
 
@@ -100,9 +100,6 @@ class Qwen2_5VL(QwenVL):
 
     def for_images(self) -> QwenVL:
         return Qwen2_5VLImages(self)
-
-    def prologue(self, cursor: Cursor) -> FrameTokens | None:
-        return text_tokens(self, self.prompt.prefix_ids, cursor)
 
     def _require_one_size(
         self, size: Sequence[int], tokens: int, behind: int, cursor: Cursor
