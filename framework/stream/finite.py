@@ -15,12 +15,10 @@ NOT_FINITE = (
 
 
 def still_finite(before: Tensor | None, *values: Tensor) -> Tensor | None:
-    """A bool scalar on a device of the values: they hold no NaN or Inf, and nothing did before.
+    """A bool scalar on a device of the values: they hold no NaN or Inf, and nothing did before, by
+    what this returned last (None at the beginning).
 
     Values of one shape on one device are looked at together: three kernels, however many layers.
-
-    Args:
-        before: what this returned last; None at the beginning.
     """
     for _, together in stacked(values):
         now = together.isfinite().all()
@@ -40,13 +38,3 @@ def extents(*values: Tensor) -> list[Tensor]:
 def is_finite(told: Tensor | None) -> bool:
     """Read what `still_finite` returned; shapes without numbers count as finite."""
     return told is None or told.is_meta or bool(told)
-
-
-def require_finite(told: Tensor | None) -> None:
-    """Refuse to go on after NaN or Inf.
-
-    Raises:
-        ValueError: naming what may be done.
-    """
-    if not is_finite(told):
-        raise ValueError(NOT_FINITE)

@@ -12,7 +12,7 @@ from ..model import VideoModel
 from ..ragged import unpack
 from ..slots import Slots
 from .costs import StepCosts
-from .finite import require_finite
+from .finite import NOT_FINITE, is_finite
 from .progress import Progress
 from .state import StreamState, empty_slots
 
@@ -70,4 +70,5 @@ class SessionView:
     def check(self) -> None:
         """Raise what accelerators could not say without waiting, and NaN or Inf in the model."""
         self._now.checks.raise_failed()
-        require_finite(self._now.state.finite)
+        if not is_finite(self._now.state.finite):
+            raise ValueError(NOT_FINITE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,10 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from ..flops import DecoderSpec
 from ..frame_tokens import Cursor, FrameTokens, advance
 from ..model import VideoModel
-from ..reference import ReferenceDecoder
+from ..reference import TINY, ReferenceDecoder
 from .memory_laws import Stream
 
 FRESH = "soak"  # the hypothesis profile under which examples differ from run to run
@@ -36,14 +36,13 @@ def kit_settings(max_examples: int, **options: Any) -> settings:
 def reference_models(draw: DrawFn, dtype: torch.dtype = torch.float64) -> VideoModel:
     """Plain-torch decoders of different head counts, depths and position axes."""
     num_kv_heads = draw(st.sampled_from([1, 2, 3]))
-    sizes = DecoderSpec(
+    sizes = replace(
+        TINY,
         num_layers=draw(st.sampled_from([1, 2, 3])),
         hidden=16,
         intermediate=24,
         num_query_heads=num_kv_heads * draw(st.sampled_from([1, 2, 7])),
         num_kv_heads=num_kv_heads,
-        head_dim=8,
-        vocab=31,
     )
     return ReferenceDecoder(
         sizes=sizes,
@@ -86,15 +85,7 @@ def eventful_stream(batch: int = 2) -> Stream:
     A prompt, frames of one to six tokens, pushes of several steps, an image left over from the last
     temporal patch, M-RoPE, grouped queries, an odd number of layers.
     """
-    sizes = DecoderSpec(
-        num_layers=3,
-        hidden=24,
-        intermediate=32,
-        num_query_heads=6,
-        num_kv_heads=2,
-        head_dim=8,
-        vocab=31,
-    )
+    sizes = replace(TINY, num_layers=3, num_query_heads=6)
     model = ReferenceDecoder(sizes=sizes, axes=3, patch=2)
     generator = torch.Generator().manual_seed(0)
     return Stream(
