@@ -8,10 +8,7 @@ from collections.abc import Sequence
 def require_count(
     owner: str, name: str, value: object, *, least: int = 0, unbounded: bool = True
 ) -> None:
-    """Refuse a setting that is not an integer of at least `least`.
-
-    Args:
-        unbounded: None is allowed too.
+    """Refuse a setting that is not an integer of at least `least`, nor None where that is allowed.
 
     Raises:
         ValueError: naming owner, setting and value.

@@ -103,11 +103,8 @@ class FrameTokens:
         return torch.arange(self.num_tokens).expand(self.batch, -1)
 
     def take(self, indices: Tensor) -> FrameTokens:
-        """The chosen tokens, in the order given, with their positions and token numbers.
-
-        Args:
-            indices: [kept] or [batch, kept] int64, numbers of tokens in this object.
-        """
+        """The tokens of these numbers in this object, [kept] or [batch, kept] int64, in the order
+        given, with their positions and token numbers."""
         rows = indices.expand(self.batch, -1) if indices.dim() == 1 else indices
 
         def pick(value: Tensor) -> Tensor:
@@ -164,10 +161,8 @@ def join_frames(frames: Sequence[FrameTokens]) -> FrameTokens:
 def as_frame_tokens(
     frames: object, timestamps: object = None, waiting: int = 0
 ) -> list[FrameTokens] | None:
-    """Pushed `FrameTokens` as a list, or None if something else was pushed.
-
-    Args:
-        waiting: raw frames pushed before that still wait for their temporal patch to fill.
+    """Pushed `FrameTokens` as a list, or None if something else was pushed. So many raw frames that
+    were pushed before still wait for their temporal patch to fill.
 
     Raises:
         ValueError: if timestamps came with them, or if they would overtake waiting frames.

@@ -16,7 +16,8 @@ def next_position(slots: Slots) -> Tensor:
 
 
 def close_gaps(slots: Slots, end: Tensor) -> Slots:
-    """Place the slots without gaps, the last one right before `end`, in every head.
+    """Place the slots without gaps in every head, the last one right before `end`, [B] int64 the
+    position of the next token.
 
     Only `positions` are replaced: reading rotates the stored keys once, by the whole way from where
     they were produced, so that nothing drifts however often slots are placed anew. Under RoPE every
@@ -24,9 +25,6 @@ def close_gaps(slots: Slots, end: Tensor) -> Slots:
     the slots of a frame move together, as far as their frame lies behind what follows: they keep
     their places in its grid. Frames that run side by side on some axis (Qwen2.5-VL moves on in time
     alone) have no gap there to close.
-
-    Args:
-        end: [B] int64, the position of the next token.
     """
     if slots.num_slots == 0:
         return slots

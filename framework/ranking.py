@@ -141,11 +141,8 @@ class WrappedRankingMemory(RankingMemory, WrappedMemory):
 
 
 def top_slots(score: Tensor, count: int) -> Tensor:
-    """Ascending indices [..., count] of the `count` highest scores; ties go to the newer slot.
-
-    Args:
-        score: [..., S]. NaN ranks highest, as in `torch.sort`.
-    """
+    """Ascending indices [..., count] of the `count` highest of scores [..., S]; ties go to the
+    newer slot, and NaN ranks highest, as in `torch.sort`."""
     # A stable sort leaves the newer of two equal slots behind the older.
     ranked = score.argsort(dim=-1, stable=True)
     return ranked[..., max(score.shape[-1] - count, 0) :].sort(dim=-1).values

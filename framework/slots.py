@@ -107,10 +107,8 @@ class Slots:
             raise
 
     def mass_of(self, rows: Tensor) -> Tensor:
-        """[B, H, S] attention mass handed out by chosen query rows of the step.
-
-        Args:
-            rows: as for `weights_of`.
+        """[B, H, S] attention mass handed out by query rows of the step, chosen as for
+        `weights_of`.
 
         Raises:
             RuntimeError: outside a step: queries are not kept.
@@ -229,11 +227,8 @@ def _parts(whole: Tensor) -> dict[str, Any]:
 def token_slots(
     keys: Tensor, values: Tensor, columns: Mapping[str, Tensor], layer: int, num_layers: int
 ) -> Slots:
-    """Slots of tokens that every KV head holds, without a copy of what is known of them.
-
-    Args:
-        columns: [B, S] by name, stats behind `STAT`; positions [axes, B, S].
-    """
+    """Slots of tokens that every KV head holds, without a copy of what is known of them: `columns`
+    [B, S] by name, stats behind `STAT`, and positions [axes, B, S]."""
     known = {
         name: column.to(keys.device).unsqueeze(-2).expand(*column.shape[:-1], keys.shape[1], -1)
         for name, column in columns.items()

@@ -63,11 +63,8 @@ class TextFrames:
 
 
 def as_text_frames(frames: object) -> list[Tensor] | None:
-    """Pushed frames of a text as ids [tokens] each, or None if something else was pushed.
-
-    Args:
-        frames: `TextFrames`, an int64 tensor [tokens], or a sequence of those.
-    """
+    """Pushed frames of a text, `TextFrames`, an int64 tensor [tokens] or a sequence of those, as
+    ids [tokens] each; None if something else was pushed."""
     if isinstance(frames, TextFrames):
         return [frame for frame, _ in frames]
     parts = frames if isinstance(frames, list | tuple) else [frames]

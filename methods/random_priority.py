@@ -30,11 +30,8 @@ class SeededMemory(ScoringMemory):
 
 
 def slot_priority(slots: Slots, *salts: int | Tensor) -> Tensor:
-    """[B, K, S] random numbers in [0, 1), drawn apart for every layer, KV head and token.
-
-    Args:
-        salts: as for `hashed_priority`.
-    """
+    """[B, K, S] random numbers in [0, 1), drawn apart for every layer, KV head and token, with
+    salts as for `hashed_priority`."""
     heads = torch.arange(slots.index.shape[1], device=slots.index.device)[:, None]
     return hashed_priority(slots.index, slots.layer, heads, *salts)
 

@@ -56,10 +56,8 @@ def queries_that_see(slots: Slots) -> Tensor:
 
 
 def require_used(owner: str, what: str, used: bool, inner: CrossFrameMemory) -> None:
-    """Refuse to change what of a step's attention a memory does not look at.
-
-    Args:
-        what: "mass" or "weights".
+    """Refuse to change what of a step's attention, its "mass" or "weights", a memory does not look
+    at.
 
     Raises:
         ValueError: naming owner and memory.
@@ -72,11 +70,7 @@ def require_used(owner: str, what: str, used: bool, inner: CrossFrameMemory) -> 
 
 
 def ranks(score: Tensor) -> Tensor:
-    """[..., S] int64: how many slots rank above each one; ties go to the newer.
-
-    Args:
-        score: [..., S].
-    """
+    """[..., S] int64: how many of the scores [..., S] rank above each one; ties go to the newer."""
     order = score.flip(-1).argsort(dim=-1, descending=True, stable=True)
     return order.argsort(dim=-1).flip(-1)
 

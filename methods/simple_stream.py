@@ -140,11 +140,8 @@ class SimpleStream:
         return session.ask(question, max_new_tokens=max_new_tokens, **generation)
 
     def question_logits(self, token_ids: Tensor | Sequence[int]) -> Tensor:
-        """[B, tokens, vocab] logits over the text that follows the kept frames.
-
-        Args:
-            token_ids: [tokens] or [B, tokens].
-        """
+        """[B, tokens, vocab] logits over the text, [tokens] or [B, tokens], behind the kept
+        frames."""
         return self._prefilled().question_logits(token_ids)
 
     def _held(self) -> list[FrameTokens]:

@@ -50,11 +50,8 @@ class DryRun:
 
     def full(self, memory: CrossFrameMemory, slots: int, quantity: Quantity) -> tuple[float, bool]:
         """What a bounded memory has of a quantity once its state is full, and whether heads hold
-        different numbers of slots.
-
-        Args:
-            slots: that it fills at most in each layer, if it does not promise a `limit` itself.
-        """
+        different numbers of slots. It fills at most `slots` in each layer, if it does not promise a
+        `limit` itself."""
         session, per_step = self.session(memory), self.cell.frames_per_step
         layers = self.model.spec.num_layers
         limits = [memory.limit(layer, layers, self.frame_tokens) for layer in range(layers)]

@@ -46,10 +46,7 @@ class Grid:
 
 
 def grid(options: AblateOptions, memories: Iterable[Sized]) -> Grid:
-    """The cells of one model.
-
-    Args:
-        memories: all of the study, at their sizes on the model.
+    """The cells of one model: all memories of the study, at their sizes on it.
 
     Raises:
         ValueError: for two different cells of one name, or a reference that is none.

@@ -33,12 +33,8 @@ class Quantity(ABC):
 
     @abstractmethod
     def of_full(self, session: VideoSession, carried: int, entering: int) -> float:
-        """What full attention has at a step of `entering` tokens behind `carried` ones, by closed
-        form.
-
-        Args:
-            session: of full attention, with anything in it.
-        """
+        """What full attention, whose session may hold anything, has at a step of `entering` tokens
+        behind `carried` ones, by closed form."""
 
     def fixed(self, spec: DecoderSpec, tokens: int) -> float:
         """What a frame of so many tokens takes of it whatever is carried and attended to."""

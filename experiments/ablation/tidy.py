@@ -59,10 +59,7 @@ class Study:
 
 
 def read_study(options: AblateOptions, plans: Mapping[str, Plan]) -> Study:
-    """The rows on disk, of all models that have some, as tables.
-
-    Args:
-        plans: of the models that were settled.
+    """The rows on disk, of all settled models that have some, as tables.
 
     Raises:
         ValueError: if there are none.

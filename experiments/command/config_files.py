@@ -86,11 +86,7 @@ def _composed(path: Path) -> object:
 
 def _values(path: Path, node: Any, known: dict[int, int]) -> int:
     """How many values a node is once aliases are written out; none may hold itself, and no key be
-    given twice.
-
-    Args:
-        known: of nodes that were counted, by identity; 0 while one is being counted.
-    """
+    given twice. `known` has those that were counted, by identity; 0 while one is being counted."""
     if known.get(id(node)) == 0:
         raise ValueError(
             f"{path}, line {node.start_mark.line + 1}: an alias holds itself; write out what is "

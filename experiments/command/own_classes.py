@@ -53,11 +53,8 @@ def _importer() -> str:
 
 @contextmanager
 def own_classes_importable(words: Sequence[str]) -> Iterator[None]:
-    """Classes in the current folder can be named, on the command line and in files given there.
-
-    Args:
-        words: of the command line.
-    """
+    """Classes in the current folder can be named in the words of a command line, and in files given
+    there."""
     finder = OwnModules(os.getcwd(), named_modules(words))
     sys.meta_path.append(finder)
     try:

@@ -73,10 +73,7 @@ class Report:
 
 
 def report_folder(folder: str | Path | None, option: str = "--report") -> None:
-    """Make the folder before the run, so that a wrong one costs no time.
-
-    Args:
-        option: that names it.
+    """Make the folder that an option names before the run, so that a wrong one costs no time.
 
     Raises:
         ValueError: if it cannot be made.

@@ -64,11 +64,8 @@ def _closeness(row: Row) -> tuple[str, str]:
 
 
 def print_results(rows: Sequence[Row], console: Console, note: str = "") -> None:
-    """The table, and below it the answers where the console is too narrow for them.
-
-    Args:
-        note: a warning for readers.
-    """
+    """The table, below it the answers where the console is too narrow for them, and a note to
+    readers."""
     heads, cells = headed_cells(rows)
     if not print_table(heads, cells, console):
         for line in cells:

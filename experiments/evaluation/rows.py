@@ -87,10 +87,8 @@ class RowFile:
 
 
 def read_rows(folder: Path, configs: Mapping[str, str] | None = None) -> list[Row]:
-    """All rows of a run, of whichever process; each (cell, question) once, an asked one first.
-
-    Args:
-        configs: the hash that rows must have, by cell.
+    """All rows of a run, of whichever process; each (cell, question) once, an asked one first. They
+    must have the hash that `configs` gives their cell.
 
     Raises:
         ValueError: for a line that is no row, was changed, or comes from other settings or another

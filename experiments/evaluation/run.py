@@ -24,10 +24,7 @@ from .trainer import Evaluation, PassData, RowWriter, make_trainer, quiet
 
 
 def evaluate(options: EvaluateOptions, *, interactive: bool = False) -> Outcome | None:
-    """Ask what has no row yet, then sum up all rows.
-
-    Args:
-        interactive: draw a progress bar.
+    """Ask what has no row yet, under a progress bar if `interactive`, then sum up all rows.
 
     Returns:
         What goes to `summary.json`; None in all processes but the first.

@@ -117,11 +117,8 @@ def continuation_kl(session: VideoSession, after: Tensor, full_logits: Tensor) -
 
 @torch.no_grad()
 def needle_scores(session: VideoSession, needles: Sequence[Needle]) -> tuple[Tensor, Tensor]:
-    """[B] whether the right choice is the likeliest, and its loss among the choices in nats.
-
-    Args:
-        needles: one for each row, their questions equally long.
-    """
+    """[B] whether the right choice is the likeliest, and its loss among the choices in nats, of a
+    needle for each row, their questions equally long."""
     questions = torch.tensor([list(needle.question) for needle in needles])
     choices = torch.tensor([list(needle.choices) for needle in needles])
     last = session.question_logits(questions)[:, -1].cpu()

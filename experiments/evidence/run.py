@@ -69,10 +69,7 @@ class Reference:
 
 
 def run_evidence(options: EvidenceOptions, say: Say = print) -> list[Row]:
-    """Write the rows that are left to write, and give all.
-
-    Args:
-        say: takes a line after every batch of streams.
+    """Write the rows that are left to write, and give all; `say` takes a line after every batch.
 
     Raises:
         ValueError: for a model that is no text decoder, streams that do not fit it, or a folder of

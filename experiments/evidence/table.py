@@ -32,11 +32,8 @@ SEEDS = "Random memories are means over their seeds."
 def short_table(
     results: Results, size: int | None = None, labels: Collection[str] | None = None
 ) -> Table:
-    """What a reader needs first: prose, the difference to the first rival, scenes.
-
-    Args:
-        labels: the memories to show, of all that were compared; None shows all.
-    """
+    """What a reader needs first: prose, the difference to the first rival, scenes. Of all memories
+    that were compared, those of these labels are shown; None shows all."""
     lines = lines_of(results, size)
     columns = [_mean(results, PROSE_LOSS), _mean(results, PROSE_KL)]
     for rival in rivals_in(lines)[:1]:

@@ -58,12 +58,9 @@ class Generation:
 
     @classmethod
     def of(cls, given: Mapping[str, Any], default_tokens: int) -> Self:
-        """From a task's `generation_kwargs`.
+        """From a task's `generation_kwargs`, and `default_tokens` where it sets no length.
 
         Greedy unless a temperature above 0, or `do_sample` without one, asks for sampling.
-
-        Args:
-            default_tokens: length where the task sets none.
 
         Raises:
             ValueError: for settings that are unknown or of a wrong kind.
@@ -102,11 +99,8 @@ class Answerer:
         reply_tokens: int,
         ask: Callable[[VideoSession, Question], T],
     ) -> Iterator[tuple[Question, T | None]]:
-        """Every question with what `ask` makes of it; None, and a warning, where the video cannot
-        be read so far. In the order of passes.
-
-        Args:
-            reply_tokens: room for what follows a question.
+        """Every question with what `ask` makes of it, and room for so many tokens behind it; None,
+        and a warning, where the video cannot be read so far. In the order of passes.
 
         Raises:
             ValueError: if no video can be read, or (strict) if one cannot.

@@ -164,10 +164,7 @@ def _named(number: int, task: str, split: str) -> Iterator[None]:
 
 
 def the_video(visuals: object) -> Path:
-    """The one video file that a task shows.
-
-    Args:
-        visuals: what its `doc_to_visual` gave.
+    """The one video file that a task shows, by what its `doc_to_visual` gave.
 
     Raises:
         ValueError: for text alone, pictures, sound, several videos, or a video elsewhere.

@@ -34,11 +34,8 @@ class FramePatches:
     last: Tensor
 
     def share(self, step: int, layer: int | None = None) -> Tensor:
-        """[rows, columns] share of (layer, KV head) that hold each token after a step.
-
-        Args:
-            layer: one layer alone; None is the mean over all.
-        """
+        """[rows, columns] share of (layer, KV head), of one layer or None for all, that hold each
+        token after a step."""
         last = self.last if layer is None else self.last[layer : layer + 1]
         return (last >= step).double().mean((0, 1)).view(self.rows, self.columns)
 

@@ -90,11 +90,8 @@ def grid_of(count: int) -> tuple[int, int]:
 
 
 def picture_of(words: Sequence[str]) -> np.ndarray:
-    """uint8 [height, width, 3]: one word in each place of the grid, cut off where it is too long.
-
-    Args:
-        words: of the frame's tokens, in order.
-    """
+    """uint8 [height, width, 3]: the words of a frame's tokens in order, one in each place of the
+    grid, cut off where it is too long."""
     from matplotlib.font_manager import findfont  # 0.3 s; it brings the font along
 
     rows, columns = grid_of(len(words))

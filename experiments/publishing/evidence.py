@@ -102,11 +102,7 @@ def _of_every_size(make: Callable[[Results, int | None], Iterable[Any]]) -> Call
 
 
 def _at_a_glance(runs: Sequence[Results], labels: Collection[str] | None = None) -> list[Table]:
-    """One short table, of the first run's first size.
-
-    Args:
-        labels: the memories to show, of all that were compared; None shows all.
-    """
+    """One short table, of the first run's first size, with `labels` as `short_table` takes them."""
     size = next(iter(runs[0].by_size()))
     return [replace(short_table(runs[0], size, labels), heading="")]
 

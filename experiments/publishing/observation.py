@@ -31,11 +31,7 @@ WINDOWS = {
 
 
 def observed_result(folder: Path) -> dict[str, Any]:
-    """What a run's `summary.json` tells, with the means of every layer beside.
-
-    Args:
-        folder: of the run.
-    """
+    """What the `summary.json` in a run's folder tells, with the means of every layer beside."""
     summary = json.loads((folder / "summary.json").read_text("utf-8"))
     layers = _by_layer(folder / "rows.parquet", "capacity", MEASURES)
     gaps = _by_layer(folder / "recency.parquet", "recent_frames", ("gap",))

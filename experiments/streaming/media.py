@@ -109,11 +109,8 @@ def frame_times(
 def media_at(
     model: VideoModel, path: Path, times: Sequence[float], *, strict: bool = False
 ) -> VideoSamples | TextFileFrames:
-    """The frames of a file at given times, as `frames_at` gives those of a video.
-
-    Args:
-        times: seconds of a video, numbers of a text's frames.
-    """
+    """The frames of a file at given times, seconds of a video or numbers of a text's frames, as
+    `frames_at` gives those of a video."""
     require_readable_file(model, path)
     if not is_text(path):
         return frames_at(path, times, strict=strict)

@@ -73,11 +73,8 @@ def attend(
     needs_mass: bool = False,
     reductions: Sequence[str] = (),
 ) -> Attended:
-    """Attention of a step's queries over [carried ; new]; the arguments are those of `Inputs`.
-
-    Args:
-        reductions: names of `REDUCTIONS` to compute beside the mass.
-    """
+    """Attention of a step's queries over [carried ; new]; the arguments are those of `Inputs`, and
+    `reductions` names of `REDUCTIONS` to compute beside the mass."""
     received = WeightReductions(reductions, needs_mass, values)
     output = backend.output(Inputs(query, keys, values, scale, visibility), received)
     return Attended(output, received.mass, received.reduced)

@@ -51,10 +51,7 @@ class WeightReductions:
 
     def add(self, weights: Tensor, outputs: Tensor | None = None) -> None:
         """Take in weights [B, K, rows, S] of some query rows, of all query heads of the group.
-
-        Args:
-            outputs: [B, K, rows, D] weights @ `values` where it is at hand; saves a product.
-        """
+        `outputs` [B, K, rows, D], weights @ `values`, save a product where they are at hand."""
         if self.mass is not None:
             self.mass += weights.sum(2)
         for name, value in self.reduced.items():

@@ -47,9 +47,7 @@ def encode_frames(
     model: VideoModel, frames: Iterable[Frame], cursor: Cursor | None = None
 ) -> Iterator[Encoded]:
     """The prompt where the stream begins, then every temporal patch; the last may be begun only.
-
-    Args:
-        cursor: where the stream stands before the frames; None for its beginning.
+    The stream stands at `cursor` before the frames; None is its beginning.
 
     Raises:
         ValueError: for frames that the model cannot take, naming the remedy.

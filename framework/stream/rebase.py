@@ -14,13 +14,11 @@ from .verify import check_stream
 def settle_origin(
     state: StreamState, entering: FrameTokens, memory: CrossFrameMemory, planned: int
 ) -> StreamState:
-    """Take a step's tokens into the stream, its origin moved to the first of them if they are far.
+    """Take a step's tokens, which the state's cursor stands behind, into the stream, its origin
+    moved to the first of them if they are far.
 
     That happens to streams that begin beyond the planned positions, and to those that grow beyond
     them because the memory promises a `reach`; others are counted from 0 for ever.
-
-    Args:
-        state: with its cursor behind the entering tokens.
 
     Raises:
         ValueError: if the planned range of positions has no room for them, or if they are so far

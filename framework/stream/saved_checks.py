@@ -84,10 +84,8 @@ def check_tensors(
 
 
 def require_packed_by(codec: Archive, layers: Mapping[str, Tensor], model: VideoModel) -> None:
-    """Refuse what another codec packed: it would be unpacked into nonsense.
-
-    Args:
-        layers: packed tensors by number of the layer and name.
+    """Refuse tensors, by number of the layer and name, that another codec packed: they would be
+    unpacked into nonsense.
 
     Raises:
         ValueError: naming both forms.

@@ -160,11 +160,8 @@ class VideoSession(SessionView, CopiedByFork):
     @in_turn
     @torch.no_grad()
     def question_logits(self, token_ids: Tensor | Sequence[int]) -> Tensor:
-        """[B, tokens, vocab] logits over the text that follows the video; what `ask` decodes from.
-
-        Args:
-            token_ids: [tokens] or [B, tokens].
-        """
+        """[B, tokens, vocab] logits over the text, [tokens] or [B, tokens], that follows the video;
+        what `ask` decodes from."""
         now = self._settled()
         ids = as_token_ids(token_ids, self.model.spec.vocab, now.state.batch or 1)
         ids = ids.to(self.model.device)

@@ -66,11 +66,8 @@ class StreamState:
         return [empty_slots(model, batch, layer) for layer in range(count)]
 
     def carry(self, layers: Sequence[Slots], finite: Tensor | None = None) -> StreamState:
-        """The state after a step left these slots; step-only tensors are let go.
-
-        Args:
-            finite: bool scalar, whether all steps so far computed with numbers only.
-        """
+        """The state after a step left these slots; step-only tensors are let go. `finite` is a bool
+        scalar, whether all steps so far computed with numbers only."""
         settled = (slots.settled() for slots in layers)
         return replace(self, layers=tuple(pack(slots) for slots in settled), finite=finite)
 

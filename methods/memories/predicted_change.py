@@ -120,11 +120,8 @@ def _features(change: Tensor, peak: Tensor, steps: Tensor) -> Tensor:
 
 
 def _fitted(equations: Tensor) -> Tensor:
-    """[B, K, 6, 1] the weights of least squares, one slot's worth towards (1, 0, 0, 0, 0, 0).
-
-    Args:
-        equations: [B, K, 6, 7], products of features with features and with what they foretold.
-    """
+    """[B, K, 6, 1] the weights of least squares, one slot's worth towards (1, 0, 0, 0, 0, 0), from
+    products [B, K, 6, 7] of features with features and with what they foretold."""
     belief = torch.eye(FEATURES, FEATURES + 1, dtype=torch.float64, device=equations.device)
     belief[0, -1] = 1
     # Features resemble one another: the system is solved in float64, whatever the model's dtype.

@@ -118,12 +118,8 @@ def _flat_ranks(score: Tensor, index: Tensor) -> Tensor:
 
 
 def _blended(highest: Tensor, protected: Tensor, budget: int, floor: float) -> Tensor:
-    """[B, K] slots of each head: protected ones, and of the rest a blend of what the head has among
-    the highest and of an even share.
-
-    Args:
-        highest, protected: [B, K, S] bool.
-    """
+    """[B, K] slots of each head: the protected ones, [B, K, S] bool, and of the rest a blend of
+    what the head has among the highest, [B, K, S] bool, and of an even share."""
     fixed = protected.sum(-1)
     even = ((budget - fixed).clamp(min=0).double() * floor).trunc()
     worth = (highest.sum(-1) - fixed).double()

@@ -27,10 +27,8 @@ SPARE = 2.0  # tied weights are stored once, and whole models hold what is not n
 
 
 def require_possible(folder: Path, fields: dict[str, Any]) -> None:
-    """Refuse sizes that are none, and more layers than the folder has tensors.
-
-    Args:
-        fields: of config.json.
+    """Refuse sizes in the fields of config.json that are none, and more layers than the folder has
+    tensors.
 
     Raises:
         ValueError: naming file, field and value.

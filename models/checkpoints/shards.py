@@ -98,13 +98,11 @@ def require_objects(folder: Path) -> None:
 def fill_weights(
     model: nn.Module, folder: Path, layout: Layout, device: torch.device, dtype: torch.dtype | None
 ) -> None:
-    """Give a model on the meta device the weights of a checkpoint; buffers stay as they are.
+    """Give a model on the meta device the weights of a checkpoint, in a dtype or, for None, as they
+    are stored; buffers stay as they are.
 
     Names and shapes of all shards are checked before the first weight is read; then memory holds
     the model and at most one tensor more.
-
-    Args:
-        dtype: of the weights; None as they are stored.
 
     Raises:
         ValueError: for missing, unknown or misshapen weights and for damaged files, naming them.

@@ -50,13 +50,11 @@ def read_config(folder: Path) -> Eagle2_5Config:
 def load_weights(
     folder: Path, device: torch.device, dtype: torch.dtype | None = None
 ) -> Eagle2_5ForConditionalGeneration:
-    """The model of a checkpoint's folder, in eval mode.
+    """The model of a checkpoint's folder, in eval mode, its weights in `dtype`; None is what
+    config.json says, or else as they are stored.
 
     Names and shapes of all shards are checked before the first weight is read; then memory holds
     the model and at most one tensor more.
-
-    Args:
-        dtype: of the weights; None is what config.json says, or else as they are stored.
 
     Raises:
         ValueError: for missing, unknown or misshapen weights and for damaged files, naming them.
