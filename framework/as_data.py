@@ -171,11 +171,7 @@ def _setting(value: Any, trusted: Sequence[type]) -> Any:
 
 
 def require_description(value: object) -> None:
-    """Refuse what `describe` cannot have made.
-
-    Raises:
-        ValueError: naming it.
-    """
+    """Refuse what `describe` cannot have made; the ValueError names it."""
     if not (
         isinstance(value, dict)
         and value.keys() == {"class", "settings"}
@@ -186,11 +182,7 @@ def require_description(value: object) -> None:
 
 
 def require_trusted(trusted: Sequence[type]) -> None:
-    """Refuse classes that no saved rule can have.
-
-    Raises:
-        ValueError: naming the class.
-    """
+    """Refuse classes that no saved rule can have; the ValueError names the class."""
     for cls in trusted:
         if not (isinstance(cls, type) and _is_rule(cls)):
             raise ValueError(

@@ -8,11 +8,8 @@ from collections.abc import Sequence
 def require_count(
     owner: str, name: str, value: object, *, least: int = 0, unbounded: bool = True
 ) -> None:
-    """Refuse a setting that is not an integer of at least `least`, nor None where that is allowed.
-
-    Raises:
-        ValueError: naming owner, setting and value.
-    """
+    """Refuse a setting that is not an integer of at least `least`, nor None where that is allowed;
+    the ValueError names owner, setting and value."""
     if value is None and unbounded:
         return
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -23,10 +20,7 @@ def require_count(
 
 
 def require_one_of(owner: str, name: str, value: object, known: Sequence[str]) -> None:
-    """Refuse a setting that is none of the known ones.
-
-    Raises:
-        ValueError: naming owner, setting and value.
-    """
+    """Refuse a setting that is none of the known ones; the ValueError names owner, setting and
+    value."""
     if value not in known:
         raise ValueError(f"{owner}: {name} must be one of {known}, got {value!r}")

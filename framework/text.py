@@ -101,11 +101,7 @@ def read_text(path: str | PathLike[str]) -> str:
 
 
 def require_characters(text: str, what: str) -> None:
-    """Refuse text that no tokenizer reads.
-
-    Raises:
-        ValueError: naming the character.
-    """
+    """Refuse text that no tokenizer reads; the ValueError names the character."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:

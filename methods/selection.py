@@ -32,11 +32,8 @@ def real_slots(slots: Slots) -> Tensor:
 
 
 def require_fits(owner: str, name: str, count: int, capacity: int | None) -> None:
-    """Refuse to promise more slots than there are.
-
-    Raises:
-        ValueError: naming owner, setting and both numbers.
-    """
+    """Refuse to promise more slots than there are; the ValueError names owner, setting and both
+    numbers."""
     if capacity is not None and count > capacity:
         raise ValueError(
             f"{owner}: {name}={count} do not fit into capacity={capacity}; raise capacity or "
@@ -57,11 +54,7 @@ def queries_that_see(slots: Slots) -> Tensor:
 
 def require_used(owner: str, what: str, used: bool, inner: CrossFrameMemory) -> None:
     """Refuse to change what of a step's attention, its "mass" or "weights", a memory does not look
-    at.
-
-    Raises:
-        ValueError: naming owner and memory.
-    """
+    at; the ValueError names owner and memory."""
     if not used:
         raise ValueError(
             f"{owner} changes the attention {what} of a step, but {inner!r} does not use it: "

@@ -37,11 +37,8 @@ def with_presets(words: Sequence[str]) -> list[str]:
 
 def require_sound(paths: Iterable[str | PathLike[str]]) -> None:
     """Refuse YAML files that are none or grow without bound, or that give one key twice, of which
-    YAML readers silently take the last. Files that are not there are left to who reads them.
-
-    Raises:
-        ValueError: naming the file and, where there is one, line and key.
-    """
+    YAML readers silently take the last. Files that are not there are left to who reads them. The
+    ValueError names the file and, where there is one, line and key."""
     for path in map(Path, paths):
         if path.is_file():
             root = _composed(path)

@@ -21,11 +21,8 @@ SWITCHES = ("do_sample", "use_cache", "remove_invalid_values", "renormalize_logi
 
 
 def require_generation(settings: Mapping[str, Any]) -> None:
-    """Refuse options that `generate` does not have, or values that it cannot use.
-
-    Raises:
-        ValueError: naming option, value and remedy.
-    """
+    """Refuse options that `generate` does not have, or values that it cannot use; the ValueError
+    names option, value and remedy."""
     from transformers import GenerationConfig
 
     known = GenerationConfig().to_dict().keys()

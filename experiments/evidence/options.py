@@ -72,11 +72,8 @@ class EvidenceOptions:
         return [f"{suite}/{self.half}/{self.tokens}/{seed}" for seed in seeds]
 
     def require_room(self, model: VideoModel) -> None:
-        """Refuse streams longer than the model was trained for, before any work.
-
-        Raises:
-            ValueError: naming both lengths.
-        """
+        """Refuse streams longer than the model was trained for, before any work; the ValueError
+        names both lengths."""
         needed = self.tokens + 4 * FRAME_TOKENS  # with the start, and what is asked at the end
         if needed > model.trained_tokens:
             raise ValueError(

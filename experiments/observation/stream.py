@@ -131,11 +131,7 @@ def observe_video(
 
 
 def require_past(frames: VideoFrames | TextFileFrames, count: int, model: VideoModel) -> None:
-    """Refuse a video too short for a second step.
-
-    Raises:
-        ValueError: naming the file.
-    """
+    """Refuse a video too short for a second step; the ValueError names the file."""
     needed = model.frames_per_patch + 1
     if count < needed:
         raise ValueError(

@@ -56,11 +56,8 @@ class Cell:
 
 
 def require_readable(model: VideoModel, memory: CrossFrameMemory, reader: Reader) -> None:
-    """Refuse a reader of carried slots alone where none is ever carried, before frames pass.
-
-    Raises:
-        ValueError: naming both.
-    """
+    """Refuse a reader of carried slots alone where none is ever carried, before frames pass; the
+    ValueError names both."""
     layers = model.spec.num_layers
     carries = any(memory.limit(layer, layers, 1) != 0 for layer in range(layers))
     if not carries and not reader.needs_archive:

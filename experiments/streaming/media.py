@@ -57,11 +57,7 @@ def seen_by(
 
 
 def require_readable_file(model: VideoModel, path: Path) -> None:
-    """Refuse a file that is nothing for a model.
-
-    Raises:
-        ValueError: naming both.
-    """
+    """Refuse a file that is nothing for a model; the ValueError names both."""
     name = type(model).__name__
     if is_text(path) and not model.reads_text:
         raise ValueError(

@@ -107,11 +107,7 @@ def archive_from(spec: str) -> Archive:
 
 
 def require_distinct(what: str, specs: Sequence[str]) -> None:
-    """Refuse a text that comes twice.
-
-    Raises:
-        ValueError: naming it.
-    """
+    """Refuse a text that comes twice; the ValueError names it."""
     repeated = sorted({spec for spec in specs if specs.count(spec) > 1})
     if repeated:
         raise ValueError(f"{what} listed more than once: {', '.join(repeated)}; name each once")

@@ -94,11 +94,8 @@ def output_change(weights: Tensor, values: Tensor, outputs: Tensor | None = None
 
 
 def require_reductions(owner: str, names: Iterable[str]) -> None:
-    """Refuse names of reductions that do not exist.
-
-    Raises:
-        ValueError: naming the owner, the name and what there is.
-    """
+    """Refuse names of reductions that do not exist; the ValueError names the owner, the name and
+    what there is."""
     for name in names:
         if name not in REDUCTIONS:
             raise ValueError(f"{owner}: reductions must be of {REDUCTIONS}, got {name!r}")

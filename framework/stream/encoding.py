@@ -129,21 +129,15 @@ def queue_images(
 
 
 def check_waiting(model: VideoModel, state: StreamState) -> None:
-    """Refuse frames that would wait for a temporal patch which can never be encoded.
-
-    Raises:
-        ValueError: naming their size and the remedy.
-    """
+    """Refuse frames that would wait for a temporal patch which can never be encoded; the ValueError
+    names their size and the remedy."""
     _require_one_size(state.pending, model.frames_per_patch)
     check_images(model, state.pending, state.cursor)
 
 
 def check_images(model: VideoModel, frames: Sequence[Frame], cursor: Cursor) -> None:
-    """Refuse frames of a kind or size that the model cannot encode.
-
-    Raises:
-        ValueError: naming kind or size and the remedy.
-    """
+    """Refuse frames of a kind or size that the model cannot encode; the ValueError names kind or
+    size and the remedy."""
     _require_kind(model, frames)
     images = [image for image, _ in frames if not is_text_frame(image)]
     for height, width in {tuple(image.shape[:2]) for image in images}:

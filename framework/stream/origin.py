@@ -46,11 +46,8 @@ class Origin:
 
 
 def require_near(position: int, origin: int) -> None:
-    """Refuse a position whose angle float32 would lose.
-
-    Raises:
-        ValueError: naming the position and the limit.
-    """
+    """Refuse a position whose angle float32 would lose; the ValueError names the position and the
+    limit."""
     if abs(position - origin) > FARTHEST:
         raise ValueError(
             f"position {position} lies {abs(position - origin)} positions from {origin}, but "

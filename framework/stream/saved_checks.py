@@ -61,11 +61,8 @@ class _Forms:
 def check_tensors(
     facts: Mapping[str, Any], tensors: Mapping[str, Tensor], model: VideoModel, codec: Archive
 ) -> None:
-    """Refuse tensors whose names, shapes, dtypes or numbers no session of this model can have.
-
-    Raises:
-        ValueError: naming the tensor.
-    """
+    """Refuse tensors whose names, shapes, dtypes or numbers no session of this model can have; the
+    ValueError names the tensor."""
     forms = _Forms(dict(tensors), model.position_axes)
     for number in range(len(facts["layers"])):
         _take_layer(forms, number, model)
@@ -85,11 +82,7 @@ def check_tensors(
 
 def require_packed_by(codec: Archive, layers: Mapping[str, Tensor], model: VideoModel) -> None:
     """Refuse tensors, by number of the layer and name, that another codec packed: they would be
-    unpacked into nonsense.
-
-    Raises:
-        ValueError: naming both forms.
-    """
+    unpacked into nonsense; the ValueError names both forms."""
     packs = _packing_of(codec, model)
     for number in {name.partition(".")[0] for name in layers}:
         stored = below(f"{number}.", layers)
@@ -102,11 +95,8 @@ def require_packed_by(codec: Archive, layers: Mapping[str, Tensor], model: Video
 
 
 def check_archive(state: StreamState, columns: Mapping[str, Tensor]) -> None:
-    """Refuse an archive that is no stream in order, up to where the cursor stands.
-
-    Raises:
-        ValueError: naming the column.
-    """
+    """Refuse an archive that is no stream in order, up to where the cursor stands; the ValueError
+    names the column."""
     if not columns:
         return
     index, frame = columns["index"], columns["frame"]
@@ -128,11 +118,8 @@ def check_archive(state: StreamState, columns: Mapping[str, Tensor]) -> None:
 
 def check_carried(state: StreamState, columns: Mapping[str, Tensor]) -> None:
     """Refuse carried slots that are not what the archive says of their tokens: no memory but one
-    that merges changes frame, visual, or the position that a key was rotated to.
-
-    Raises:
-        ValueError: naming layer and field.
-    """
+    that merges changes frame, visual, or the position that a key was rotated to; the ValueError
+    names layer and field."""
     for number, stored in enumerate(state.layers):
         slots = unpack(stored)
         shape = slots.index.shape
@@ -160,11 +147,8 @@ def check_carried(state: StreamState, columns: Mapping[str, Tensor]) -> None:
 
 
 def check_frames(state: StreamState) -> None:
-    """Refuse carried slots of frames that the stream has not seen, or that padding does not lead.
-
-    Raises:
-        ValueError: naming the layer.
-    """
+    """Refuse carried slots of frames that the stream has not seen, or that padding does not lead;
+    the ValueError names the layer."""
     for number, stored in enumerate(state.layers):
         if isinstance(stored, PackedSlots):
             padded = bool((stored.valid.int().diff(dim=-1) < 0).any())

@@ -60,11 +60,8 @@ def require(holds: bool, what: str) -> None:
 
 
 def check_facts(facts: Mapping[str, Any], model: VideoModel) -> None:
-    """Refuse a header that no session of this model can have.
-
-    Raises:
-        ValueError: naming the field and its value.
-    """
+    """Refuse a header that no session of this model can have; the ValueError names the field and
+    its value."""
     needed = {"format", "model", *_RULES, "settings", "pending", "layers", "previous"}
     plain = {"cursor", "largest_frame"} if facts["format"] == 1 else set(PLAIN)
     missing = (needed | plain) - facts.keys()

@@ -27,11 +27,7 @@ def check_settings(
     archive: Archive | None,
     reader: Reader | None,
 ) -> None:
-    """Refuse session settings that cannot work.
-
-    Raises:
-        ValueError: naming the setting and its value.
-    """
+    """Refuse session settings that cannot work; the ValueError names the setting and its value."""
     if in_frame not in ("causal", "bidirectional"):
         raise ValueError(f'in_frame must be "causal" or "bidirectional", got {in_frame!r}')
     require_count("VideoSession", "frames_per_step", frames_per_step, least=1, unbounded=False)
@@ -52,11 +48,8 @@ def check_frames(
     model: VideoModel,
     checks: DeferredChecks,
 ) -> None:
-    """Refuse frames of a step that do not fit the stream or the model, or are not finite.
-
-    Raises:
-        ValueError: naming the frame and what is wrong.
-    """
+    """Refuse frames of a step that do not fit the stream or the model, or are not finite; the
+    ValueError names the frame and what is wrong."""
     for frame in frames:
         _check_frame(frame, cursor.frames, model, checks)
         if frame.batch != batch:
@@ -96,11 +89,8 @@ def check_layers(
     checks: DeferredChecks,
     planned: int,
 ) -> None:
-    """Refuse slots that break the contract: count, order, range, the promised limit and reach.
-
-    Raises:
-        ValueError: naming the memory and the layer.
-    """
+    """Refuse slots that break the contract: count, order, range, the promised limit and reach; the
+    ValueError names the memory and the layer."""
     name = type(memory).__name__
     if len(layers) != num_layers:
         raise ValueError(f"{name} returned {len(layers)} layers of {num_layers}")
@@ -146,11 +136,8 @@ def check_layers(
 
 
 def check_stream(memory: CrossFrameMemory, state: StreamState, planned: int) -> None:
-    """Refuse tokens that the planned range of positions has no room for.
-
-    Raises:
-        ValueError: naming both lengths.
-    """
+    """Refuse tokens that the planned range of positions has no room for; the ValueError names both
+    lengths."""
     reach = memory.reach(state.largest_frame)
     if reach is None:
         check_room(state.cursor.tokens, planned, "the stream")
@@ -161,11 +148,8 @@ def check_stream(memory: CrossFrameMemory, state: StreamState, planned: int) -> 
 def check_question(
     memory: CrossFrameMemory, reader: Reader, state: StreamState, room: int, planned: int
 ) -> None:
-    """Refuse a question, with `room` tokens of text in all, that the planned range cannot hold.
-
-    Raises:
-        ValueError: naming both lengths.
-    """
+    """Refuse a question, with `room` tokens of text in all, that the planned range cannot hold; the
+    ValueError names both lengths."""
     reach = reader.reach(memory.reach(state.largest_frame), state.largest_frame)
     read = state.cursor.tokens if reach is None else min(reach, state.cursor.tokens)
     check_room(read + room, planned, "question and answer")
@@ -175,11 +159,7 @@ def check_question(
 
 
 def check_room(needed: int, planned: int, what: str) -> None:
-    """Refuse to go past the planned length.
-
-    Raises:
-        ValueError: naming both lengths.
-    """
+    """Refuse to go past the planned length; the ValueError names both lengths."""
     if needed > planned:
         raise ValueError(
             f"{what} would reach {needed} tokens, but the session is planned for {planned}: open "
@@ -189,11 +169,8 @@ def check_room(needed: int, planned: int, what: str) -> None:
 
 
 def check_generation(options: Mapping[str, object]) -> None:
-    """Refuse options of `generate` that fetch and run code, or put another loop in its place.
-
-    Raises:
-        ValueError: naming the option and its value.
-    """
+    """Refuse options of `generate` that fetch and run code, or put another loop in its place; the
+    ValueError names the option and its value."""
     for name in ("custom_generate", "trust_remote_code"):
         if options.get(name):
             raise ValueError(

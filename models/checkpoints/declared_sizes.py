@@ -28,11 +28,7 @@ SPARE = 2.0  # tied weights are stored once, and whole models hold what is not n
 
 def require_possible(folder: Path, fields: dict[str, Any]) -> None:
     """Refuse sizes in the fields of config.json that are none, and more layers than the folder has
-    tensors.
-
-    Raises:
-        ValueError: naming file, field and value.
-    """
+    tensors; the ValueError names file, field and value."""
     path = folder / "config.json"
     tensors = sum(1 for _ in stored_shapes(folder))
     for name, value in _named(fields, FLAGS):

@@ -85,11 +85,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def require_objects(folder: Path) -> None:
-    """Refuse a folder in which a file of fields cannot be read as such.
-
-    Raises:
-        ValueError: naming the file.
-    """
+    """Refuse a folder in which a file of fields cannot be read as such; the ValueError names the
+    file."""
     for name in OBJECTS:
         if (folder / name).exists() or (folder / name).is_symlink():
             read_json(folder / name)
