@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import torch
 from torch import Tensor
@@ -15,7 +15,6 @@ from ..archives.reader import ReadAll, Reader
 from ..archives.storage import ArchiveStorage
 from ..attention.attend import choose
 from ..attention.reductions import require_reductions
-from ..copies import CopiedByFork
 from ..counts import require_count
 from ..frame_tokens import FrameTokens
 from ..memory import CrossFrameMemory
@@ -37,11 +36,12 @@ from .step import AskStep, PushStep
 from .turns import Turns, in_turn
 
 
-class VideoSession(SessionView, CopiedByFork):
+class VideoSession(SessionView):
     """A stream through a frozen model, with a memory for later frames and an archive for answers.
 
     One call at a time: a push or a question while another is going on, in another thread or inside
-    a streamer, raises RuntimeError and changes neither. A copy is a fork.
+    a streamer, raises RuntimeError and changes neither. A copy, deep or not, is a fork, which does
+    not copy the frozen model; pickling is refused, as it would write the model's weights.
 
     Args:
         model: an adapter.
@@ -177,6 +177,19 @@ class VideoSession(SessionView, CopiedByFork):
         twin.reader = reader or self.reader
         twin._turns, twin._now = Turns("this session"), self._now.fork()
         return twin
+
+    def __copy__(self) -> Self:
+        return self.fork()
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        return self.fork()
+
+    def __reduce__(self) -> NoReturn:
+        name = type(self).__name__
+        raise TypeError(
+            f"a {name} cannot be pickled, as its model would be too: write it with .save(path) and "
+            f"read it with {name}.load(path, model)"
+        )
 
     def save(self, path: str | Path) -> None:
         """Write the whole session into one safetensors file, see `saving.py`."""
