@@ -180,6 +180,22 @@ class WrappedMemory(CrossFrameMemory):
         return self.inner.probe(model)
 
 
+@dataclass(frozen=True)
+class KeptChangingMemory(WrappedMemory):
+    """Changes what the inner memory keeps, once it has chosen; subclasses say how."""
+
+    @abstractmethod
+    def changed(self, slots: Slots, kept: Slots) -> Slots:
+        """What is carried on, from [carried ; new] of one layer and what was kept of it."""
+
+    def update(self, slots: Slots) -> Slots:
+        return self.changed(slots, self.inner.update(slots))
+
+    def update_layers(self, layers: Sequence[Slots]) -> Sequence[Slots]:
+        kept = self.inner.update_layers(layers)
+        return [self.changed(*both) for both in zip(layers, kept, strict=True)]
+
+
 def nested(memory: CrossFrameMemory) -> Iterator[CrossFrameMemory]:
     """The memory and what it wraps, from the outside in."""
     yield memory

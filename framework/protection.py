@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .counts import require_count
-from .memory import CrossFrameMemory, WrappedMemory, nested
+from .memory import CrossFrameMemory, KeptChangingMemory, WrappedMemory, nested
 from .overrides import replaces, standard
 from .ranking import RankingMemory, WrappedRankingMemory
 from .slots import Slots
@@ -152,7 +152,7 @@ class _InsideRanking(WrappedRankingMemory):
 
 
 @dataclass(frozen=True)
-class _OnTop(WrappedMemory):
+class _OnTop(KeptChangingMemory):
     """Adds the slots that `by` chooses to those that the inner memory keeps."""
 
     by: ProtectingMemory
@@ -166,13 +166,6 @@ class _OnTop(WrappedMemory):
                 "with slots it evicted; wrap a memory that only selects"
             )
 
-    def update(self, slots: Slots) -> Slots:
-        return self._joined(slots, self.inner.update(slots))
-
-    def update_layers(self, layers: Sequence[Slots]) -> Sequence[Slots]:
-        kept = self.inner.update_layers(layers)
-        return [self._joined(*both) for both in zip(layers, kept, strict=True)]
-
     def limit(self, layer: int, num_layers: int, frame_tokens: int) -> int | None:
         inner = self.inner.limit(layer, num_layers, frame_tokens)
         return None if inner is None else inner + self.by.most(frame_tokens)
@@ -180,7 +173,7 @@ class _OnTop(WrappedMemory):
     def reach(self, frame_tokens: int) -> int | None:
         return None  # protected slots stand where they are
 
-    def _joined(self, slots: Slots, kept: Slots) -> Slots:
+    def changed(self, slots: Slots, kept: Slots) -> Slots:
         """The kept and the protected slots."""
         if kept is slots:
             return slots

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
 import torch
 
-from ...framework import Slots, WrappedMemory, next_position, placed_after, require_count, span
+from ...framework import Slots, next_position, placed_after, require_count, span
+from ...framework.memory import KeptChangingMemory
 
 
 @final
 @dataclass(frozen=True)
-class ContiguousPositions(WrappedMemory):
+class ContiguousPositions(KeptChangingMemory):
     """Place what an inner memory carries without gaps, so that streams may be of any length.
 
     Rule: what evicted slots left open is closed, and the last carried slot stands right before the
@@ -61,18 +61,11 @@ class ContiguousPositions(WrappedMemory):
                 "memory that only selects"
             )
 
-    def update(self, slots: Slots) -> Slots:
-        return self._placed(slots, self.inner.update(slots))
-
-    def update_layers(self, layers: Sequence[Slots]) -> Sequence[Slots]:
-        kept = self.inner.update_layers(layers)
-        return [self._placed(*both) for both in zip(layers, kept, strict=True)]
-
     def reach(self, frame_tokens: int) -> int | None:
         limit = self.inner.limit(0, 1, frame_tokens)
         return limit if limit is None or self.max_reach is None else self.max_reach
 
-    def _placed(self, slots: Slots, kept: Slots) -> Slots:
+    def changed(self, slots: Slots, kept: Slots) -> Slots:
         placed = placed_after(slots, kept)
         if self.max_reach is None:
             return placed

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
 import torch
 from torch import Tensor
 
-from ...framework import Slots, WrappedMemory
+from ...framework import Slots
+from ...framework.memory import KeptChangingMemory
 from ..selection import cosine_steps, evicted, grouped_sum, real_slots, unit_rows, widened
 
 
 @final
 @dataclass(frozen=True)
-class MergedEvictions(WrappedMemory):
+class MergedEvictions(KeptChangingMemory):
     """Fold evicted slots into kept ones that resemble them, instead of losing them.
 
     Rule: the inner memory chooses. Then, per layer and KV head, every visual slot it evicted looks
@@ -73,14 +73,7 @@ class MergedEvictions(WrappedMemory):
                 f"{self.threshold!r}"
             )
 
-    def update(self, slots: Slots) -> Slots:
-        return self._merged(slots, self.inner.update(slots))
-
-    def update_layers(self, layers: Sequence[Slots]) -> Sequence[Slots]:
-        kept = self.inner.update_layers(layers)
-        return [self._merged(*pair) for pair in zip(layers, kept, strict=True)]
-
-    def _merged(self, slots: Slots, kept: Slots) -> Slots:
+    def changed(self, slots: Slots, kept: Slots) -> Slots:
         """The kept slots with the others folded in."""
         uniform = slots.valid is None and kept.valid is None
         if kept.num_slots == 0 or (uniform and kept.num_slots == slots.num_slots):
