@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import torch
 from jsonargparse import auto_cli
+from pandas import DataFrame
 
 from ...framework import NoArchive, Slots, VideoSession
 from ...methods import ReadCarried
@@ -82,27 +83,21 @@ def shares_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]
     """Heads and cells: layers in groups, and the first token's share of all mass in each."""
     heads = ["layers", *(f"first token, {name}" for name in result["rows"])]
     heads += ["second token", "strongest other before the frame", "value length, first / median"]
-    first, *_ = result["rows"].values()
+    variants = [DataFrame(rows) for rows in result["rows"].values()]
+    parts = zip(*(one.groupby(one["layer"] // GROUPED) for one in variants), strict=True)
     cells = []
-    for start in range(0, len(first), GROUPED):
-        chosen = slice(start, start + GROUPED)
-        parts = [rows[chosen] for rows in result["rows"].values()]
-        layers = parts[0]
-        lengths = [_mean(layers, name) for name in ("value norm of token 0", "median value norm")]
+    for (_, first), *others in parts:
+        mean = first.mean()
         cells.append(
             [
-                f"{start}–{start + len(layers) - 1}",
-                *(f"{_mean(rows, 'token 0'):.1%}" for rows in parts),
-                f"{_mean(layers, 'token 1'):.1%}",
-                f"{_mean(layers, 'strongest other'):.1%}",
-                f"{lengths[0]:.1f} / {lengths[1]:.1f}",
+                f"{first['layer'].min()}–{first['layer'].max()}",
+                *(f"{own['token 0'].mean():.1%}" for own in (first, *(own for _, own in others))),
+                f"{mean['token 1']:.1%}",
+                f"{mean['strongest other']:.1%}",
+                f"{mean['value norm of token 0']:.1f} / {mean['median value norm']:.1f}",
             ]
         )
     return heads, cells
-
-
-def _mean(rows: Sequence[Mapping[str, float]], name: str) -> float:
-    return fmean(row[name] for row in rows)
 
 
 def main(output: Path, model: str = "smollm2-135m", streams: int = 8, tokens: int = 1024) -> None:
