@@ -65,7 +65,7 @@ def resumed_config(folder: Path, config: Config) -> Config:
         ValueError: if the folder holds results of another one, naming what changed.
     """
     before = _written(folder)
-    if before is None or not _has_rows(folder):
+    if before is None or not any(path.stat().st_size for path in folder.glob("rows-*.jsonl")):
         return config
     now = json.loads(json.dumps(config))  # lists for tuples, as in the file
     known = {name: cell for name, cell in now["cells"].items() if name in before["cells"]}
@@ -134,10 +134,6 @@ def _require_no_stragglers(folder: Path, world: int) -> None:
 
 def _lock_path(folder: Path, rank: int) -> Path:
     return folder / f"rank-{rank}.lock"
-
-
-def _has_rows(folder: Path) -> bool:
-    return any(path.stat().st_size for path in folder.glob("rows-*.jsonl"))
 
 
 def _written(folder: Path) -> Config | None:
