@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any
 
 from ...framework import Archive, CrossFrameMemory, FullMemory, PlainArchive, ReadAll, Reader
-from ..streaming.cells import Cell
+from ..streaming.cells import Cell, require_cell
 from .options import AblateOptions
 from .variants import Variant
 
@@ -59,9 +59,7 @@ def grid(options: AblateOptions, memories: Iterable[Sized]) -> Grid:
     for sized in memories:
         for name, cell, settings in _cut(sized, options):
             _add(made, name, cell, settings)
-    if options.reference is not None and options.reference not in made.cells:
-        known = ", ".join(made.cells)
-        raise ValueError(f"ablate: reference {options.reference!r} is no cell; cells are {known}")
+    require_cell("ablate", options.reference, made.cells)
     return made
 
 

@@ -10,7 +10,7 @@ from ...framework.as_data import plain
 from ...framework.counts import require_count
 from ...framework.stream.verify import check_generation
 from ..benchmarks.question import Benchmark
-from ..streaming.cells import Cell
+from ..streaming.cells import Cell, require_cell
 from ..streaming.options import ModelOptions
 from ..streaming.sampling import FrameSampling
 
@@ -74,11 +74,7 @@ class EvaluateOptions(RunOptions):
     def __post_init__(self) -> None:
         if not self.cells:
             raise ValueError("evaluate: cells must name at least one cell")
-        if self.reference is not None and self.reference not in self.cells:
-            raise ValueError(
-                f"evaluate: reference {self.reference!r} is no cell; cells are "
-                f"{', '.join(self.cells)}"
-            )
+        require_cell("evaluate", self.reference, self.cells)
         for name in ("max_new_tokens", "max_tokens", "cells_at_once", "limit"):
             require_count("evaluate", name, getattr(self, name), least=1)
         if not isinstance(self.seed, int):  # whatever a configuration says

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...framework import VideoModel, require_count, require_one_of
 from ...framework.as_data import plain
-from ..streaming.cells import Cell
+from ..streaming.cells import Cell, require_cell
 from ..streaming.options import ModelOptions
 from .prose import HALVES
 from .suites import FRAME_TOKENS, SUITES
@@ -51,15 +51,10 @@ class EvidenceOptions:
     def __post_init__(self) -> None:
         for name in ("streams", "tokens", "batch"):
             require_count("evidence", name, getattr(self, name), least=1, unbounded=False)
-        if self.reference not in self.cells:
-            raise ValueError(
-                f"evidence: reference {self.reference!r} is no cell; cells are "
-                f"{', '.join(self.cells)}"
-            )
+        require_cell("evidence", self.reference, self.cells)
         require_one_of("evidence", "half", self.half, HALVES)
-        unknown = [name for name in self.suites if name not in SUITES]
-        if unknown:
-            raise ValueError(f"evidence: no suites {unknown}; there are {', '.join(SUITES)}")
+        for suite in self.suites:
+            require_one_of("evidence", "suites", suite, tuple(SUITES))
 
     @property
     def identity(self) -> dict[str, Any]:

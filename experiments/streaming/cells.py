@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from ...framework import Archive, CrossFrameMemory, Reader, VideoModel, VideoSession
@@ -52,6 +53,14 @@ class Cell:
             max_tokens=max_tokens,
             attention=self.attention,
             cost_history=None,
+        )
+
+
+def require_cell(owner: str, reference: str | None, cells: Collection[str]) -> None:
+    """Refuse a reference that is none of the cells; None is none on purpose."""
+    if reference is not None and reference not in cells:
+        raise ValueError(
+            f"{owner}: reference {reference!r} is no cell; cells are {', '.join(cells)}"
         )
 
 

@@ -141,7 +141,7 @@ def test_more_streams_and_cells_may_be_added(rows: list[Row], folder: Path) -> N
     [
         ({"reference": "all"}, "reference 'all' is no cell; cells are full, unbounded"),
         ({"half": "train"}, r"half must be one of \('search', 'judge'\), got 'train'"),
-        ({"suites": ("poetry",)}, r"no suites \['poetry'\]; there are prose, copy, scene, needle"),
+        ({"suites": ("poetry",)}, r"suites must be one of \('prose', .*\), got 'poetry'"),
         ({"streams": 0}, "evidence: streams must be an integer of at least 1, got 0"),
     ],
 )
