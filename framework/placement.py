@@ -36,12 +36,8 @@ def close_gaps(slots: Slots, end: Tensor) -> Slots:
 
 
 def placed_after(slots: Slots, kept: Slots) -> Slots:
-    """What a step kept, without gaps before the next token; left alone while nothing was evicted.
-
-    Args:
-        slots: [carried ; new], as the step showed them.
-        kept: those of them that are carried on.
-    """
+    """What a step kept of the [carried ; new] that it showed, without gaps before the next token;
+    left alone while nothing was evicted."""
     nothing_evicted = kept.num_slots == slots.num_slots and kept.valid is None
     if nothing_evicted and not slots.moved:
         return kept

@@ -149,12 +149,8 @@ def top_slots(score: Tensor, count: int) -> Tensor:
 
 
 def ranked_first(score: Tensor, chosen: Tensor) -> Tensor:
-    """[B, K, S] the score with the chosen slots above all others; among them ties go to the newer.
-
-    Args:
-        score: [B, K, S].
-        chosen: bool, broadcastable to the score.
-    """
+    """[B, K, S] the score with the chosen slots, bool that broadcasts to it, above all others;
+    among them ties go to the newer."""
     return score.masked_fill(chosen, _above_all(score))
 
 

@@ -85,31 +85,16 @@ def cosine_steps(cosine: Tensor) -> Tensor:
 
 
 def pooled_mean(score: Tensor, counted: Tensor, width: int) -> Tensor:
-    """[B, K, S] the mean over each slot and the (width - 1) / 2 places on either side of it.
-
-    Only counted places enter, so that neither the ends nor padding pull it down; 0 where there are
-    none.
-
-    Args:
-        score: [B, K, S].
-        counted: bool, broadcastable to the score.
-        width: odd.
-    """
+    """[B, K, S] the mean of scores over each slot and the (width - 1) / 2 places on either side of
+    it, for an odd width. Only counted places (bool, broadcastable to the scores) enter, so that
+    neither the ends nor padding pull it down; 0 where there are none."""
     counted = counted.expand_as(score)
     total = _around(score.masked_fill(~counted, 0), width).sum(-1)
     return total / _around(counted.long(), width).sum(-1).clamp(min=1)
 
 
 def pooled_max(score: Tensor, counted: Tensor, width: int) -> Tensor:
-    """[B, K, S] the most at each slot and the (width - 1) / 2 places on either side of it.
-
-    Only counted places enter; 0 where there are none.
-
-    Args:
-        score: [B, K, S], nowhere below 0.
-        counted: bool, broadcastable to the score.
-        width: odd.
-    """
+    """[B, K, S] the most of scores, nowhere below 0, over the places that `pooled_mean` takes."""
     return _around(score.masked_fill(~counted, 0), width).amax(-1)
 
 

@@ -13,13 +13,8 @@ Tokenize = Callable[[str], list[int]]
 
 
 def stable_prefix(tokenize: Tokenize, prefix: str, following: str) -> tuple[list[int], list[int]]:
-    """The ids of `prefix + following`, cut so that the first part is a prefix's own.
-
-    A tokenizer may merge the end of `prefix` with what follows; such tokens go to the second part.
-
-    Returns:
-        The ids that `prefix` alone begins with too, and all ids after them.
-    """
+    """The ids of `prefix + following` that `prefix` alone begins with too, and all after them: a
+    tokenizer may merge the end of `prefix` with what follows."""
     alone, together = tokenize(prefix), tokenize(prefix + following)
     shared = 0
     while shared < min(len(alone), len(together)) and alone[shared] == together[shared]:
@@ -35,12 +30,8 @@ def surround(
     cursor: Cursor,
     timestamp: float | None = None,
 ) -> FrameTokens:
-    """One frame as text, visual features, text, at the stream's next plain text positions.
-
-    Args:
-        features: [1, visual tokens, hidden].
-        before_ids, after_ids: of the text markers around them.
-    """
+    """One frame as text, visual features [1, visual tokens, hidden], text, from the ids of the
+    markers around them, at the stream's next plain text positions."""
     first, count = len(before_ids), features.shape[1]
     text = model.embed(torch.tensor([[*before_ids, *after_ids]], dtype=torch.int64))
     embeds = torch.cat([text[:, :first], features.to(text), text[:, first:]], 1)

@@ -83,12 +83,8 @@ class DryRun:
 
 
 def shown_again(model: VideoModel, frames: Sequence[tuple[Tensor, float]]) -> Iterator[FrameTokens]:
-    """A stream that shows a video's first frames again and again.
-
-    Args:
-        frames: raw frames uint8 [height, width, 3] with their times in seconds, or token ids
-            [tokens] of a text's with their numbers; at least one.
-    """
+    """A stream that shows a video's first frames, uint8 [height, width, 3] with their times in
+    seconds, or a text's, ids [tokens] with their numbers, again and again; at least one."""
     return (one.tokens for one in encode_frames(model, _repeated(frames)))
 
 

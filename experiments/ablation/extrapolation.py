@@ -51,12 +51,8 @@ def cost_curves(run: ModelRun, frames: int) -> list[CostCurve]:
 
 
 def stream_curve(cell: Cell, look: Look, entering: int, frames: int) -> np.ndarray:
-    """[frames] decoder FLOPs of each raw frame, as sessions count them.
-
-    Args:
-        entering: tokens of one temporal patch that enter the decoder.
-        frames: raw frames of the stream.
-    """
+    """[frames] decoder FLOPs of each raw frame of a stream, as sessions count them, where so many
+    tokens of a temporal patch enter the decoder."""
     memory, layers, per_step = cell.memory, look.spec.num_layers, cell.frames_per_step
     steps = -(-frames // (look.frames_per_patch * per_step))
     seen = look.prompt_tokens + per_step * entering * np.arange(steps)

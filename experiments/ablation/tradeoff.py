@@ -98,12 +98,8 @@ def _panels(
     marks: Marks,
     reference: str | None,
 ) -> None:
-    """A line of panels per measure, a column per cost.
-
-    Args:
-        marks: by model and memory.
-        reference: is drawn as a line, and no part of the front.
-    """
+    """A line of panels per measure, a column per cost, with marks by model and memory; the
+    reference is drawn as a line, and no part of the front."""
     cells = scaled(cells)
     grid = figure.subplots(len(measures), len(COSTS), sharey="row", sharex="col", squeeze=False)
     for line, measure in zip(grid, measures, strict=True):

@@ -79,12 +79,8 @@ def ask(
     console: Console,
     out: IO[str] | None = None,
 ) -> VideoSession:
-    """Answer one question about one video or text.
-
-    Args:
-        console: for progress, warnings and costs.
-        out: for the answer, as it grows; standard output by default.
-    """
+    """Answer one question about one video or text. The answer goes, as it grows, to `out`, standard
+    output by default; progress, warnings and costs to the console."""
     model, frames = seen_by(model, media, stream)
     session = stream.session(model, memory)
     stream_into(session, frames, console)

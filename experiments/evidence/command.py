@@ -17,14 +17,8 @@ from .table import short_table, sizes_table
 
 
 def evidence(options: EvidenceOptions, messages: Console, console: Console) -> Path:
-    """Write the rows that are owed, then tables, figures and the page.
-
-    Args:
-        messages: takes progress.
-        console: takes the table.
-
-    Returns:
-        The path of the page.
+    """Write the rows that are owed, then tables, figures and the page; its path. Progress goes to
+    `messages`, the table to `console`.
 
     Raises:
         ValueError: for settings that cannot work, as `run_evidence` does.

@@ -10,12 +10,8 @@ from .suites import GAPS
 
 
 def grouped(measure: str, group: str | None = None) -> Callable[[Row], float | None]:
-    """The mean over a stream's scored tokens.
-
-    Args:
-        measure: "loss", "kl" or "agreement".
-        group: of tokens; None for all.
-    """
+    """The mean of "loss", "kl" or "agreement" over a stream's scored tokens of a group; None for
+    all."""
 
     def value(row: Row) -> float | None:
         groups = [part for name, part in row["groups"].items() if group in (None, name)]

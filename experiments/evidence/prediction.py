@@ -70,12 +70,8 @@ def pass_streams(model: DecoderModel, session: VideoSession, ids: Tensor) -> Ten
 def log_probabilities(
     model: VideoModel, hidden: Tensor, scored: Mapping[str, Sequence[int]]
 ) -> dict[str, Tensor]:
-    """Float32 log probabilities [places, vocab] of the scored tokens of one stream, by group.
-
-    Args:
-        hidden: [tokens, hidden] of the stream.
-        scored: places of predicted tokens, from 1 on, by group.
-    """
+    """Float32 log probabilities [places, vocab] of the scored tokens of one stream, whose places
+    count from 1, by group, from its hidden states [tokens, hidden]."""
     return {
         group: torch.cat(
             [
@@ -92,12 +88,8 @@ def log_probabilities(
 def predictions(
     model: VideoModel, stream: TextStream, hidden: Tensor, full: Mapping[str, Tensor]
 ) -> dict[str, Prediction]:
-    """How the scored tokens of one stream were predicted, by group.
-
-    Args:
-        hidden: [tokens, hidden] of the memory.
-        full: `log_probabilities` of full attention.
-    """
+    """How the scored tokens of one stream were predicted from a memory's hidden states [tokens,
+    hidden], by group; `full` are `log_probabilities` of full attention."""
     return {
         group: _predicted(model, stream.ids, hidden, log_full, stream.scored[group])
         for group, log_full in full.items()
@@ -106,12 +98,8 @@ def predictions(
 
 @torch.no_grad()
 def continuation_kl(session: VideoSession, after: Tensor, full_logits: Tensor) -> Tensor:
-    """[B] mean KL to full attention of the predictions inside text that goes on behind a stream.
-
-    Args:
-        after: [B, tokens] ids.
-        full_logits: [B, tokens, vocab] of full attention.
-    """
+    """[B] mean KL of the predictions inside text, ids [B, tokens], that goes on behind a stream, to
+    full attention's logits [B, tokens, vocab]."""
     return kl_to_full(session.question_logits(after), full_logits).mean(-1)
 
 

@@ -94,12 +94,8 @@ def page_data(
 
 
 def as_bytes(last: Tensor, steps: Sequence[int]) -> Tensor:
-    """uint8: after how many of the steps a token was held for the last time, counted from 1.
-
-    Args:
-        last: `FramePatches.last`.
-        steps: those of the slider, ascending.
-    """
+    """uint8 of `FramePatches.last`: after how many of the slider's ascending steps a token was held
+    for the last time, counted from 1."""
     places = torch.searchsorted(torch.tensor(steps), last.long(), right=True)
     return places.masked_fill(last == NEVER_ENTERED, NEVER_ENTERED_BYTE).to(torch.uint8)
 

@@ -71,12 +71,7 @@ class Part:
     source: str = ""
 
     def text(self, name: str, runs: Sequence[Result], figures: str) -> str:
-        """The part as Markdown.
-
-        Args:
-            name: its own.
-            figures: the folder of figures, as seen from the page.
-        """
+        """The part of that name as Markdown; `figures` is their folder as seen from the page."""
         results, name = [*map(results_of, runs)], self.source or name
         parts = []
         for table in self.tables(results):

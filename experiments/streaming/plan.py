@@ -68,12 +68,9 @@ class Pass:
 def sample_videos(
     questions: Iterable[Question], sampling: FrameSampling, duration_of: Callable[[Path], float]
 ) -> tuple[list[Sampled], list[Refused]]:
-    """Which frames each question needs, and the questions that cannot be asked.
-
-    Args:
-        duration_of: seconds of a file, called once for each; raises ValueError for a file that
-            cannot be read.
-    """
+    """Which frames each question needs, and the questions that cannot be asked. `duration_of` gives
+    the seconds of a file, is called once for each, and raises ValueError for one that cannot be
+    read."""
     sampled: list[Sampled] = []
     refused: list[Refused] = []
     seconds = cache(duration_of)

@@ -44,11 +44,8 @@ class EnteringTokens:
 def admit_frames(
     frames: Sequence[FrameTokens], memory: CrossFrameMemory, state: StreamState
 ) -> tuple[StreamState, EnteringTokens]:
-    """Ask the memory what enters of each frame; the prompt enters whole, unasked.
-
-    Returns:
-        The state with its cursor behind the whole frames, and the entering tokens.
-    """
+    """The state with its cursor behind the whole frames, and the tokens that enter of each by the
+    memory's choice; the prompt enters whole, unasked."""
     kept, numbers, indices = [], [], []
     for frame in frames:
         state, admitted, number, index = _admit_one(frame, memory, state)
