@@ -89,18 +89,18 @@ def pooled_mean(score: Tensor, counted: Tensor, width: int) -> Tensor:
     it, for an odd width. Only counted places (bool, broadcastable to the scores) enter, so that
     neither the ends nor padding pull it down; 0 where there are none."""
     counted = counted.expand_as(score)
-    total = _around(score.masked_fill(~counted, 0), width).sum(-1)
-    return total / _around(counted.long(), width).sum(-1).clamp(min=1)
+    total = around(score.masked_fill(~counted, 0), width).sum(-1)
+    return total / around(counted.long(), width).sum(-1).clamp(min=1)
 
 
 def pooled_max(score: Tensor, counted: Tensor, width: int) -> Tensor:
     """[B, K, S] the most of scores, nowhere below 0, over the places that `pooled_mean` takes."""
-    return _around(score.masked_fill(~counted, 0), width).amax(-1)
+    return around(score.masked_fill(~counted, 0), width).amax(-1)
 
 
-def _around(column: Tensor, width: int) -> Tensor:
-    """[B, K, S, width] each place and its neighbours, 0 beyond the ends."""
-    return functional.pad(column, (width // 2, width // 2)).unfold(-1, width, 1)
+def around(column: Tensor, width: int, outside: int = 0) -> Tensor:
+    """[B, K, S, width] each place and its neighbours in stream order, `outside` beyond the ends."""
+    return functional.pad(column, (width // 2, width // 2), value=outside).unfold(-1, width, 1)
 
 
 def fixed_point(numbers: Tensor) -> Tensor:

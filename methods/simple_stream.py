@@ -178,7 +178,8 @@ class SimpleStream:
             session.push([frame.image for frame in waiting], times)
         elif self._cursor.tokens:
             session.push(self._moved_to_front())
-        self.costs = self.costs.extend(session.costs)
+        for cost in session.costs:
+            self.costs = self.costs.append(cost)
         return session
 
     def _moved_to_front(self) -> list[FrameTokens]:

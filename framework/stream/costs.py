@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
 from itertools import chain, islice
 from typing import overload
 
@@ -120,10 +119,6 @@ class StepCosts(Sequence[StepCost]):
     def totals(self) -> CostTotals:
         """Of all steps, shown or not; on CUDA waits for the last of them to end."""
         return self._forgotten.with_steps(tuple(chain.from_iterable(self._chunks)))
-
-    def extend(self, costs: Iterable[StepCost]) -> StepCosts:
-        """The costs with more steps."""
-        return reduce(StepCosts.append, costs, self)
 
     def append(self, cost: StepCost) -> StepCosts:
         """The costs with one more step."""

@@ -40,10 +40,6 @@ class Progress:
         hidden = () if keep_hidden else None
         return replace(self, archive=self.archive.draft(), checks=self.checks.fork(), hidden=hidden)
 
-    def settled(self) -> Progress:
-        """The draft as what the session goes on from."""
-        return replace(self, hidden=None)
-
     def fork(self) -> Progress:
         """The same point of an independent session."""
         return replace(self, archive=self.archive.fork(), checks=self.checks.fork())

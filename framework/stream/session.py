@@ -117,7 +117,7 @@ class VideoSession(SessionView):
         state, encoded = take_in(self.model, now.state, frames, timestamps)
         now = self._pass(now.at(state), encoded)
         check_waiting(self.model, now.state)
-        self._now = now.settled()
+        self._now = replace(now, hidden=None)
         return torch.cat(now.hidden, 1) if now.hidden else None
 
     @in_turn

@@ -54,10 +54,8 @@ def probe_video(path: str | PathLike[str]) -> VideoInfo:
     ):
         height, width = _pixels(head.shown).shape[:2]
         rate = head.stream.average_rate or head.stream.guessed_rate
-        duration, frames = (
-            declared_duration(container, head.stream, path),
-            head.stream.frames or None,
-        )
+        duration = declared_duration(container, head.stream, path)
+        frames = head.stream.frames or None
     if duration is None:
         duration, frames = measure(path)
     fps = float(rate) if rate else (frames or 1) / duration

@@ -7,11 +7,11 @@ from typing import final
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ...framework import FrameTokens, ScoringMemory, Slots
 from ..selection import (
     FIXED_POINT,
+    around,
     fixed_point,
     ranked_first,
     ranks,
@@ -167,16 +167,11 @@ def _pooled(norms: Tensor, slots: Slots) -> Tensor:
     width = POOLING_WIDTHS[len(POOLING_WIDTHS) * slots.layer // slots.num_layers]
     visual, patch = real_slots(slots) & slots.visual, _patches(slots)
 
-    def around(column: Tensor, outside: int) -> Tensor:
-        """[B, K, S, width] each slot's neighbours in stream order."""
-        sides = (width // 2, width // 2)
-        return functional.pad(column, sides, value=outside).unfold(-1, width, 1)
-
-    near = (around(patch, 0) - patch[..., None]).abs() <= width // 2
-    same_frame = around(slots.frame, -2) == slots.frame[..., None]
-    chosen = near & same_frame & around(visual.long(), 0).bool()
+    near = (around(patch, width) - patch[..., None]).abs() <= width // 2
+    same_frame = around(slots.frame, width, -2) == slots.frame[..., None]
+    chosen = near & same_frame & around(visual.long(), width).bool()
     # Exact sums: patches with the same neighbours tie, whatever order these are added in.
-    total = (around(fixed_point(norms), 0) * chosen).sum(-1).to(norms.dtype) / FIXED_POINT
+    total = (around(fixed_point(norms), width) * chosen).sum(-1).to(norms.dtype) / FIXED_POINT
     return torch.where(visual, total / chosen.sum(-1).clamp(min=1), norms)
 
 

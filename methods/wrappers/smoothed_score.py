@@ -58,7 +58,9 @@ class SmoothedScore(WrappedRankingMemory):
             raise ValueError("SmoothedScore: the score inside is smoothed already; smooth it once")
 
     def score(self, slots: Slots) -> Tensor:
-        now = _as_numbers(self.inner.score(slots))
+        score = self.inner.score(slots)
+        # Token numbers need float64.
+        now = widened(score) if score.is_floating_point() else score.double()
         before = slots.stats.get("smoothed_score", torch.zeros_like(now))
         if self.rule == "sum":
             slots.stats["smoothed_score"] = before + now
@@ -76,8 +78,3 @@ class SmoothedScore(WrappedRankingMemory):
         if self.rule == "mean":
             return 1 / steps.to(like.dtype)
         return torch.full_like(like, 1 - self.decay).masked_fill(steps == 1, 1)
-
-
-def _as_numbers(score: Tensor) -> Tensor:
-    """The score as float32 or wider: token numbers need float64."""
-    return widened(score) if score.is_floating_point() else score.double()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...framework import CrossFrameMemory, FrameTokens, FullMemory, WrappedMemory, require_one_of
 from ..random_priority import hashed_priority
-from ..selection import frame_cosine
+from ..selection import frame_cosine, ranks
 
 RULES = ("cosine", "uniform", "random")
 
@@ -92,7 +92,8 @@ class TokenDroppingMemory(WrappedMemory):
         if self.threshold is not None:
             keep = (novelty >= -self.threshold) | _most_novel(novelty)
         else:
-            keep = _by_rank(novelty, self._dropped(novelty.shape[1]))
+            count = novelty.shape[1]
+            keep = ranks(novelty) < count - self._dropped(count)
         counts = keep.sum(-1)
         if bool((counts != counts[0]).any()):
             raise ValueError(
@@ -128,12 +129,6 @@ def _visual_places(frame: FrameTokens) -> Tensor | None:
     if not bool(counts[0]) or bool((counts != counts[0]).any()):
         return None
     return mask.nonzero()[:, 1].view(len(mask), -1)
-
-
-def _by_rank(novelty: Tensor, dropped: int) -> Tensor:
-    """[B, tokens] mask without the `dropped` least novel; of equal ones the later stays."""
-    rank = novelty.argsort(dim=-1, stable=True).argsort(dim=-1)
-    return rank >= dropped
 
 
 def _most_novel(novelty: Tensor) -> Tensor:

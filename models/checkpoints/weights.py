@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -41,10 +40,8 @@ def require_finite_weights(model: nn.Module, source: str | Path) -> None:
     broken = [names[place] for place in sorted(damaged)]
     where = _in_files(Path(source))
     if where is None:
-        origin, remedy = (
-            "as loaded",
-            f"load in another dtype than {dtype}, whose range may be small",
-        )
+        origin = "as loaded"
+        remedy = f"load in another dtype than {dtype}, whose range may be small"
     else:
         origin, remedy = f"in {where[1]} as {where[0]}", "download the checkpoint anew"
     raise ValueError(
@@ -64,13 +61,9 @@ def _in_files(folder: Path) -> tuple[str, Path] | None:
     """The first tensor of a checkpoint's files that is not finite, by its name there, and the file;
     None where the files are sound, or not in a folder."""
     for file in sorted(folder.glob("*.safetensors")):
-        for name, values in _tensors(file):
-            if values.is_floating_point() and values.numel() and not bool(_finite(values)):
-                return name, file
+        with safe_open(file, "pt") as opened:
+            for name in opened.keys():  # noqa: SIM118
+                values = opened.get_tensor(name)
+                if values.is_floating_point() and values.numel() and not bool(_finite(values)):
+                    return name, file
     return None
-
-
-def _tensors(file: Path) -> Iterator[tuple[str, Tensor]]:
-    with safe_open(file, "pt") as opened:
-        for name in opened.keys():  # noqa: SIM118
-            yield name, opened.get_tensor(name)

@@ -20,20 +20,6 @@ def tiny_eagle2_5(
 
     Takes ``pixel_values`` [frames, 3, image_size, image_size]; gives logits [B, tokens, vocab].
     """
-    config = _config(image_size, **text)
-    config.dtype = dtype
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        model = Eagle2_5ForConditionalGeneration(config)
-    generator = torch.Generator("cpu").manual_seed(seed)
-    for name, parameter in sorted(model.named_parameters()):
-        parameter.data = draw(name, parameter, generator).to(dtype)
-    processor = Eagle2_5Processor(
-        tiny_tokenizer(), image_size=image_size, tokens_per_frame=config.tokens_per_frame
-    )
-    return model.eval(), processor
-
-
-def _config(image_size: int, **text: Unpack[TextOptions]) -> Eagle2_5Config:
     vision: Any = {
         "hidden_size": 32,
         "intermediate_size": 64,
@@ -42,9 +28,20 @@ def _config(image_size: int, **text: Unpack[TextOptions]) -> Eagle2_5Config:
         "image_size": image_size,
         "patch_size": 14,
     }
-    return Eagle2_5Config(
+    tokenizer = tiny_tokenizer()
+    config = Eagle2_5Config(
         vision_config=vision,
         text_config=text_config(**text),
         force_image_size=image_size,
-        image_token_index=tiny_tokenizer().get_vocab()["<IMG_CONTEXT>"],
+        image_token_index=tokenizer.get_vocab()["<IMG_CONTEXT>"],
     )
+    config.dtype = dtype
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        model = Eagle2_5ForConditionalGeneration(config)
+    generator = torch.Generator("cpu").manual_seed(seed)
+    for name, parameter in sorted(model.named_parameters()):
+        parameter.data = draw(name, parameter, generator).to(dtype)
+    processor = Eagle2_5Processor(
+        tokenizer, image_size=image_size, tokens_per_frame=config.tokens_per_frame
+    )
+    return model.eval(), processor

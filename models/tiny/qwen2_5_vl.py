@@ -53,23 +53,19 @@ def tiny_qwen2_5_vl(
     Takes ``pixel_values_videos`` [patches, 1176] with their grids; gives logits [B, tokens, vocab].
     """
     processor: Any = tiny_qwen2_5_vl_processor(max_tokens=options.get("max_tokens", 12))
-    text_config = _text_config(processor.tokenizer.get_vocab(), options)
+    text = text_fields(processor.tokenizer.get_vocab(), options)
+    # Of 64 pairs: 16 for time, 24 each for height and width.
+    text |= {"rope_parameters": mrope(text, 1e6, 3 / 8), "bos_token_id": None}
     config = transformers.Qwen2_5_VLConfig(
         vision_config={
             "depth": 3,
             "hidden_size": 32,
             "intermediate_size": 64,
             "num_heads": 2,
-            "out_hidden_size": text_config["hidden_size"],
+            "out_hidden_size": text["hidden_size"],
             "window_size": 56,  # two by two tokens
             "fullatt_block_indexes": [1],
         },
-        **token_fields(processor, text_config),
+        **token_fields(processor, text),
     )
     return random_model(transformers.AutoModelForImageTextToText, config, seed, dtype), processor
-
-
-def _text_config(vocab: dict[str, int], options: Qwen2_5VLOptions) -> dict[str, Any]:
-    fields = text_fields(vocab, options)
-    # Of 64 pairs: 16 for time, 24 each for height and width.
-    return fields | {"rope_parameters": mrope(fields, 1e6, 3 / 8), "bos_token_id": None}

@@ -68,7 +68,15 @@ def tiny_qwen3_vl(
     text_config = _text_config(processor.tokenizer.get_vocab(), options)
     family = transformers.Qwen3VLMoeConfig if sparse else transformers.Qwen3VLConfig
     config = family(
-        vision_config=_vision_config(text_config["hidden_size"]),
+        vision_config={
+            "depth": 4,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_heads": 2,
+            "out_hidden_size": text_config["hidden_size"],
+            "num_position_embeddings": 16,
+            "deepstack_visual_indexes": [0, 2],
+        },
         **token_fields(processor, text_config),
     )
     model = random_model(transformers.AutoModelForImageTextToText, config, seed, dtype)
@@ -98,18 +106,6 @@ def mrope(text_config: dict[str, Any], theta: float, share: float) -> dict[str, 
     return {"rope_theta": theta, "rope_type": "default", "mrope_section": sections}
 
 
-def _vision_config(hidden: int) -> dict[str, Any]:
-    return {
-        "depth": 4,
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_heads": 2,
-        "out_hidden_size": hidden,
-        "num_position_embeddings": 16,
-        "deepstack_visual_indexes": [0, 2],
-    }
-
-
 def _text_config(vocab: dict[str, int], options: Qwen3VLOptions) -> dict[str, Any]:
     fields = text_fields(vocab, {"layers": 3, **options})
     hidden, heads = fields["hidden_size"], fields["num_attention_heads"]
@@ -121,8 +117,5 @@ def _text_config(vocab: dict[str, int], options: Qwen3VLOptions) -> dict[str, An
         "num_experts_per_tok": 2,
         "moe_intermediate_size": hidden // 2,
     }
-    return (
-        fields
-        | {"rope_parameters": rope, "head_dim": hidden // heads}
-        | (mixture if experts else {})
-    )
+    fields |= {"rope_parameters": rope, "head_dim": hidden // heads}
+    return fields | mixture if experts else fields
