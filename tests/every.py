@@ -12,10 +12,7 @@ import torch
 import transformers
 from torch import Tensor
 
-from crossframe.experiments.publishing.tiny_checkpoints import (
-    save_official_eagle2_5,
-    save_tiny_checkpoint,
-)
+from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
 from crossframe.framework import CrossFrameMemory, FrameTokens, FullMemory, WrappedArchive
 from crossframe.methods import (
     AdaptiveHeadBudgets,
@@ -61,6 +58,8 @@ from crossframe.models import (
     tiny,
 )
 from crossframe.models.hf import HFDecoder
+
+from .models.eagle2_5.layout import save_official_eagle2_5
 
 # Families
 

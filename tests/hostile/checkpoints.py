@@ -17,15 +17,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.testing import assert_close
 
-from crossframe.experiments.publishing.tiny_checkpoints import (
-    save_official_eagle2_5,
-    save_tiny_checkpoint,
-)
+from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
 from crossframe.framework import FullMemory, VideoSession
 from crossframe.models import load_model
 from crossframe.models.checkpoints.shards import INDEX
 from crossframe.models.tiny import tiny_internvl
 
+from ..models.eagle2_5.layout import save_official_eagle2_5
 from ..models.internvl3.layout import save_original
 from .cases import Case, Family
 

@@ -8,13 +8,12 @@ import pytest
 import torch
 import transformers
 
-from crossframe.experiments.publishing.tiny_checkpoints import (
-    save_official_eagle2_5,
-    save_tiny_checkpoint,
-)
+from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
 from crossframe.framework import VideoSession
 from crossframe.methods import StateKVMemory
 from crossframe.models import load_model, loading
+
+from .eagle2_5.layout import save_official_eagle2_5
 
 has_accelerate = importlib.util.find_spec("accelerate") is not None
 FRAME = torch.arange(40 * 60 * 3).view(1, 40, 60, 3).to(torch.uint8)

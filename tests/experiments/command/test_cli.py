@@ -9,16 +9,15 @@ from typing import Any
 import pytest
 
 from crossframe.experiments.command.cli import main
-from crossframe.experiments.publishing.tiny_checkpoints import (
-    save_official_eagle2_5,
-    save_tiny_checkpoint,
-)
+from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
 from crossframe.experiments.reports.text import printable
 from crossframe.framework import VideoSession
 from crossframe.framework.video import stream_video
 from crossframe.methods import StateKVMemory
 from crossframe.models import load_model
 from crossframe.models.chat import ChatDecoder
+
+from ...models.eagle2_5.layout import save_official_eagle2_5
 
 QUESTION = "What moves?"
 OWN = """

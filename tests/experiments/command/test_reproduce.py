@@ -15,10 +15,9 @@ from crossframe.experiments.command.cli import main
 from crossframe.experiments.publishing import ablate_demo as ablation_demo
 from crossframe.experiments.publishing import bench, paper_cost
 from crossframe.experiments.publishing.small_benchmarks import FIXTURES, write_clip
-from crossframe.experiments.publishing.tiny_checkpoints import (
-    save_official_eagle2_5,
-    save_tiny_checkpoint,
-)
+from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
+
+from ...models.eagle2_5.layout import save_official_eagle2_5
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs/reproduce.md").read_text("utf-8")

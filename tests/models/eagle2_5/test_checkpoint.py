@@ -11,11 +11,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import Qwen2Tokenizer
 
-from crossframe.experiments.publishing.tiny_checkpoints import (
-    SHARDS,
-    save_official_eagle2_5,
-    save_tiny_checkpoint,
-)
+from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
 from crossframe.models.checkpoints.shards import INDEX
 from crossframe.models.eagle2_5.adapter import Eagle2_5, load_eagle2_5
 from crossframe.models.eagle2_5.checkpoint import POOLING_HEAD, load_weights
@@ -24,6 +20,7 @@ from crossframe.models.tiny import tiny_tokenizer
 from crossframe.models.tiny.eagle2_5 import tiny_eagle2_5
 
 from ..damage import edit_config, edit_weights, shard_of
+from .layout import SHARDS, save_official_eagle2_5
 
 CPU = torch.device("cpu")
 VISION, TEXT = "vision_model.vision_model.", "language_model."

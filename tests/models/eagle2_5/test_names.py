@@ -3,9 +3,10 @@
 import torch
 from safetensors.torch import load_file
 
-from crossframe.experiments.publishing.tiny_checkpoints import SHARDS, save_official_eagle2_5
 from crossframe.models.eagle2_5.checkpoint import POOLING_HEAD, native_name, official_name
 from crossframe.models.eagle2_5.modules import Eagle2_5Config, Eagle2_5ForConditionalGeneration
+
+from .layout import SHARDS, save_official_eagle2_5
 
 VISION, TEXT = "vision_model.vision_model.", "language_model."
 Shape = tuple[int, ...]
