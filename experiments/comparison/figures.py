@@ -8,6 +8,7 @@ from functools import partial
 from itertools import cycle
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -126,7 +127,6 @@ def _running_median(values: Any) -> Any:
 
 def _nearly_equal(ours: Any, others: Any) -> bool:
     """Within 1 % at most frames."""
-    import numpy as np
 
     return ours.shape == others.shape and np.isclose(ours, others, rtol=0.01).mean() > 0.5
 

@@ -130,8 +130,8 @@ def by_age(results: Results, size: int | None = None) -> Drawing:
         grid = figure.subplots(1, len(panels), squeeze=False)[0]
         for axes, (title, measures) in zip(grid, panels.items(), strict=True):
             for line in lines:
-                values = [mean(results, line, one) for one in measures]
-                axes.plot(range(len(measures)), _drawable(values), **marks[called[line]].line)
+                values: Any = [mean(results, line, one) for one in measures]
+                axes.plot(range(len(measures)), values, **marks[called[line]].line)
             ages = [one.head.removeprefix("copy ").removesuffix(" back") for one in measures]
             axes.set_xticks(range(len(ages)), [age.removesuffix(" frames") for age in ages])
             axes.set_xlabel("frames since it was told")
@@ -207,10 +207,6 @@ def _spread(values: Sequence[float]) -> list[float]:
         if not kept or value > 1.5 * kept[-1]:
             kept.append(value)
     return kept
-
-
-def _drawable(values: Sequence[float | None]) -> list[float]:
-    return [float("nan") if value is None else value for value in values]
 
 
 def _leading(count: int) -> str:

@@ -106,7 +106,8 @@ def scene(encode: Encode, half: str, seed: int, tokens: int) -> TextStream:
             if random.random() > STAYS:
                 world[name][kind] = random.choice(values)
         if name in seen:
-            group = _age_group(frame - seen[name])
+            age = frame - seen[name]
+            group = next((f"{n} frames" for n in GAPS if age <= n), f"over {GAPS[-1]} frames")
             stayed = [k for k, value in world[name].items() if before[k] == value]
             places = (len(ids) + _place_of(encode, name, world[name], k) for k in stayed)
             scored.setdefault(group, []).extend(sorted(places))
@@ -188,13 +189,6 @@ def _place_of(encode: Encode, name: str, person: Mapping[str, str], kind: str) -
     """Where in a frame the token of an attribute stands."""
     before = SCENE.partition("{" + kind + "}")[0]
     return len(encode(before.format(name=name, **person).rstrip()))
-
-
-def _age_group(frames: int) -> str:
-    for bound in GAPS:
-        if frames <= bound:
-            return f"{bound} frames"
-    return f"over {GAPS[-1]} frames"
 
 
 def _places_for(gaps: Sequence[int], frames: int, random: Random) -> list[int]:

@@ -7,6 +7,7 @@ from typing import final
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ...framework import CrossFrameMemory, FrameTokens, FullMemory, WrappedMemory, require_one_of
 from ..random_priority import hashed_priority
@@ -89,10 +90,11 @@ class TokenDroppingMemory(WrappedMemory):
     ) -> Tensor:
         """[B, kept] ascending numbers of the tokens that enter."""
         novelty = self._novelty(frame.take(places), previous.take(before))
+        count = novelty.shape[1]
         if self.threshold is not None:
-            keep = (novelty >= -self.threshold) | _most_novel(novelty)
+            most_novel = functional.one_hot(novelty.argmax(-1), count).bool()
+            keep = (novelty >= -self.threshold) | most_novel
         else:
-            count = novelty.shape[1]
             keep = ranks(novelty) < count - self._dropped(count)
         counts = keep.sum(-1)
         if bool((counts != counts[0]).any()):
@@ -129,12 +131,6 @@ def _visual_places(frame: FrameTokens) -> Tensor | None:
     if not bool(counts[0]) or bool((counts != counts[0]).any()):
         return None
     return mask.nonzero()[:, 1].view(len(mask), -1)
-
-
-def _most_novel(novelty: Tensor) -> Tensor:
-    """[B, tokens] mask of the single most novel token of each row."""
-    best = novelty.argmax(-1, keepdim=True)
-    return torch.zeros_like(novelty, dtype=torch.bool).scatter(-1, best, True)
 
 
 def _evenness(places: Tensor) -> Tensor:

@@ -30,11 +30,7 @@ def official_name(name: str) -> str:
     return f"vision_model.{name}" if name.startswith("vision_model.") else name
 
 
-def _parameters(key: str) -> list[str]:
-    return [] if key.startswith(POOLING_HEAD) else [native_name(key)]
-
-
-LAYOUT = Layout("Eagle2.5", _parameters)
+LAYOUT = Layout("Eagle2.5", lambda key: [] if key.startswith(POOLING_HEAD) else [native_name(key)])
 
 
 def read_config(folder: Path) -> Eagle2_5Config:
