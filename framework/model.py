@@ -221,10 +221,7 @@ class VideoModel(ABC):
     @abstractmethod
     def step(self, frame: FrameTokens, attention: LayerAttention, max_tokens: int) -> Tensor:
         """[B, tokens, hidden] of the last layer; every layer attends through `attention`.
-
-        Args:
-            max_tokens: the planned length of the stream, which fixes the RoPE scaling.
-        """
+        `max_tokens`, the planned length of the stream, fixes the RoPE scaling."""
 
     @abstractmethod
     def logits(self, hidden: Tensor) -> Tensor:

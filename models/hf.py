@@ -176,12 +176,8 @@ class ReadingLayer(CacheLayerMixin):
         self._passing: Tensor | None = None
 
     def require_own(self, key: Tensor) -> None:
-        """Refuse keys that did not come through this cache just now.
-
-        Raises:
-            RuntimeError: for a forward pass of somebody else, in a streamer say: its text would
-                join the answer.
-        """
+        """Refuse, with a RuntimeError, keys that did not come through this cache just now but by a
+        forward pass of somebody else, in a streamer say: its text would join the answer."""
         own, self._passing = self._passing is key, None
         if not own:
             raise RuntimeError(

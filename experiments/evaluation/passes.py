@@ -27,12 +27,8 @@ Answers = dict[str, Answer]  # of the reference cell, by question
 
 
 class PassRunner:
-    """Streams videos through cells and asks their questions.
-
-    Args:
-        model: an adapter; each pass takes it set up for its own number of frames and system turn.
-        options: of the run.
-    """
+    """Streams videos through the cells of a run and asks their questions; each pass takes the model
+    set up for its own number of frames and system turn."""
 
     def __init__(self, model: VideoModel, options: EvaluateOptions) -> None:
         self.model, self.options = model, options

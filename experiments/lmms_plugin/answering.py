@@ -82,12 +82,8 @@ class Generation:
 
 
 class Answerer:
-    """Asks questions about videos, each after exactly the frames sampled for it.
-
-    Args:
-        model: an adapter.
-        options: what `--model_args` says.
-    """
+    """Asks a model about videos, each question after exactly the frames that the options of
+    `--model_args` sample for it."""
 
     def __init__(self, model: VideoModel, options: PluginOptions) -> None:
         self.model, self.options = model, options

@@ -27,13 +27,7 @@ SOUNDS = (".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg", ".opus")
 
 
 class Harness:
-    """Answers requests.
-
-    Args:
-        answerer: streams the videos.
-        documents: lmms-eval's data sets.
-        progress: draw a bar.
-    """
+    """Answers requests about lmms-eval's documents; with `progress` under a bar."""
 
     def __init__(self, answerer: Answerer, documents: Documents, *, progress: bool) -> None:
         self.answerer, self.documents, self.progress = answerer, documents, progress

@@ -20,11 +20,8 @@ SINKS = 4  # first tokens kept beside recent frames, as StreamingLLM does
 
 @dataclass(frozen=True)
 class WatchedMemory(CrossFrameMemory):
-    """Full attention that shows somebody every layer's slots of a step, with their mass.
-
-    Args:
-        show: called before the slots are carried on whole.
-    """
+    """Full attention that shows somebody every layer's slots of a step, with their mass, before
+    they are carried on whole."""
 
     show: Callable[[Slots], None]
     needs_mass = True
@@ -35,11 +32,7 @@ class WatchedMemory(CrossFrameMemory):
 
 
 class ByMass:
-    """Tokens ranked by mass; ties go to the newer one, as in `top_slots`.
-
-    Args:
-        mass: [heads, tokens].
-    """
+    """Tokens ranked by mass [heads, tokens]; ties go to the newer one, as in `top_slots`."""
 
     def __init__(self, mass: Tensor) -> None:
         self.mass, self.tokens = mass, mass.shape[-1]

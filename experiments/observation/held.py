@@ -46,11 +46,8 @@ class FramePatches:
 
 
 class HeldTokens:
-    """What a memory holds, step by step, of the tokens of every frame.
-
-    Attributes:
-        steps: video steps so far; step 0 is the one of the first frame.
-    """
+    """What a memory holds of the tokens of every frame, by video step; step 0 is the one of the
+    first frame, `steps` how many there were."""
 
     def __init__(self, spec: DecoderSpec) -> None:
         self.steps = 0
@@ -96,11 +93,7 @@ class HeldTokens:
 
 @dataclass(frozen=True)
 class FollowedMemory(WrappedMemory):
-    """A memory of which is noted what enters the decoder and what is held after every step.
-
-    Args:
-        held: where that is noted.
-    """
+    """A memory of which `held` notes what enters the decoder and what is held after every step."""
 
     held: HeldTokens
 

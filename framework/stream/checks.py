@@ -19,11 +19,8 @@ def stacked(values: Iterable[Tensor]) -> Iterator[tuple[list[int], Tensor]]:
 
 
 class DeferredChecks:
-    """Raises a failed condition at once on the CPU, and before the next answer elsewhere.
-
-    Args:
-        deferred: keep conditions back although they are on the CPU.
-    """
+    """Raises a failed condition at once on the CPU, and before the next answer elsewhere; with
+    `deferred` on the CPU as well."""
 
     # Conditions held back: a long stream waits once for as many, and most ended long ago.
     MOST = 4096

@@ -37,11 +37,8 @@ class LoopAttention:
 
 @dataclass(eq=False)
 class LoopReading:
-    """A question and its answer, row by row over what a session's reader picks and the text so far.
-
-    Args:
-        asked_at: [axes, B, tokens] positions of the question.
-    """
+    """A question, asked at positions [axes, B, tokens], and its answer, row by row over what a
+    session's reader picks and the text so far."""
 
     session: VideoSession
     asked_at: Tensor

@@ -18,13 +18,8 @@ VIDEO = 2  # how `get_rope_index` marks the visual tokens of videos
 
 
 class QwenVL(ChatDecoder):
-    """An adapter whose frames pass Qwen's vision tower two at a time.
-
-    Args:
-        model: loaded, of a Qwen-VL family.
-        processor: its processor.
-        planned_frames: as `QwenVLPixels`.
-    """
+    """An adapter whose frames pass Qwen's vision tower two at a time, around a loaded model and its
+    processor; `planned_frames` as of `QwenVLPixels`."""
 
     position_axes = 3
 

@@ -37,11 +37,7 @@ class ImagesPrompt(ChatPrompt):
 
 
 class ImagePixels:
-    """The image processor, one frame after the other.
-
-    Args:
-        processor: of the checkpoint.
-    """
+    """The image processor of a checkpoint's processor, one frame after the other."""
 
     def __init__(self, processor: Any) -> None:
         self.image = processor.image_processor
@@ -73,11 +69,8 @@ class ImagePixels:
 
 class QwenVLImages(QwenVL):
     """An adapter whose frames are images of their own: no temporal patches, no timestamps, no
-    system turn of the template's, each sized alone by the image processor.
-
-    Args:
-        video: the family's adapter around a video, whose weights and system turn this takes over.
-    """
+    system turn of the template's, each sized alone by the image processor. Weights and system turn
+    are those of `video`, the family's adapter around a video."""
 
     def __init__(self, video: QwenVL) -> None:
         vars(self).update(vars(video))
