@@ -1,0 +1,1 @@
+"""What happens in a clip: one stage a file."""
