@@ -59,9 +59,7 @@ def make_clip(setting: Setting, part: int, seed: int, frames: int) -> Clip:
     return Clip(pictures, _truth(play, back, frames, setting.every))
 
 
-def _drawn(
-    setting: Setting, play: Play, back: Scenery, rng: np.random.Generator
-) -> Picture:
+def _drawn(setting: Setting, play: Play, back: Scenery, rng: np.random.Generator) -> Picture:
     """Pictures [steps, size, size, 3]: background, stamps, noise of up to 15 on everything."""
     size, changing = setting.size, setting.background == "changing"
     pictures = np.empty((len(play.stamps), size, size, 3), np.uint8)

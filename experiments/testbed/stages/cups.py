@@ -28,7 +28,7 @@ def cups(setting: Setting, beat: Beat, rng: np.random.Generator) -> Play:
         if shows[number]:
             play.scenes.append(Scene(start, end, BALL, colours[number], cup=cup))
             _show(play, setting.size, play.scenes[-1])
-        elif still[number]:
+        elif still[number] or end - start < beat.length:  # no swap that the end cuts short
             for step in range(start, end):
                 play.stamps[step] = [_cup(cup, setting.size) for cup in range(len(CUPS))]
         else:
@@ -45,7 +45,7 @@ def _show(play: Play, size: int, scene: Scene) -> None:
     ball = Stamp(mask_of(SHAPES[BALL], side), colour, top, left)
     for step in range(scene.start, scene.end):
         play.stamps[step] = [*(_cup(cup, size) for cup in range(len(CUPS))), ball]
-        play.places = {**play.places, step: quadrant(top, left, side, size)}
+        play.places[step] = quadrant(top, left, side, size)
 
 
 def _swap(play: Play, size: int, swap: Swap, length: int) -> None:

@@ -33,7 +33,7 @@ def exits(setting: Setting, beat: Beat, rng: np.random.Generator) -> Play:
 
 def _draw(play: Play, size: int, length: int, rng: np.random.Generator) -> None:
     """From near the centre to beyond the side."""
-    side, places = 13 * size // 32, dict[int, int]()
+    side = 13 * size // 32
     centre, stray = (size - side) // 2, size // 8
     begins = (centre + rng.integers(-stray, stray + 1, (len(play.scenes), 2))).tolist()
     for scene, begin in zip(play.scenes, begins, strict=True):
@@ -46,5 +46,4 @@ def _draw(play: Play, size: int, length: int, rng: np.random.Generator) -> None:
             gone = step - scene.start + 1
             top, left = (a + (b - a) * gone // length for a, b in zip(begin, end, strict=True))
             play.stamps[step].append(Stamp(mask, colour, top, left))
-            places[step] = quadrant(top, left, side, size)
-    play.places = places
+            play.places[step] = quadrant(top, left, side, size)

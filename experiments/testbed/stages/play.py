@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -47,7 +46,7 @@ class Play:
     """
 
     stamps: list[list[Stamp]]
-    places: Mapping[int, int]
+    places: dict[int, int]
     scenes: list[Scene]
     swaps: list[Swap] = field(default_factory=list)
     regular: tuple[int, ...] = ()

@@ -47,7 +47,7 @@ def draw_shapes(
 
 def _draw(play: Play, setting: Setting, rng: np.random.Generator) -> None:
     """Every object on its way through its scene."""
-    size, count, places = setting.size, len(play.scenes), dict[int, int]()
+    size, count = setting.size, len(play.scenes)
     reach = setting.motion * size // 32
     sides = rng.integers(13 * size // 32, 16 * size // 32 + 1, count)
     begins = rng.integers(0, size - sides[:, None] + 1, (count, 2))
@@ -63,9 +63,8 @@ def _draw(play: Play, setting: Setting, rng: np.random.Generator) -> None:
             top, left = (a + (b - a) * gone // last for a, b in zip(begin, end, strict=True))
             stamps = play.stamps[step]
             stamps.append(Stamp(mask, colour, top, left))
-            places[step] = quadrant(top, left, side, size)
+            play.places[step] = quadrant(top, left, side, size)
             if covered:
                 width = side // 4
                 at = left + (bar_begin + gone * size // 32) % (side - width + 1)
                 stamps.append(Stamp(bar(side, width), BAR, top, at))
-    play.places = places
