@@ -3,6 +3,7 @@
 from .captions import captions as captions
 from .clip import Clip as Clip
 from .clip import make_clip as make_clip
+from .clip import make_truth as make_truth
 from .course import SynthCourse as SynthCourse
 from .lessons import Course as Course
 from .lessons import Lesson as Lesson

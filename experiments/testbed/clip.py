@@ -46,6 +46,22 @@ def make_clip(setting: Setting, part: int, seed: int, frames: int) -> Clip:
         ValueError: for a number of frames that is no multiple of `setting.every`, an unknown part
             or a seed out of bounds.
     """
+    play, back = _staged(setting, part, seed, frames)
+    drawn = _drawn(setting, play, back, generator(part, seed, "pixels"))
+    pictures = drawn if setting.every == 1 else np.repeat(drawn, setting.every, 0)
+    return Clip(pictures, _truth(play, back, setting.every))
+
+
+def make_truth(setting: Setting, part: int, seed: int, frames: int) -> Truth:
+    """What the clip of this seed shows, undrawn.
+
+    Raises:
+        ValueError: as `make_clip`.
+    """
+    return _truth(*_staged(setting, part, seed, frames), setting.every)
+
+
+def _staged(setting: Setting, part: int, seed: int, frames: int) -> tuple[Play, Scenery]:
     if frames < 1 or frames % setting.every:
         raise ValueError(
             f"frames must be a multiple of every, {setting.every}, and at least that; got {frames}"
@@ -53,10 +69,7 @@ def make_clip(setting: Setting, part: int, seed: int, frames: int) -> Clip:
     story = generator(part, seed, "story")
     row = beat(setting, frames // setting.every, story)
     back = scenery(setting, row, story)
-    play = STAGES[setting.stage](setting, row, story)
-    drawn = _drawn(setting, play, back, generator(part, seed, "pixels"))
-    pictures = drawn if setting.every == 1 else np.repeat(drawn, setting.every, 0)
-    return Clip(pictures, _truth(play, back, frames, setting.every))
+    return STAGES[setting.stage](setting, row, story), back
 
 
 def _drawn(setting: Setting, play: Play, back: Scenery, rng: np.random.Generator) -> Picture:
@@ -76,7 +89,7 @@ def _drawn(setting: Setting, play: Play, back: Scenery, rng: np.random.Generator
     return pictures
 
 
-def _truth(play: Play, back: Scenery, frames: int, every: int) -> Truth:
+def _truth(play: Play, back: Scenery, every: int) -> Truth:
     """Steps as frames."""
     shape, colour, place = (np.full(len(play.stamps), -1) for _ in range(3))
     for scene in play.scenes:

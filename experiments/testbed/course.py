@@ -62,7 +62,7 @@ class SynthCourse:
         for task in self.tasks:
             task_from(task)
 
-    @cached_property
+    @property
     def words(self) -> Sequence[str]:
         return words()
 

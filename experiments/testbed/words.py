@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import chain
 
 from .kinds import COLOUR_NAMES, CUPS, SHAPES, SIDES
@@ -12,6 +13,7 @@ from .tasks.task import NUMBERS
 ARTICLE, STOP = "a", "."
 
 
+@cache
 def words() -> tuple[str, ...]:
     """Each once, in alphabetical order."""
     texts = chain.from_iterable(task.templates for task in TASKS.values())
