@@ -3,13 +3,13 @@
 `python -m crossframe.experiments.publishing.make_demo_video [--output PATH]`
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from fractions import Fraction
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import av
 from jsonargparse import auto_cli
 from PIL import Image, ImageDraw, ImageFont
+
+from ..testbed.mp4 import write_video
 
 WIDTH, HEIGHT, FPS, SCENE_SECONDS = 320, 240, 12, 7
 DEMO_VIDEO = Path(__file__).parents[1] / "assets" / "demo.mp4"
@@ -98,28 +98,6 @@ def draw_frames() -> Iterator[Image.Image]:
             image = Image.new("RGB", (WIDTH, HEIGHT))
             scene(ImageDraw.Draw(image), step / FPS)
             yield image
-
-
-def write_video(
-    output: Path, images: Iterable[Image.Image], fps: int, *, movflags: str = "", **options: str
-) -> None:
-    """Encode images of one size as H.264.
-
-    Args:
-        output: an mp4; folders on the way are made.
-        movflags: of the container; "faststart" puts its index in front, for players of web pages.
-        options: of the encoder.
-    """
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(output, "w", options={"movflags": movflags} if movflags else {}) as container:
-        stream = container.add_stream("libx264", rate=fps, options=options)
-        for step, image in enumerate(images):
-            if step == 0:
-                stream.width, stream.height, stream.pix_fmt = *image.size, "yuv420p"
-            frame = av.VideoFrame.from_image(image)
-            frame.pts, frame.time_base = step, Fraction(1, fps)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
 
 
 def write_demo_video(output: Path = DEMO_VIDEO) -> None:

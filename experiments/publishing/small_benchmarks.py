@@ -16,7 +16,7 @@ from typing import Any
 from PIL import Image
 
 from ..benchmarks.choices import lettered
-from .make_demo_video import write_video
+from ..testbed.mp4 import write_video
 
 COLOURS = {"Red": (200, 30, 30), "Green": (30, 160, 60), "Blue": (40, 60, 200)}
 FPS, SECONDS, WIDTH, HEIGHT = 4, 6, 64, 48

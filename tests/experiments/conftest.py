@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from crossframe.experiments.publishing.make_demo_video import write_video
 from crossframe.experiments.publishing.small_benchmarks import FIXTURES, write_mlvu_original
 from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
 from crossframe.experiments.streaming.options import ModelOptions
+from crossframe.experiments.testbed.mp4 import write_video
 from crossframe.models import DecoderModel
 from crossframe.models.tiny import tiny_qwen2, tiny_tokenizer
 
