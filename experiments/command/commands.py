@@ -1,0 +1,71 @@
+"""The table of commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..ablation.options import AblateOptions
+from ..evaluation.options import EvaluateOptions
+from ..evidence.options import EvidenceOptions
+from .arguments import add_ask, add_compare, add_demo, add_observe, configured
+from .on_videos import run_ask, run_compare, run_demo, run_observe
+from .studies import run_ablate, run_evaluate, run_evidence
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
+Values = Mapping[str, Any]
+
+# Name: usage, summary, what adds its arguments, and what it does with their values.
+COMMANDS: Mapping[
+    str, tuple[str, str, Callable[[ArgumentParser], None], Callable[[Values], None]]
+] = {
+    "ablate": (
+        "--config FILE",
+        "Compare memories over sizes, wrappers, readers and models at equal budgets, into one "
+        "page; run again to go on after a stop.",
+        configured(AblateOptions),
+        run_ablate,
+    ),
+    "ask": (
+        "VIDEO QUESTION --model MODEL",
+        "Answer one question about a video, word by word.",
+        add_ask,
+        run_ask,
+    ),
+    "compare": (
+        "VIDEO QUESTION --model MODEL",
+        "Run several memories on the same frames and compare answers and costs. Full attention "
+        "always runs as the reference, and all sessions are held at once.",
+        add_compare,
+        run_compare,
+    ),
+    "demo": (
+        "[VIDEO]",
+        "Compare the main memories at equal budgets on a tiny untrained model, whose answers "
+        "mean nothing.",
+        add_demo,
+        run_demo,
+    ),
+    "evaluate": (
+        "--config FILE",
+        "Score memories, readers and archives on a benchmark; run again to go on after a stop.",
+        configured(EvaluateOptions),
+        run_evaluate,
+    ),
+    "evidence": (
+        "(--preset quick | --config FILE)",
+        "Measure what memories lose on a pretrained text decoder, into one page; run again to "
+        "go on after a stop.",
+        configured(EvidenceOptions, "; --preset NAME takes one that comes along"),
+        run_evidence,
+    ),
+    "observe": (
+        "VIDEO [VIDEO ...] --model MODEL",
+        "Measure where full attention's mass goes, as the StateKV paper's appendix does, and "
+        "picture which patches a memory still holds.",
+        add_observe,
+        run_observe,
+    ),
+}

@@ -1,0 +1,110 @@
+"""Commands that stream videos through a model: what each does with its values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+
+from ...framework import VideoModel
+from ..comparison.report import Report, report_folder
+from ..comparison.run import Choices, Comparison, compare
+from ..comparison.table import print_grid, print_results
+from ..observation.stream import ObserveOptions
+from ..streaming.environment import environment, one_thread
+from ..streaming.media import open_media
+from ..streaming.options import ModelOptions, StreamOptions
+from ..streaming.rule_text import (
+    MemoryDefaults,
+    archive_from,
+    memories_from,
+    memory_from,
+    reader_from,
+    require_distinct,
+)
+from . import demo
+from .arguments import options_from
+from .ask import ask
+from .console import load, messages, tell
+
+Values = Mapping[str, Any]
+
+
+def run_ask(values: Values) -> None:
+    """One question about one video."""
+    stream = options_from(StreamOptions, values)
+    memory = memory_from(values["memory"], options_from(MemoryDefaults, values))
+    media = open_media(values["video"], stream)
+    model = load(options_from(ModelOptions, values))
+    ask(model, memory, media, values["question"], stream=stream, console=messages())
+
+
+def run_compare(values: Values) -> None:
+    """Several memories on one video."""
+    stream = options_from(StreamOptions, values)
+    choices = _choices(values)
+    media = open_media(values["video"], stream)
+    report_folder(values["report"])
+    model = load(options_from(ModelOptions, values))
+    question = values["question"]
+    done = compare(model, choices, media, question, stream=stream, console=messages())
+    _report(done, model, values)
+
+
+def _choices(values: Values) -> Choices:
+    for name in ("readers", "archives"):
+        require_distinct(name, values[name])
+    if values["simple_stream_images"] and values["simple_stream"] is None:
+        raise ValueError("--simple-stream-images: say of how many frames with --simple-stream")
+    return Choices(
+        memories_from(values["memories"], options_from(MemoryDefaults, values)),
+        {spec: reader_from(spec) for spec in values["readers"]},
+        {spec: archive_from(spec) for spec in values["archives"]},
+        values["simple_stream"],
+        values["simple_stream_images"],
+    )
+
+
+def run_demo(values: Values) -> None:
+    """The main memories on a tiny untrained model."""
+    video = values["video"] or str(demo.demo_video())
+    media = open_media(video, demo.STREAM)
+    report_folder(values["report"])
+    with one_thread():
+        model = demo.demo_model()
+        defaults = demo.equal_budgets(model)
+        choices = Choices(memories_from(demo.MEMORIES, defaults))
+        question, stream = values["question"], demo.STREAM
+        done = compare(model, choices, media, question, stream=stream, console=messages())
+        settings = {"model": "tiny untrained InternVL3", **asdict(stream), **asdict(defaults)}
+        _report(done, model, {**values, "video": video, **settings}, demo.NOTE)
+
+
+def run_observe(values: Values) -> None:
+    """How full attention's mass is spread over videos."""
+    from ..observation.run import observe, open_videos
+
+    options, defaults = (
+        options_from(ObserveOptions, values),
+        options_from(MemoryDefaults, values),
+    )
+    memory = memory_from(values["memory"], defaults)
+    videos = open_videos(values["videos"], options)
+    report_folder(options.output, "--output")
+    model = load(options_from(ModelOptions, values))
+    settings = {name: value for name, value in values.items() if name not in ("debug", "output")}
+    tell(observe(model, videos, memory, options, settings, messages()), Console())
+
+
+def _report(comparison: Comparison, model: VideoModel, values: Values, note: str = "") -> None:
+    """Print the results and write the report, if one is wanted."""
+    console = Console()
+    rows = comparison.rows()
+    print_results(rows, console, note)
+    print_grid(rows, console)
+    if values["report"]:
+        config = {name: value for name, value in values.items() if name not in ("debug", "report")}
+        report = Report(rows, comparison.step_rows(), config, environment(model), note)
+        tell(report.write(values["report"]), console)

@@ -1,0 +1,46 @@
+"""Commands that run a study: what each does with its values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+
+from ..ablation.options import AblateOptions
+from ..evaluation.options import EvaluateOptions
+from ..evidence.options import EvidenceOptions
+from .arguments import options_from
+from .console import messages, tell
+
+Values = Mapping[str, Any]
+
+
+def run_ablate(values: Values) -> None:
+    """A grid of memories to one page."""
+    from ..ablation.report import PAGE
+    from ..ablation.run import ablate
+
+    options, console = options_from(AblateOptions, values), messages()
+    study = ablate(options, interactive=console.is_terminal, say=console.print)
+    if study is not None:  # of several processes, the first one tells
+        tell(options.output / PAGE, Console())
+
+
+def run_evaluate(values: Values) -> None:
+    """A benchmark through cells."""
+    from ..evaluation.run import evaluate
+    from ..evaluation.summary import print_summary
+
+    options, console = options_from(EvaluateOptions, values), Console()
+    results = evaluate(options, interactive=console.is_terminal)
+    if results is not None:  # of several processes, the first one tells
+        print_summary(results, options.output, console)
+
+
+def run_evidence(values: Values) -> None:
+    """Suites on a pretrained decoder."""
+    from ..evidence.command import evidence
+
+    console = Console()
+    tell(evidence(options_from(EvidenceOptions, values), messages(), console), console)
