@@ -41,6 +41,11 @@ class Record:
     def number(self, name: str) -> float:
         return float(self._typed(name, (int, float), "a number"))
 
+    def evidence(self) -> float | None:
+        """Seconds at which what answers it was last shown, where the file tells: no published one
+        does, those of the testbed do."""
+        return self.number("evidence") if "evidence" in self else None
+
     def index(self, name: str, count: int) -> int:
         """A place in a list of `count`; text that spells a number counts too."""
         value = self._typed(name, (int, str), "a whole number")

@@ -138,6 +138,24 @@ def strict_letter(reply: str, choices: Choices) -> str | None:
     return alone.pop() if len(alone) == 1 and named else None
 
 
+def option_text(reply: str, choices: Choices) -> str | None:
+    """The option whose text is what the reply begins with, word by word, of several the longest;
+    case and stops at the ends of words do not count (for models that never learnt letters)."""
+    said = _plain_words(reply)
+    found: list[tuple[int, str]] = []
+    for letter, text in choices.items():
+        words = _plain_words(re.sub(rf"^\(?{letter}[.):]\s*", "", text))
+        if words and words == said[: len(words)]:
+            found.append((len(words), letter))
+    longest = [letter for length, letter in found if length == max(found)[0]]
+    return longest[0] if len(longest) == 1 else None
+
+
+def _plain_words(text: str) -> list[str]:
+    words = (word.strip(".,!?;:'\"").casefold() for word in text.split())
+    return [word for word in words if word]
+
+
 def _known(letter: str, choices: Choices) -> str | None:
     return letter if letter in choices else None
 
@@ -151,5 +169,6 @@ PARSERS: Mapping[str, Parser] = MappingProxyType(
         "egoschema": mentioned_letter,
         "first-character": first_character,
         "strict": strict_letter,
+        "text": option_text,
     }
 )

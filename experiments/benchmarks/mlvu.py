@@ -42,6 +42,8 @@ class MLVU(MultipleChoice):
             "Best Option: (".
         rekv: of ReKV and its descendants: no system turn of its own, the reply begins
             "Best option: (".
+        question: the question alone, cut off before its options; the reply is the option whose text
+            it begins with. Of no published code: for small models that never learnt letters.
         The StateKV paper tells no more than "lmms-eval default prompts"; with the lmms-eval it
         builds on (2025) that is "lmms-eval" with the parser "mlvu".
 
@@ -66,6 +68,7 @@ class MLVU(MultipleChoice):
         "lmms-eval": Harness("lmms-eval", 16),
         "official": Harness("mlvu", 1024),
         "rekv": Harness("mlvu", 16),
+        "question": Harness("text", 8),
     }
     video_folders: ClassVar[tuple[str, ...]] = (
         ".", "mlvu", "mlvu_test", "video", "MLVU/video", "videos",
@@ -102,13 +105,16 @@ class MLVU(MultipleChoice):
         candidates, name = record.texts("candidates"), record.text("video_name")
         listed = record.text("question")  # its options are part of it
         return self._question(
-            listed if self._takes_listed else _asked(_first_line(record, candidates), candidates),
+            listed
+            if self._takes_listed
+            else self._asked(_first_line(record, candidates), candidates),
             lettered(candidates),
             id=record.name("question_id") if "question_id" in record else f"{number:04}",
             video=name,
             path=self.find_video(name),
             answer=record.letter("answer", lettered(candidates)),
             groups={"task": record.text("task_type")},
+            evidence=record.evidence(),
         )
 
     def _from_json(self, record: Record, file: str, number: int) -> Question:
@@ -116,13 +122,14 @@ class MLVU(MultipleChoice):
         task, asked = file.partition("_")[2], record.text("question")
         listed = "\n".join([asked, *_lines(candidates)])
         return self._question(
-            listed if self._takes_listed else _asked(asked, candidates),
+            listed if self._takes_listed else self._asked(asked, candidates),
             lettered(candidates),
             id=f"{task}-{number}",
             video=f"{task}/{name}",
             path=self.find_video(f"{file}/{name}", f"{task}/{name}"),
             answer=_letter_of(record, candidates),
             groups={"task": task},
+            evidence=record.evidence(),
         )
 
     @property
@@ -130,8 +137,16 @@ class MLVU(MultipleChoice):
         """Whether the wording has no words before question and options."""
         return self.prompt == "lmms-eval"
 
+    def _asked(self, question: str, candidates: Sequence[str]) -> str:
+        """In the wording of the benchmark's own code, or the question alone."""
+        if self.prompt == "question":
+            return question
+        return "\n".join([f"Question: {question}", "Options:", *_lines(candidates)]).rstrip()
+
     def _question(self, text: str, choices: Mapping[str, str], **more: Any) -> Question:
         """The question with what its wording adds to the text."""
+        if self.prompt == "question":
+            return Question(prompt=text, choices=choices, **more)
         if self._takes_listed:
             seed = "" if self.split == "test" else f"{ONLY}\nBest option: ("
             return Question(prompt=text + seed, choices=choices, **more)
@@ -142,11 +157,6 @@ class MLVU(MultipleChoice):
 
 def _lines(candidates: Sequence[str]) -> list[str]:
     return [f"({letter}) {text}" for letter, text in lettered(candidates).items()]
-
-
-def _asked(question: str, candidates: Sequence[str]) -> str:
-    """The wording of the benchmark's own code."""
-    return "\n".join([f"Question: {question}", "Options:", *_lines(candidates)]).rstrip()
 
 
 def _first_line(record: Record, candidates: Sequence[str]) -> str:

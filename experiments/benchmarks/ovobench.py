@@ -64,6 +64,7 @@ class OVOBench(Benchmark):
     prompts: ClassVar[Mapping[str, Harness]] = {
         "lmms-eval": Harness("strict", 128),
         "official": Harness("strict", 1024),
+        "question": Harness("text", 8),
     }
     video_folders: ClassVar[tuple[str, ...]] = (
         "src_videos", "data/src_videos", "chunked_videos", "data/chunked_videos",
@@ -107,6 +108,8 @@ class OVOBench(Benchmark):
     def correct(self, question: Question, reply: str) -> bool:
         """The official rule; see the class."""
         answer = question.answer
+        if self.prompt == "question":
+            return self.parse(question, reply) == answer
         if answer.isdigit():
             return "".join(re.findall(r"\d+", reply)) == answer
         return answer in reply or (answer in ("Yes", "No") and reply == answer[0])
@@ -116,7 +119,12 @@ class OVOBench(Benchmark):
         if all({"parsed", "answer"} <= row.keys() for row in rows):
             strict = [{**row, "correct": row["parsed"] == row["answer"]} for row in rows]
             scores |= {f"strict_{name}": percent for name, percent in _averages(strict).items()}
-        return scores | {f"task/{task}": one for task, one in shares(rows, "task").items()}
+        kinds = ["kind"] if all("kind" in row["groups"] for row in rows) else []
+        return scores | {
+            f"{group}/{name}": one
+            for group in ("task", *kinds)
+            for name, one in shares(rows, group).items()
+        }
 
     def _files(self) -> list[Path]:
         tables = [f"{part}/test-00000-of-00001.parquet" for part in self.parts]
@@ -124,21 +132,26 @@ class OVOBench(Benchmark):
         return [path] if path.suffix == ".json" else list(map(self.find_annotation, tables))
 
     def _choice(self, record: Record) -> Question:
-        task, options = record.text("task"), record.texts("options")
+        task, options, asked = record.text("task"), record.texts("options"), record.text("question")
         choices, name = lettered(options), record.name("id")
         return Question(
             id=name,
             video=record.text("video"),
             path=self.find_video(record.text("video"), f"{name}.mp4"),
-            prompt=choice_prompt(record.text("question"), options),
+            prompt=asked if self.prompt == "question" else choice_prompt(asked, options),
             answer=list(choices)[record.index("gt", len(options))],
             end=record.number("realtime"),
-            groups={"part": _PART_OF[task], "task": task},
+            groups={"part": _PART_OF[task], "task": task} | _kind(record),
             choices=choices,
+            evidence=record.evidence(),
         )
 
     def _probe(self, record: Record, probe: Record, number: int) -> Question:
         task, name = record.text("task"), f"{record.name('id')}_{number}"
+        if self.prompt == "question":
+            raise record.fault(
+                "task", f"is {task}, which has no question alone: take parts=[backward, realtime]"
+            )
         if task == "REC":
             prompt, answer = count_prompt(record.text("activity")), str(int(probe.number("count")))
         else:
@@ -155,6 +168,11 @@ class OVOBench(Benchmark):
             groups={"part": "forward", "task": task},
             evidence=record.number("clue_time") if "clue_time" in record else None,
         )
+
+
+def _kind(record: Record) -> dict[str, str]:
+    """A kind of question within its task, where the file tells: those of the testbed do."""
+    return {"kind": record.text("kind")} if "kind" in record else {}
 
 
 def _averages(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -46,6 +46,8 @@ class VideoMME(MultipleChoice):
             up to 1,024 tokens, and the parser of lmms-eval in 2025.
         official: of the benchmark's README, which tells no length of replies: 16 tokens.
         qwen3-vl: what lmms-eval gives to Qwen3-VL.
+        question: the question alone, without options; the reply is the option whose text it begins
+            with. Of no published code: for small models that never learnt letters.
 
     Paper: Fu et al., "Video-MME", arXiv 2405.21075. Metric: accuracy over all questions (micro),
     and per duration, domain, sub-category and task type.
@@ -55,8 +57,8 @@ class VideoMME(MultipleChoice):
         subtitle_frames: moments whose subtitles are given; lmms-eval takes 32, for some models 768.
 
     Raises:
-        ValueError: for subtitles with the wording "paper", which had none, or `subtitle_frames`
-            below 1.
+        ValueError: for subtitles with the wordings "paper" and "question", which have none, or
+            `subtitle_frames` below 1.
 
     Pitfalls: with subtitles lmms-eval ends "The best answer is:" whatever else is asked for; the
     parser of 2025 reads "Best option: C" as B; accuracies from 16 and from 1,024 tokens differ for
@@ -69,6 +71,7 @@ class VideoMME(MultipleChoice):
         "paper": Harness("lmms-eval-2025", 1024),
         "official": Harness("lmms-eval-2025", 16),
         "qwen3-vl": Harness("lmms-eval", 16),
+        "question": Harness("text", 8),
     }
     scored_by: ClassVar[tuple[str, ...]] = ("duration", "domain", "sub_category", "task_type")
     video_folders: ClassVar[tuple[str, ...]] = ("data", "videomme/data", "videos", ".")
@@ -81,6 +84,10 @@ class VideoMME(MultipleChoice):
         if self.subtitles and self.prompt == "paper":
             raise ValueError(
                 "videomme: the paper used no subtitles; with prompt='paper' leave subtitles=False"
+            )
+        if self.subtitles and self.prompt == "question":
+            raise ValueError(
+                "videomme: prompt='question' is the question alone; leave subtitles=False with it"
             )
         if self.subtitle_frames < 1:
             raise ValueError(
@@ -105,6 +112,7 @@ class VideoMME(MultipleChoice):
                 answer=record.letter("answer", choices),
                 groups={name: record.text(name) for name in self.scored_by},
                 choices=choices,
+                evidence=record.evidence(),
             )
 
     def _prompt(self, record: Record, subtitles: str | None) -> str:
@@ -115,6 +123,8 @@ class VideoMME(MultipleChoice):
         return f"This video's subtitles are listed below:{blank}\n{subtitles}\n{asked}"
 
     def _asked(self, question: str, options: str) -> str:
+        if self.prompt == "question":
+            return question
         if self.prompt == "qwen3-vl":
             return f"Question: {question}\nOptions:\n{options}\n{LETTER_ONLY}"
         if self.prompt == "official":

@@ -101,6 +101,38 @@ def test_more_options_than_four_are_read_where_a_question_has_them() -> None:
     assert PARSERS["lmms-eval"]("The answer is (E).", FOUR) is None
 
 
+WORDS = ["red", "Red star.", "C. blue", "two left"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "letter"),
+    [
+        ("red", "A"),
+        (" Red. And more", "A"),
+        ("RED, of course", "A"),
+        ("red star", "B"),  # the longest text that fits
+        ("red stars", "A"),
+        ("blue", "C"),
+        ("two left", "D"),
+        ("two  left .", "D"),
+        ("two", None),
+        ("it is red", None),
+        ("redder", None),
+        ("A", None),
+        ("C. blue", None),  # a letter is not its text
+        ("", None),
+    ],
+)
+def test_texts_of_options_are_read_as_the_first_words(reply: str, letter: str | None) -> None:
+    assert PARSERS["text"](reply, lettered(WORDS)) == letter
+
+
+def test_a_text_that_stands_twice_among_the_options_chooses_none() -> None:
+    assert PARSERS["text"]("red", lettered(["red", "blue", "Red."])) is None
+    assert PARSERS["text"]("blue", lettered(["red", "blue", "Red."])) == "B"
+    assert PARSERS["text"]("red", dict.fromkeys("ABCD", "")) is None
+
+
 def test_nothing_is_ever_drawn_at_random() -> None:
     folder = Path(str(benchmarks.__file__)).parent
     for path in folder.glob("*.py"):

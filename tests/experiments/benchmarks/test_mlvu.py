@@ -1,4 +1,4 @@
-"""MLVU: two layouts, three wordings, answers as letters and as text, macro and micro."""
+"""MLVU: two layouts, four wordings, answers as letters and as text, macro and micro."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -53,6 +53,7 @@ WORDINGS = {
     "lmms-eval": (LMMS_EVAL, "", None),
     "official": (OFFICIAL, "Best Option: (", SYSTEM),
     "rekv": (OFFICIAL, "Best option: (", None),
+    "question": ("What colour is it?", "", None),
 }
 
 
@@ -158,7 +159,8 @@ def test_six_options_of_the_test_split_are_all_read(files: Files) -> None:
 
 
 def test_length_of_replies(tmp_path: Path) -> None:
-    assert [MLVU(tmp_path, prompt).max_new_tokens for prompt in MLVU.prompts] == [16, 1024, 16]
+    lengths = [MLVU(tmp_path, prompt).max_new_tokens for prompt in MLVU.prompts]
+    assert lengths == [16, 1024, 16, 8]
 
 
 def test_headline_is_macro_and_micro_stands_beside_it(tmp_path: Path) -> None:
@@ -172,3 +174,30 @@ def test_headline_is_macro_and_micro_stands_beside_it(tmp_path: Path) -> None:
     assert scores["m_avg"] == pytest.approx((75 + 0 + 50) / 3)
     assert scores["accuracy"] == pytest.approx(100 * 4 / 7)
     assert scores["task/plotQA"] == 75.0
+
+
+@pytest.mark.parametrize("layout", ["parquet", "original"])
+def test_the_question_alone_is_answered_by_the_text_of_an_option(layout: str, files: Files) -> None:
+    if layout == "parquet":
+        files.parquet(TABLE, [ROW])
+    else:
+        write_original(files, ITEM)
+    benchmark = MLVU(files.root, "question")
+    (question,) = benchmark.questions()
+    assert benchmark.max_new_tokens == 8
+    replies = {"red": "B", "Green.": "C", "B": None, "(B) Red": None}
+    assert {reply: benchmark.parse(question, reply) for reply in replies} == replies
+
+
+def test_a_question_that_cannot_be_cut_off_before_its_options_is_told(files: Files) -> None:
+    files.parquet(TABLE, [{**ROW, "question": "What colour is it? Yellow, red, green or blue?"}])
+    with pytest.raises(ValueError, match="does not list its candidates after its first line"):
+        MLVU(files.root, "question").questions()
+
+
+def test_seconds_of_the_evidence_are_handed_on_where_the_file_tells(files: Files) -> None:
+    files.parquet(TABLE, [{**ROW, "evidence": 3.5}, {**ROW, "question_id": "2", "evidence": None}])
+    assert [question.evidence for question in MLVU(files.root).questions()] == [3.5, None]
+    (files.root / TABLE).unlink()
+    write_original(files, {**ITEM, "evidence": 7})
+    assert [question.evidence for question in MLVU(files.root).questions()] == [7.0]

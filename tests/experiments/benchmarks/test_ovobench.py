@@ -313,3 +313,46 @@ def test_the_paper_reports_the_real_time_part_alone(tmp_path: Path) -> None:
 def test_a_question_without_a_reply_counts_as_wrong(tmp_path: Path) -> None:
     rows = rows_of(("forward", "REC", True, "A"), ("forward", "REC", False, None))
     assert OVOBench(tmp_path).score(rows)["forward"] == 50.0
+
+
+def test_the_question_alone_is_answered_by_the_text_of_an_option(files: Files) -> None:
+    files.json("ovo_bench_new.json", [CHOICE])
+    benchmark = OVOBench(files.root, "question")
+    (question,) = benchmark.questions()
+    assert (question.prompt, benchmark.max_new_tokens) == ("Where is it?", 8)
+    right = {"On the left": True, "on the left.": True, "On the right": False, "A": False}
+    assert {reply: benchmark.correct(question, reply) for reply in right} == right
+    assert benchmark.parse(question, "on the right") == "B"
+
+
+@pytest.mark.parametrize("item", [REC, SSR, CRR], ids=lambda item: item["task"])
+def test_forward_items_have_no_question_alone(item: dict[str, Any], files: Files) -> None:
+    files.json("ovo_bench_new.json", [CHOICE, item])
+    message = rf"is {item['task']}, which has no question alone: take parts=\[backward, realtime\]"
+    with pytest.raises(ValueError, match=message):
+        OVOBench(files.root, "question").questions()
+    parts = ("backward", "realtime")
+    assert len(OVOBench(files.root, "question", parts=parts).questions()) == 1
+
+
+def test_evidence_and_kind_are_handed_on_where_the_file_tells(files: Files) -> None:
+    told = [{**CHOICE, "evidence": 12.5, "kind": "left"}, {**CHOICE, "id": 1}]
+    files.json("ovo_bench_new.json", told)
+    first, second = OVOBench(files.root).questions()
+    assert (first.evidence, second.evidence) == (12.5, None)
+    assert first.groups == {"part": "realtime", "task": "STU", "kind": "left"}
+    assert second.groups == {"part": "realtime", "task": "STU"}
+
+
+def test_kinds_are_scored_where_every_row_has_one(tmp_path: Path) -> None:
+    groups = {"part": "realtime", "task": "STU"}
+    rows = [
+        {"correct": right, "groups": {**groups, "kind": kind}}
+        for right, kind in ((True, "left"), (False, "swaps"), (True, "swaps"))
+    ]
+    scores = OVOBench(tmp_path).score(rows)
+    assert (scores["kind/left"], scores["kind/swaps"]) == (100, 50)
+    assert not any(
+        name.startswith("kind")
+        for name in OVOBench(tmp_path).score([*rows, {"correct": True, "groups": groups}])
+    )

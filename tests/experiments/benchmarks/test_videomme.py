@@ -52,7 +52,13 @@ B. Green.
 C. Blue.
 D. White.
 Answer with the option letter only."""
-PROMPTS = {"lmms-eval": LMMS_EVAL, "paper": PAPER, "official": OFFICIAL, "qwen3-vl": QWEN3_VL}
+PROMPTS = {
+    "lmms-eval": LMMS_EVAL,
+    "paper": PAPER,
+    "official": OFFICIAL,
+    "qwen3-vl": QWEN3_VL,
+    "question": "What colour is the tree?",
+}
 SPOKEN = "This video's subtitles are listed below:"
 WITH_SUBTITLES = {
     "lmms-eval": f"{SPOKEN} \n{{}}\n{PAPER}\nThe best answer is:",
@@ -98,7 +104,8 @@ def test_the_wording_speaks_of_subtitles_where_there_are_none(tmp_path: Path) ->
 
 def test_length_of_replies_belongs_to_the_wording(tmp_path: Path) -> None:
     lengths = {prompt: VideoMME(tmp_path, prompt).max_new_tokens for prompt in VideoMME.prompts}
-    assert lengths == {"lmms-eval": 16, "paper": 1024, "official": 16, "qwen3-vl": 16}
+    published = {"lmms-eval": 16, "paper": 1024, "official": 16, "qwen3-vl": 16}
+    assert lengths == {**published, "question": 8}
 
 
 def test_a_row_becomes_a_question(files: Files) -> None:
@@ -135,4 +142,24 @@ def test_videos_in_the_published_folders(file: str, files: Files) -> None:
 def test_a_bad_row_is_told(change: dict[str, Any], message: str, files: Files) -> None:
     files.parquet(TABLE, [{**ROW, **change}])
     with pytest.raises(ValueError, match=message):
+        VideoMME(files.root).questions()
+
+
+def test_the_question_alone_is_answered_by_the_text_of_an_option(files: Files) -> None:
+    files.parquet(TABLE, [ROW])
+    benchmark = VideoMME(files.root, "question")
+    (question,) = benchmark.questions()
+    assert benchmark.max_new_tokens == 8
+    replies = {"Blue .": "C", "blue": "C", "red": "A", "C": None, "bluish": None}
+    assert {reply: benchmark.parse(question, reply) for reply in replies} == replies
+    with pytest.raises(ValueError, match="prompt='question' is the question alone; leave subtitl"):
+        VideoMME(files.root, "question", subtitles=True)
+
+
+def test_seconds_of_the_evidence_are_handed_on_where_the_file_tells(files: Files) -> None:
+    told = [{**ROW, "evidence": 3.5}, {**ROW, "question_id": "001-2", "evidence": None}]
+    files.parquet(TABLE, told)
+    assert [question.evidence for question in VideoMME(files.root).questions()] == [3.5, None]
+    files.parquet(TABLE, [{**ROW, "evidence": "late"}])
+    with pytest.raises(ValueError, match="field 'evidence' is 'late', not a number"):
         VideoMME(files.root).questions()
