@@ -11,18 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .asking import ask_at_times
 from .chance import generator
 from .clip import Clip, make_clip
 from .kinds import BACKGROUNDS, COLOUR_NAMES, COLOURS, QUADRANTS, SHAPES
-from .lessons import Lesson, TimedQuestion
-from .past import Past
+from .lessons import Lesson
 from .setting import Range, Setting
 from .tasks import TASKS, Task, task_from
 from .truth import Scene, Truth
 from .words import words
-
-# How often a task is tried at other times before another one takes its place.
-_TRIES = 4
 
 
 @dataclass(frozen=True)
@@ -106,9 +103,10 @@ class SynthCourse:
         clip = self.clip(seed, frames)
         stage, rng = self.setting(seed).stage, generator(self.part, seed, "questions")
         tasks = [task for task in self._asking if task.stage == stage]
-        asked = _asked(tasks, clip.truth, self.every, self.questions, rng)
+        asked = ask_at_times(tasks, clip.truth, self.every, self.questions, rng)
+        questions = tuple(question for _, question in asked)
         shown = torch.from_numpy(clip.frames)
-        return Lesson(shown, labels_of(clip.truth), self._running(clip.truth), tuple(asked))
+        return Lesson(shown, labels_of(clip.truth), self._running(clip.truth), questions)
 
     def stills(self, seed: int, count: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Single frames [count, size, size, 3] uint8, nothing alike between them, and their labels
@@ -157,18 +155,3 @@ def labels_of(truth: Truth) -> dict[str, Tensor]:
     """Classes [frames] by kind."""
     kinds = ("shape", "colour", "background", "place")
     return {kind: torch.from_numpy(getattr(truth, kind)) for kind in kinds}
-
-
-def _asked(
-    tasks: Sequence[Task], truth: Truth, every: int, count: int, rng: np.random.Generator
-) -> list[TimedQuestion]:
-    """Questions of tasks drawn alike, each at a frame drawn alike that ends a step."""
-    asked: list[TimedQuestion] = []
-    for _ in range(count):
-        task = tasks[int(rng.integers(len(tasks)))]
-        for step in rng.integers(0, truth.frames // every, _TRIES).tolist():
-            question = task.ask(Past(truth, (step + 1) * every - 1), rng)
-            if question is not None:
-                asked.append(question)
-                break
-    return sorted(asked, key=lambda question: question.frame)

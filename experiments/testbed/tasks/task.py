@@ -48,11 +48,14 @@ class Task(ABC):
         """A question after the last frame seen; None where it has none that is fair."""
 
     @property
-    def knob(self) -> str:
-        """Its settings as text, such as "most=3"; those of any delay are left out."""
-        settings = ((each.name, getattr(self, each.name)) for each in fields(self))
-        told = (f"{name}={_told(value)}" for name, value in settings if value != ANY_DELAY)
-        return " ".join(told)
+    def spelling(self) -> str:
+        """As people write it, knobs that stand at their defaults left out: "needle:delay=8-16"."""
+        told = [self.name]
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if value != each.default:
+                told.append(f"{each.name}={_told(value)}")
+        return ":".join(told)
 
     def question(
         self,

@@ -152,7 +152,10 @@ def test_what_is_no_task_is_refused(text: str, message: str) -> None:
         task_from(text)
 
 
-def test_knobs_are_told_as_they_are_written() -> None:
-    assert task_from("needle:delay=8-16").knob == "delay=8-16 shown=any"
-    assert task_from("count").knob == "most=3"
-    assert task_from("swaps").knob == ""
+@pytest.mark.parametrize("knob", KNOBS)
+def test_tasks_are_told_as_they_are_written(knob: str) -> None:
+    assert task_from(knob).spelling == knob
+
+
+def test_knobs_that_say_nothing_new_are_left_out() -> None:
+    assert task_from("count:most=3").spelling == "count"
