@@ -11,6 +11,7 @@ from ..evidence.options import EvidenceOptions
 from .arguments import add_ask, add_compare, add_demo, add_observe, configured
 from .on_videos import run_ask, run_compare, run_demo, run_observe
 from .studies import run_ablate, run_evaluate, run_evidence
+from .testbed import add_testbed, run_testbed
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
@@ -67,5 +68,12 @@ COMMANDS: Mapping[
         "picture which patches a memory still holds.",
         add_observe,
         run_observe,
+    ),
+    "testbed": (
+        "OUTPUT --layout LAYOUT",
+        "Write generated videos and questions whose answers and evidence are known, in the files "
+        "of a published benchmark.",
+        add_testbed,
+        run_testbed,
     ),
 }

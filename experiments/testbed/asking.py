@@ -19,14 +19,16 @@ _TRIES = 4
 def ask_at_times(
     tasks: Sequence[Task], truth: Truth, every: int, count: int, rng: np.random.Generator
 ) -> Asked:
-    """Up to `count` questions of tasks drawn alike, each at a frame drawn alike that ends a step;
-    by rising frame."""
+    """Up to `count` different questions of tasks drawn alike, each at a frame drawn alike that ends
+    a step; by rising frame."""
     asked: Asked = []
+    said = set[tuple[str, int]]()
     for _ in range(count):
         task = tasks[int(rng.integers(len(tasks)))]
         for step in rng.integers(0, truth.frames // every, _TRIES).tolist():
             question = task.ask(Past(truth, (step + 1) * every - 1), rng)
-            if question is not None:
+            if question is not None and (question.text, question.frame) not in said:
+                said.add((question.text, question.frame))
                 asked.append((task, question))
                 break
     return sorted(asked, key=lambda pair: pair[1].frame)

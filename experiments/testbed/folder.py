@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,9 @@ def takes(setting: Setting, options: FolderOptions) -> Iterator[Take]:
         yield Take(f"clip{seed:010}", seed, own, clip, asked)
 
 
-def write_folder(output: Path, setting: Setting, options: FolderOptions) -> Iterator[int]:
+def write_folder(
+    output: Path, setting: Setting, options: FolderOptions
+) -> Generator[int, None, None]:
     """Write videos, annotations and `testbed.json`; whole, or not at all.
 
     Yields:
@@ -73,14 +75,8 @@ def write_folder(output: Path, setting: Setting, options: FolderOptions) -> Iter
             path = folder / layout.videos / f"{take.name}.mp4"
             write_clip(path, take.clip.frames, options.fps, factor=options.scale)
             items += items_of(take, options)
-            clips.append(
-                {
-                    "video": path.name,
-                    "seed": take.seed,
-                    "stage": take.setting.stage,
-                    "sha256": take.digest,
-                }
-            )
+            told = {"video": path.name, "seed": take.seed, "stage": take.setting.stage}
+            clips.append(told | {"sha256": take.digest})
             yield number
         _require_all_kinds(items, options)
         annotation = folder / layout.annotation

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Collection
+from dataclasses import dataclass
 
 from .chance import PARTS, SEEDS
 from .layouts import LAYOUTS
@@ -49,12 +50,9 @@ class FolderOptions:
         self._require("layout", LAYOUTS)
         self._require("part", tuple(PARTS.values()))
         self._require("fps", RATES)
-        for each in fields(self):
-            if each.name in ("clips", "frames", "questions", "scale"):
-                if getattr(self, each.name) < 1:
-                    raise ValueError(
-                        f"{each.name} must be at least 1, got {getattr(self, each.name)}"
-                    )
+        for name in ("clips", "frames", "questions", "scale"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0 <= self.first_seed <= SEEDS - self.clips:
             raise ValueError(f"first_seed must be 0 to {SEEDS - self.clips}, got {self.first_seed}")
         for task in self.tasks:
@@ -62,7 +60,7 @@ class FolderOptions:
         if not self.tasks or len(set(self.tasks)) < len(self.tasks):
             raise ValueError(f"tasks must be one or more, each once; got {', '.join(self.tasks)}")
 
-    def _require(self, name: str, known: object) -> None:
-        value, these = getattr(self, name), list(known)  # type: ignore[call-overload]
-        if value not in these:
-            raise ValueError(f"{name} must be one of {', '.join(map(str, these))}; got {value!r}")
+    def _require(self, name: str, known: Collection[object]) -> None:
+        if getattr(self, name) not in known:
+            these = ", ".join(map(str, known))
+            raise ValueError(f"{name} must be one of {these}; got {getattr(self, name)!r}")
