@@ -23,6 +23,7 @@ from ..reports.tables import markdown_table
 from .evidence import PARTS, as_text, compact_result, read_runs
 from .observation import observed_result, observed_table
 from .pages import measured_on, renew
+from .testbed import loss_table, tasks_table
 
 Result = Mapping[str, Any]
 # The page that shows each table; a run of the suites is published by its line here.
@@ -39,6 +40,8 @@ PAGES = {
     "evidence_sinks": "docs/findings.md",
     "evidence_readers": "docs/findings.md",
     "evidence_scoring": "docs/findings.md",
+    "testbed_tasks": "docs/testbed.md",
+    "testbed_encoding": "docs/testbed.md",
 }
 
 
@@ -94,6 +97,22 @@ def step_time_part(result: Result) -> tuple[str, str]:
     return markdown_table(*times_table(result)), about
 
 
+def testbed_tasks_part(result: Result) -> tuple[str, str]:
+    """Tasks of the testbed and what a guess gains."""
+    about = (
+        "Blind guess: share right of the best of three guessers that see a question's text, its "
+        f"time, or both, learnt on one half of {result['clips']:,} clips of 32 frames a task and "
+        "tried on the other; ± is the standard error of a share at chance. "
+    )
+    return tasks_table(result), about
+
+
+def testbed_encoding_part(result: Result) -> tuple[str, str]:
+    """What mp4 costs clips of the testbed."""
+    settings = ", ".join(f"{name} {value}" for name, value in result["encoder"].items())
+    return loss_table(result), f"Means over 8 clips; x264 with {settings}. "
+
+
 # Tables, and what they are of, of results that are no runs of the suites.
 TABLES: Mapping[str, Callable[[Result], tuple[str, str]]] = {
     "demo_compare": compare_part,
@@ -101,7 +120,11 @@ TABLES: Mapping[str, Callable[[Result], tuple[str, str]]] = {
     "observe_text": observe_text_part,
     "sink_shares": sink_shares_part,
     "step_time": step_time_part,
+    "testbed_tasks": testbed_tasks_part,
+    "testbed_encoding": testbed_encoding_part,
 }
+# The file of tables that share one.
+SHARED = {"testbed_tasks": "testbed", "testbed_encoding": "testbed"}
 
 
 def without_paths(result: Result) -> dict[str, Any]:
@@ -144,7 +167,7 @@ def part(results: Path, name: str) -> str:
         figures = "docs/figures" if PAGES[name] == "README.md" else "figures"
         runs = read_runs(results, PARTS[name].source or name)
         return PARTS[name].text(name, runs, figures)
-    result = json.loads((results / f"{name}.json").read_text("utf-8"))
+    result = json.loads((results / f"{SHARED.get(name, name)}.json").read_text("utf-8"))
     table, about = TABLES[name](result)
     return f"{table}\n\n{about}{measured_on(result)}"
 
