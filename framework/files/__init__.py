@@ -1,1 +1,1 @@
-"""Files that are written whole or not at all."""
+"""files and folders that are written whole or not at all."""
