@@ -1,1 +1,1 @@
-"""files and folders that are written whole or not at all."""
+"""Files and folders that are written whole or not at all."""
