@@ -102,7 +102,8 @@ def testbed_tasks_part(result: Result) -> tuple[str, str]:
     about = (
         "Blind guess: share right of the best of three guessers that see a question's text, its "
         f"time, or both, learnt on one half of {result['clips']:,} clips of 32 frames a task and "
-        "tried on the other; ± is the standard error of a share at chance. "
+        "tried on the other; ± is the standard error of a share at chance, above which the best of "
+        "three lies a little by luck alone. "
     )
     return tasks_table(result), about
 

@@ -10,9 +10,7 @@ import pytest
 from crossframe.experiments.benchmarks import BENCHMARKS, OVOBench
 from crossframe.experiments.command.cli import main
 from crossframe.experiments.evaluation.rows import read_rows
-from crossframe.experiments.publishing.testbed import KNOBS, rule_of
 from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
-from crossframe.experiments.testbed import TASKS
 from crossframe.experiments.testbed.folder import read_account
 
 PAGE = (Path(__file__).parents[3] / "docs" / "testbed.md").read_text("utf-8")
@@ -59,12 +57,3 @@ def test_the_configuration_scores_a_folder(tmp_path: Path) -> None:
     kinds = {f"kind/{kind}" for kind in ("now", "recall", "left", "swaps")}
     assert kinds <= set(summary["cells"]["statekv"]["scores"])
     assert OVOBench(folder, "question").max_new_tokens == 8
-
-
-def test_every_task_has_its_sheet_knobs_and_rule() -> None:
-    for name, task in TASKS.items():
-        assert f"(figures/testbed_{name}.png)" in PAGE
-        assert (Path(__file__).parents[3] / "docs" / "figures" / f"testbed_{name}.png").is_file()
-        assert set(KNOBS[name].split(", ")) == set(vars(task))
-        assert rule_of(task)
-    assert set(KNOBS) == set(TASKS)
