@@ -103,7 +103,8 @@ def testbed_tasks_part(result: Result) -> tuple[str, str]:
         "Blind guess: share right of the best of three guessers that see a question's text, its "
         f"time, or both, learnt on one half of {result['clips']:,} clips of 32 frames a task and "
         "tried on the other; ± is the standard error of a share at chance, above which the best of "
-        "three lies a little by luck alone. "
+        "three lies a little by luck alone. Last frame: of the best of three that see colour or "
+        "shape of what is in view, too. "
     )
     return tasks_table(result), about
 

@@ -46,10 +46,12 @@ def tasks_table(result: Result) -> str:
             rule_of(TASKS[row["task"]]),
             f"{row['chance']:.3f}",
             f"{row['right']:.3f} ± {row['error']:.3f}",
+            f"{row['last_frame']:.3f}",
         ]
         for row in result["tasks"]
     ]
-    return markdown_table(["task", "knobs", "rule it breaks", "chance", "blind guess"], cells)
+    heads = ["task", "knobs", "rule it breaks", "chance", "blind guess", "last frame"]
+    return markdown_table(heads, cells)
 
 
 def loss_table(result: Result) -> str:

@@ -103,7 +103,7 @@ class Last(Task):
 @dataclass(frozen=True)
 class Order(Task):
     """Which of two shapes came first. Breaks memories that lose positions, or the first showing
-    where a later one is kept.
+    where a later one is kept. The shape in view is not asked about: it is likelier the later one.
 
     Args:
         apart: frames at least between the beginnings of the two.
@@ -120,6 +120,8 @@ class Order(Task):
 
     def ask(self, past: Past, rng: np.random.Generator) -> TimedQuestion | None:
         begun = {scene.shape: scene for scene in reversed(past.scenes)}
+        if past.present is not None:
+            del begun[past.present.shape]
         firsts = sorted(begun.values(), key=lambda scene: scene.start)
         pairs = [
             (early, late)

@@ -5,8 +5,9 @@ import pytest
 
 from crossframe.experiments.testbed import TASKS, TimedQuestion
 from crossframe.experiments.testbed.blind import blind_guess
+from crossframe.experiments.testbed.kinds import SHAPES
 from crossframe.experiments.testbed.past import Past
-from crossframe.experiments.testbed.tasks import Count, SeenBefore
+from crossframe.experiments.testbed.tasks import Count, Order, SeenBefore
 
 
 @pytest.mark.parametrize("name", ["needle", "order", "tally"])
@@ -14,7 +15,12 @@ def test_guesses_gain_nothing(name: str) -> None:
     guess = blind_guess(name, 1500)
     assert guess.questions > 60
     assert guess.right < guess.chance + 4 * guess.error
+    assert guess.last_frame < guess.chance + 4 * guess.error
     assert guess.error == (guess.chance * (1 - guess.chance) / guess.questions) ** 0.5
+
+
+def test_the_control_is_in_the_last_frame() -> None:
+    assert blind_guess("now", 600).last_frame == 1.0
 
 
 def naive_count(self: Count, past: Past, rng: np.random.Generator) -> TimedQuestion | None:
@@ -31,6 +37,23 @@ def naive_seen(self: SeenBefore, past: Past, rng: np.random.Generator) -> TimedQ
         return None
     answer = "yes" if len(past.of_shape(past.present.shape)) > 1 else "no"
     return self.question(past, self.templates[0], answer, (past.frame,), rng)
+
+
+def naive_order(self: Order, past: Past, rng: np.random.Generator) -> TimedQuestion | None:
+    """Of shapes in view, too."""
+    begun = list(dict.fromkeys(SHAPES[scene.shape] for scene in past.scenes))
+    if len(begun) < 2:
+        return None
+    places = sorted(rng.permutation(len(begun))[:2].tolist())
+    first, other = (begun[place] for place in places)
+    text = f"was the {min(first, other)} or the {max(first, other)} first ?"
+    return self.question(past, text, first, (past.frame,), rng)
+
+
+def test_what_the_last_frame_gives_away_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Order, "ask", naive_order)
+    guess = blind_guess("order", 2000)
+    assert guess.last_frame > guess.chance + 4 * guess.error > guess.right
 
 
 @pytest.mark.parametrize(("name", "naive"), [("count", naive_count), ("seen_before", naive_seen)])
