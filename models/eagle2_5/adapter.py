@@ -63,10 +63,19 @@ class Eagle2_5(HFDecoder):
         self, frames: Tensor, timestamps: Sequence[float | None], cursor: Cursor
     ) -> FrameTokens:
         """One frame [1, height, width, 3] as lead-in, `<img>`, visual tokens, `</img>`."""
-        features = self.vlm.get_image_features(self.processor.pixels(frames).to(self.device))
+        features = self.features(frames)["embeds"]
         before = self._lead_ids(cursor.frames + 1, timestamps[0])
         after = self.processor.tokenize(END)
         return surround(self, before, features, after, cursor, timestamps[0])
+
+    def features(self, frames: Tensor) -> dict[str, Tensor]:
+        """What the vision side makes of frames [frames, height, width, 3], without their text.
+
+        Returns:
+            "embeds" [frames, tokens_per_frame, hidden], where `encode` puts visual tokens.
+        """
+        pixels = self.processor.pixels(frames).to(self.device)
+        return {"embeds": self.vlm.get_image_features(pixels)}
 
     def patch_grid(self, height: int, width: int) -> tuple[int, int]:
         del height, width  # every frame is stretched to one square tile

@@ -59,7 +59,20 @@ class InternVL3(ChatDecoder):
     ) -> FrameTokens:
         """One frame [1, height, width, 3] as lead-in, `<img>`, visual tokens, `</img>`, tail."""
         before, after = self._markers(cursor)
-        return surround(self, before, self._features(frames), after, cursor, timestamps[0])
+        features = self.features(frames)["embeds"]
+        return surround(self, before, features, after, cursor, timestamps[0])
+
+    def features(self, frames: Tensor) -> dict[str, Tensor]:
+        """What the vision side makes of frames [frames, height, width, 3], without their text.
+
+        Returns:
+            "embeds" [frames, image_seq_length, hidden], where `encode` puts visual tokens.
+        """
+        video = frames.permute(0, 3, 1, 2).to(self.device)
+        inputs = self.processor.video_processor(videos=[video], return_tensors="pt")
+        pixels = inputs["pixel_values_videos"].flatten(0, 1).to(self.device, self.dtype)
+        features = self.vlm.model.get_image_features(pixels, return_dict=True).pooler_output
+        return {"embeds": features.to(self.device, self.dtype)}
 
     def patch_grid(self, height: int, width: int) -> tuple[int, int]:
         del height, width  # every frame is stretched to one square tile
@@ -75,14 +88,6 @@ class InternVL3(ChatDecoder):
         self.prompt.refuse_pictures(question)
         text = self.prompt.render([{"type": "text", "text": question}])
         return torch.tensor([self.prompt.tokenize(text)])
-
-    def _features(self, frames: Tensor) -> Tensor:
-        """[1, image_seq_length, hidden] projected visual tokens of one frame."""
-        video = frames.permute(0, 3, 1, 2).to(self.device)
-        inputs = self.processor.video_processor(videos=[video], return_tensors="pt")
-        pixels = inputs["pixel_values_videos"].flatten(0, 1).to(self.device, self.dtype)
-        features = self.vlm.model.get_image_features(pixels, return_dict=True).pooler_output
-        return features.to(self.device, self.dtype)
 
     def _markers(self, cursor: Cursor) -> tuple[list[int], list[int]]:
         """Token ids before and after a frame's visual tokens."""

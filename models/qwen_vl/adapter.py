@@ -33,7 +33,7 @@ class QwenVL(ChatDecoder):
         self.sized_by_length = self.pixels.sized_by_length
 
     def see(self, frames: Tensor) -> tuple[Any, Tensor]:
-        """What the tower says of frames [2 or 1, height, width, 3], and their grid [1, 3]."""
+        """What the tower says of frames [frames, height, width, 3], and their grid [1, 3]."""
         tower = self.vlm.visual
         pixels, grid = self.pixels(frames.permute(0, 3, 1, 2).to(tower.device))
         vision = tower(pixels.to(tower.dtype), grid_thw=grid.to(tower.device), return_dict=True)

@@ -84,6 +84,29 @@ class Qwen3VL(QwenVL):
         patch = surround(self, before, vision.pooler_output[None], after, cursor, seconds)
         return self.placed(patch, vision, len(before), VIDEO, cursor, video_grid_thw=grid)
 
+    def features(self, frames: Tensor) -> dict[str, Tensor]:
+        """What the vision side makes of frames [frames, height, width, 3], without their text.
+
+        Args:
+            frames: of whole temporal patches, one pair after the other.
+
+        Returns:
+            "embeds" [pairs, tokens, hidden] and "deepstack" [pairs, tokens, levels, hidden], where
+            `encode` puts visual tokens and their extras.
+
+        Raises:
+            ValueError: if a frame is left over.
+        """
+        if len(frames) % self.frames_per_patch:
+            raise ValueError(f"features are of whole pairs, got {len(frames)} frames: add the last")
+        vision, grid = self.see(frames)
+        pairs = len(grid) * int(grid[0, 0])
+        found = {
+            "embeds": vision.pooler_output,
+            DEEPSTACK: torch.stack(vision.deepstack_features, 1),
+        }
+        return {name: rows.unflatten(0, (pairs, -1)) for name, rows in found.items()}
+
     def extras(self, vision: Any, patch: FrameTokens, first: int) -> Mapping[str, Tensor]:
         """DeepStack's features at the patch's visual tokens."""
         levels = torch.stack(vision.deepstack_features, 1)
