@@ -17,6 +17,7 @@ from ...models.eagle2_5.processing import SPECIAL_TOKENS, Eagle2_5Processor
 from ...models.internvl3.original import IMAGE_TOKENS, PIXELS
 from ...models.tiny.qwen2 import TextOptions, text_fields
 from ...models.tiny.qwen3_vl import VISION_TOKENS, mrope, token_fields
+from .options import FAMILIES
 from .words import SYSTEM, TURNS, word_tokenizer
 
 Trainable: TypeAlias = InternVL3 | Qwen3VL | Eagle2_5
@@ -59,10 +60,10 @@ def trainable(family: str, words: Sequence[str], seed: int) -> Trainable:
     Raises:
         ValueError: for an unknown family, or a word that would not be one token.
     """
-    require_one_of("pretrain", "family", family, FAMILIES)
+    require_one_of("trainable", "family", family, FAMILIES)
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.manual_seed(seed)
-        return FAMILIES[family](words)
+        return _MAKERS[family](words)
 
 
 def _internvl3(words: Sequence[str]) -> InternVL3:
@@ -140,8 +141,8 @@ def _eagle2_5(words: Sequence[str]) -> Eagle2_5:
     return Eagle2_5(Eagle2_5ForConditionalGeneration(config).eval(), processor)
 
 
-FAMILIES: Mapping[str, Callable[[Sequence[str]], Trainable]] = MappingProxyType(
-    {"internvl3": _internvl3, "qwen3_vl": _qwen3_vl, "eagle2_5": _eagle2_5}
+_MAKERS: Mapping[str, Callable[[Sequence[str]], Trainable]] = MappingProxyType(
+    dict(zip(FAMILIES, (_internvl3, _qwen3_vl, _eagle2_5), strict=True))
 )
 
 

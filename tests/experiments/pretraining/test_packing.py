@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from crossframe.experiments.pretraining.families import FAMILIES, Trainable, trainable
+from crossframe.experiments.pretraining.families import Trainable, trainable
 from crossframe.experiments.pretraining.layout import stream_layout
+from crossframe.experiments.pretraining.options import FAMILIES
 from crossframe.experiments.pretraining.packing import AskedIds, Packed, pack, packed_hidden
 from crossframe.experiments.testbed.lessons import Lesson
 from crossframe.framework import FullMemory, VideoSession

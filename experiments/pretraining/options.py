@@ -1,0 +1,82 @@
+"""What `crossframe pretrain` is told; loads none of the laboratory's libraries."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ...framework import require_count, require_one_of
+
+FAMILIES = ("internvl3", "qwen3_vl", "eagle2_5")
+KINDS = ("inside", "questions")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainOptions:
+    """Which model is trained, and how long.
+
+    Args:
+        family: "internvl3", "qwen3_vl" or "eagle2_5".
+        output: folder of the trained checkpoint; run again with the same settings to go on where it
+            stopped.
+        seed: of the initial weights and of the lessons.
+        kind: "inside" also tells inside the stream what each frame shows and what was shown before;
+            "questions" is trained on answers alone.
+        max_frames: of the longest videos, an even number; shorter ones come first.
+        steps: of the decoder.
+        vision_steps: of the vision tower and projector, before.
+        frames_per_step: of all videos of a decoder's step together.
+        stills: single frames of a vision step.
+        questions: most of one video.
+        gaps: most positions skipped in a video, which stands for a longer one then; 0 for none.
+        learning_rate: of the decoder, at its highest.
+        vision_learning_rate: of the vision tower, at its highest.
+        keep_every: steps between two checkpoints to go on from.
+        score_videos: held-out videos of each length whose questions are scored at the end.
+
+    Raises:
+        ValueError: for settings that cannot work, naming the value.
+    """
+
+    family: str
+    output: Path
+    seed: int = 0
+    kind: str = "inside"
+    max_frames: int = 32
+    steps: int = 2500
+    vision_steps: int = 1500
+    frames_per_step: int = 384
+    stills: int = 256
+    questions: int = 12
+    gaps: int = 3072
+    learning_rate: float = 2.5e-3
+    vision_learning_rate: float = 3e-3
+    keep_every: int = 100
+    score_videos: int = 64
+
+    def __post_init__(self) -> None:
+        require_one_of("pretrain", "family", self.family, FAMILIES)
+        require_one_of("pretrain", "kind", self.kind, KINDS)
+        for name in ("steps", "vision_steps", "stills", "questions", "keep_every", "score_videos"):
+            require_count("pretrain", name, getattr(self, name), least=1, unbounded=False)
+        require_count("pretrain", "gaps", self.gaps, least=0, unbounded=False)
+        require_count("pretrain", "max_frames", self.max_frames, least=2, unbounded=False)
+        if self.max_frames % 2:
+            raise ValueError(
+                f"pretrain: max_frames must be even, got {self.max_frames}: a temporal patch of "
+                "Qwen3-VL is two frames"
+            )
+        if self.frames_per_step < self.max_frames:
+            raise ValueError(
+                f"pretrain: frames_per_step={self.frames_per_step} are less than one video of "
+                f"max_frames={self.max_frames}: give more"
+            )
+        if not 0 <= self.seed < 1000:
+            raise ValueError(f"pretrain: seed must be 0 to 999, got {self.seed}")
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The settings that decide about the weights."""
+        beside = ("output", "keep_every", "score_videos")
+        return {name: value for name, value in asdict(self).items() if name not in beside}

@@ -1,0 +1,106 @@
+"""Training from the first weights to a folder that `load_model` reads; goes on after any stop."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import RichProgressBar
+
+from ..evaluation.folder import read_json, write_json
+from ..evaluation.trainer import quiet
+from ..streaming.environment import one_thread
+from ..testbed.lessons import Course
+from .checkpoint import save_trained
+from .curves import write_curves
+from .families import Trainable, trainable
+from .options import PretrainOptions
+from .parts import DecoderPart, Part, VisionPart
+
+SETTINGS, PARTS = "pretrain.json", "parts"
+
+
+def train(options: PretrainOptions, course: Course, *, interactive: bool = False) -> Trainable:
+    """Train a model on a course, and write its checkpoint and curves.
+
+    A run that was stopped, in whatever way, goes on from the last checkpoint of its part and ends
+    with the same bits. Lessons, order and sums do not depend on where it was stopped; they may
+    differ on another machine.
+
+    Args:
+        interactive: whether a person looks on, who is shown a bar.
+
+    Raises:
+        ValueError: if the folder was begun with other settings, naming them.
+    """
+    folder = options.output
+    (folder / PARTS).mkdir(parents=True, exist_ok=True)
+    _require_same(folder, options)
+    with one_thread():
+        model = trainable(options.family, course.words, options.seed)
+        for kind in (VisionPart, DecoderPart):
+            part = kind(model, course, options)
+            _fit(part, options, interactive)
+            write_curves(folder, part.name, part.rows)
+        save_trained(model, folder)
+    return model
+
+
+class Keeping(Callback):
+    """Writes a checkpoint every so many steps and at the end, whole or not at all."""
+
+    def __init__(self, path: Path, every: int) -> None:
+        self.path, self.every = path, every
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any
+    ) -> None:
+        del pl_module, args, kwargs
+        step = trainer.global_step
+        if step % self.every == 0 or step == trainer.max_steps:
+            partial = self.path.with_suffix(".partial")
+            trainer.save_checkpoint(partial)
+            os.replace(partial, self.path)
+
+
+def _fit(part: Part, options: PretrainOptions, interactive: bool) -> None:
+    path = options.output / PARTS / f"{part.name}.ckpt"
+    bars: list[Callback] = [RichProgressBar()] if interactive else []
+    steps: Any = range(part.pace.steps)
+    with quiet():
+        trainer = Trainer(
+            accelerator="cpu",
+            devices=1,
+            max_steps=part.pace.steps,
+            max_epochs=1,
+            gradient_clip_val=1.0,
+            callbacks=[Keeping(path, options.keep_every), *bars],
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=interactive,
+        )
+        begun = str(path) if path.is_file() else None
+        trainer.fit(part, steps, ckpt_path=begun, weights_only=True)
+    part.weights.eval()
+
+
+def _require_same(folder: Path, options: PretrainOptions) -> None:
+    """Seal the folder with the settings, or compare with those it was begun with."""
+    path, now = folder / SETTINGS, options.identity
+    if not path.is_file():
+        write_json(path, now)
+        return
+    before = read_json(path, "delete the folder, or give another one")
+    changed = [
+        f"{name} was {before.get(name)!r}, is {now.get(name)!r}"
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name)
+    ]
+    if changed:
+        raise ValueError(
+            f"{folder} was begun with other settings ({'; '.join(changed)}): give another output "
+            "folder, or the same settings to go on"
+        )

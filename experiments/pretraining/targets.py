@@ -1,0 +1,150 @@
+"""What a packed batch is trained to say, and where: answers, and what could be told unasked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from types import MappingProxyType
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from ..testbed.lessons import Lesson
+from .layout import StreamLayout
+from .packing import STREAM, Packed
+
+ANSWERS, ENDINGS = 1.0, 0.1  # weights of all answers, and of all ends of turn behind them
+
+
+class Running(NamedTuple):
+    """Where in the stream a running task is told, and its weight.
+
+    What is present is told right behind the visual tokens; what was, one text token later, when
+    what is present can be looked up.
+    """
+
+    place: int
+    weight: float
+
+
+RUNNING: Mapping[str, Running] = MappingProxyType(
+    {
+        "colour": Running(0, 0.5),
+        "shape": Running(0, 0.5),
+        "before": Running(1, 0.5),
+    }
+)
+OTHERS = Running(1, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """Tokens to say, each after a token of a packed batch.
+
+    Attributes:
+        rows, columns: [targets] int64, the video and the token after which it is said.
+        ids: [targets] int64, what is said.
+        weights: [targets], each task's adding up to its weight.
+        tasks: by name, the slice of targets.
+    """
+
+    rows: Tensor
+    columns: Tensor
+    ids: Tensor
+    weights: Tensor
+    tasks: Mapping[str, slice]
+
+    def loss(self, logits: Tensor) -> Tensor:
+        """The weighted loss of logits [targets, vocab]."""
+        return (cross_entropy(logits, self.ids, reduction="none") * self.weights).sum()
+
+    def accuracy(self, logits: Tensor) -> dict[str, float]:
+        """By task, the share of targets of highest logit."""
+        right = (logits.detach().argmax(-1) == self.ids).float()
+        return {task: float(right[part].mean()) for task, part in self.tasks.items()}
+
+
+class Part(NamedTuple):
+    """Targets of one task, [targets] each, and the weight of all together."""
+
+    rows: Tensor
+    columns: Tensor
+    ids: Tensor
+    weight: float
+
+
+def joined(parts: Mapping[str, Part]) -> Targets:
+    """All parts that are not empty, one after the other."""
+    kept = {task: part for task, part in parts.items() if len(part.ids)}
+    ends = torch.tensor([0, *(len(part.ids) for part in kept.values())]).cumsum(0).tolist()
+    spans = pairwise(ends)
+    weights = [torch.full((len(p.ids),), p.weight / len(p.ids)) for p in kept.values()]
+    rows, columns, ids, _ = zip(*kept.values(), strict=True)
+    return Targets(
+        rows=torch.cat(rows),
+        columns=torch.cat(columns),
+        ids=torch.cat(ids),
+        weights=torch.cat(weights),
+        tasks={task: slice(*span) for task, span in zip(kept, spans, strict=True)},
+    )
+
+
+def running_parts(
+    lessons: Sequence[Lesson], layout: StreamLayout, word_ids: Tensor
+) -> dict[str, Part]:
+    """What could be told inside the stream, behind every temporal patch.
+
+    Args:
+        word_ids: [words] the token of each of the course's words.
+    """
+    patches = len(layout.ends)
+    parts = {}
+    for task in lessons[0].running:
+        place, weight = RUNNING.get(task, OTHERS)
+        told = torch.stack([lesson.running[task] for lesson in lessons])
+        told = told.unflatten(1, (patches, -1))[..., -1]  # after the last frame of a patch
+        columns = layout.mark(place).expand_as(told)
+        known = (told >= 0) & (columns < len(layout.ids))
+        rows = torch.arange(len(lessons))[:, None].expand_as(told)
+        parts[f"running {task}"] = Part(rows[known], columns[known], word_ids[told[known]], weight)
+    return parts
+
+
+def answer_parts(
+    packed: Packed, tasks: Sequence[Sequence[str]], end_of_turn: int
+) -> dict[str, Part]:
+    """The answers of all questions, and the end of the turn behind each.
+
+    Args:
+        packed: of questions whose last token is the answer.
+        tasks: per video the task of each of its questions.
+    """
+    places: dict[str, list[tuple[int, int]]] = {}
+    for row, column, task in _answers(packed, tasks):
+        places.setdefault(task, []).append((row, column))
+    count = sum(len(found) for found in places.values())
+    parts, everywhere = {}, []
+    for task, found in places.items():
+        rows, columns = torch.tensor(found).T
+        everywhere.append((rows, columns))
+        share = ANSWERS * len(found) / count
+        parts[task] = Part(rows, columns - 1, packed.ids[rows, columns], share)
+    if everywhere:
+        rows, columns = (torch.cat(part) for part in zip(*everywhere, strict=True))
+        ends = torch.full_like(rows, end_of_turn)
+        parts["end of turn"] = Part(rows, columns, ends, ENDINGS)
+    return parts
+
+
+def _answers(packed: Packed, tasks: Sequence[Sequence[str]]) -> Iterator[tuple[int, int, str]]:
+    """Row, column and task of every answer."""
+    for row, names in enumerate(tasks):
+        segment = packed.segment[row]
+        lengths = segment[segment > STREAM].unique_consecutive(return_counts=True)[1]
+        first = int((segment == STREAM).sum())
+        ends = (first + lengths.cumsum(0) - 1).tolist()
+        for name, end in zip(names, ends, strict=True):
+            yield row, end, name
