@@ -34,7 +34,7 @@ RUNNING: Mapping[str, Running] = MappingProxyType(
     {
         "colour": Running(0, 0.5),
         "shape": Running(0, 0.5),
-        "before": Running(1, 0.5),
+        "before_last": Running(1, 0.5),
     }
 )
 OTHERS = Running(1, 1.0)

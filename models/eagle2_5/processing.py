@@ -11,15 +11,18 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import resize
-from transformers import PreTrainedTokenizerBase, Qwen2Tokenizer
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen2Tokenizer
 
 from ..checkpoints.faults import explained
+from ..checkpoints.shards import read_json
 from ..prompt import refuse_pictures
 from .checkpoint import read_config
 
 SYSTEM = "You are a helpful assistant."
 START, END, CONTEXT = "<img>", "</img>", "<IMG_CONTEXT>"
 SPECIAL_TOKENS = (START, END, CONTEXT, "<|im_start|>", "<|im_end|>")
+# How transformers names tokenizers of no family, before and since release 5.
+PLAIN = ("PreTrainedTokenizerFast", "TokenizersBackend")
 # What the released processor replaces by pictures, or would count as one.
 PICTURES = re.compile(rf"{CONTEXT}|<(image|video)-\d+>")
 
@@ -63,8 +66,9 @@ class Eagle2_5Processor:
     def from_pretrained(cls, folder: str | Path, *, system: str = SYSTEM) -> Eagle2_5Processor:
         """Of a checkpoint's folder, from its tokenizer files and config.json."""
         config = read_config(Path(folder))
-        with explained(f"the tokenizer of Qwen2 in {folder}"):
-            tokenizer = Qwen2Tokenizer.from_pretrained(folder)
+        family = _tokenizer_class(Path(folder))
+        with explained(f"the tokenizer of {family.__name__} in {folder}"):
+            tokenizer = family.from_pretrained(folder)
         sizes = {"image_size": config.force_image_size, "tokens_per_frame": config.tokens_per_frame}
         return cls(tokenizer, system=system, **sizes)
 
@@ -142,6 +146,14 @@ class Eagle2_5Processor:
 
     def tokenize(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False)
+
+
+def _tokenizer_class(folder: Path) -> type[PreTrainedTokenizerBase]:
+    """Qwen2's, as released checkpoints have it, unless the folder says that its tokenizer.json is
+    all there is to it."""
+    path = folder / "tokenizer_config.json"
+    named = read_json(path).get("tokenizer_class") if path.is_file() else None
+    return PreTrainedTokenizerFast if named in PLAIN else Qwen2Tokenizer
 
 
 def _refuse_pictures(text: str, what: str) -> None:
