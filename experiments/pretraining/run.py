@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +67,30 @@ class Keeping(Callback):
             os.replace(partial, self.path)
 
 
+@dataclass(frozen=True)
+class Steps:
+    """So many steps. A part makes each one's lessons from its number, so nothing is held here that
+    a resumed run would have to restore, which is what Lightning asks about."""
+
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.count))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        del state
+
+
 def _fit(part: Part, options: PretrainOptions, interactive: bool) -> None:
     path = options.output / PARTS / f"{part.name}.ckpt"
     bars: list[Callback] = [RichProgressBar()] if interactive else []
-    steps: Any = range(part.pace.steps)
+    steps: Any = Steps(part.pace.steps)
     with quiet():
         trainer = Trainer(
             accelerator="cpu",
