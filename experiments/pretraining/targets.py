@@ -16,11 +16,11 @@ from ..testbed.lessons import Lesson
 from .layout import StreamLayout
 from .packing import STREAM, Packed
 
-ANSWERS, ENDINGS = 1.0, 0.1  # weights of all answers, and of all ends of turn behind them
+ANSWER, ENDING = 1.0, 0.1  # weights of an answer, and of the end of turn behind it
 
 
 class Running(NamedTuple):
-    """Where in the stream a running task is told, and its weight.
+    """Where in the stream a running task is told, and its weight beside an answer's 1.
 
     What is present is told right behind the visual tokens; what was, one text token later, when
     what is present can be looked up.
@@ -47,7 +47,7 @@ class Targets:
     Attributes:
         rows, columns: [targets] int64, the video and the token after which it is said.
         ids: [targets] int64, what is said.
-        weights: [targets], each task's adding up to its weight.
+        weights: [targets], adding up to 1.
         tasks: by name, the slice of targets.
     """
 
@@ -68,7 +68,7 @@ class Targets:
 
 
 class Part(NamedTuple):
-    """Targets of one task, [targets] each, and the weight of all together."""
+    """Targets of one task, [targets] each, and the weight of each."""
 
     rows: Tensor
     columns: Tensor
@@ -81,13 +81,13 @@ def joined(parts: Mapping[str, Part]) -> Targets:
     kept = {task: part for task, part in parts.items() if len(part.ids)}
     ends = torch.tensor([0, *(len(part.ids) for part in kept.values())]).cumsum(0).tolist()
     spans = pairwise(ends)
-    weights = [torch.full((len(p.ids),), p.weight / len(p.ids)) for p in kept.values()]
+    weights = torch.cat([torch.full((len(p.ids),), p.weight) for p in kept.values()])
     rows, columns, ids, _ = zip(*kept.values(), strict=True)
     return Targets(
         rows=torch.cat(rows),
         columns=torch.cat(columns),
         ids=torch.cat(ids),
-        weights=torch.cat(weights),
+        weights=weights / weights.sum(),
         tasks={task: slice(*span) for task, span in zip(kept, spans, strict=True)},
     )
 
@@ -125,17 +125,15 @@ def answer_parts(
     places: dict[str, list[tuple[int, int]]] = {}
     for row, column, task in _answers(packed, tasks):
         places.setdefault(task, []).append((row, column))
-    count = sum(len(found) for found in places.values())
     parts, everywhere = {}, []
     for task, found in places.items():
         rows, columns = torch.tensor(found).T
         everywhere.append((rows, columns))
-        share = ANSWERS * len(found) / count
-        parts[task] = Part(rows, columns - 1, packed.ids[rows, columns], share)
+        parts[task] = Part(rows, columns - 1, packed.ids[rows, columns], ANSWER)
     if everywhere:
         rows, columns = (torch.cat(part) for part in zip(*everywhere, strict=True))
         ends = torch.full_like(rows, end_of_turn)
-        parts["end of turn"] = Part(rows, columns, ends, ENDINGS)
+        parts["end of turn"] = Part(rows, columns, ends, ENDING)
     return parts
 
 
