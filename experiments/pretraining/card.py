@@ -1,0 +1,110 @@
+"""The card of a trained model: what it was trained on and how well it answers, from its scores."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from ...framework.files.whole_file import whole_file
+from ..reports.tables import markdown_table
+from .options import PretrainOptions
+from .scoring import Scores
+
+CARD = "README.md"
+SOUND = 0.9  # accuracy below which a card says that a task is not learnt
+TOLD = {
+    "inside": "Besides answers, the loss was on what could be told inside the stream behind each "
+    "frame: its object, and what was shown before. Later frames learn to look back, so a memory "
+    "counts while the stream passes.",
+    "questions": "The loss was on answers alone, so the stream's own tokens have less need to look "
+    "back than those of a model that was also told inside the stream.",
+}
+
+
+def write_card(scores: Scores, options: PretrainOptions, facts: Mapping[str, Any]) -> Path:
+    """Write the card into the folder of the checkpoint.
+
+    Args:
+        facts: of the model and the run: `parameters`, `made_by`, `words`, `course`, `machine`.
+    """
+    path = options.output / CARD
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    text = environment.get_template("card.md").render(
+        name=f"crossframe tiny {options.family}, seed {options.seed}",
+        load=options.output.as_posix() if not options.output.is_absolute() else options.output.name,
+        table=score_table(scores),
+        settings=_settings(options, facts["course"]),
+        told=TOLD[options.kind],
+        limits=limits(scores),
+        command=command_line(options),
+        part=scores.course,
+        videos=len(scores.seeds),
+        first_seed=scores.seeds[0],
+        last_seed=scores.seeds[-1],
+        trained_frames=scores.trained_frames,
+        example=scores.example,
+        **{name: facts[name] for name in ("parameters", "made_by", "words", "machine")},
+    )
+    with whole_file(path) as file:
+        file.write(text.encode())
+    return path
+
+
+def score_table(scores: Scores) -> str:
+    """Tasks downwards, lengths across, and what is had without seeing."""
+    heads = ["task", *(f"{count} frames" for count in scores.by_frames), "blind", "chance"]
+    asked = scores.asked
+    lines = [
+        [
+            f"{task} ({asked[task]})",
+            *(_percent(found.get(task)) for found in scores.by_frames.values()),
+            _percent(scores.blind.get(task)),
+            _percent(scores.chance.get(task)),
+        ]
+        for task in scores.tasks
+    ]
+    return markdown_table(heads, lines)
+
+
+def limits(scores: Scores) -> Sequence[str]:
+    """What the scores say it has not learnt, and how far it reaches."""
+    trained = scores.by_frames[scores.trained_frames]
+    poor = [task for task in scores.tasks if trained.get(task, 0.0) < SOUND]
+    lines = []
+    if poor:
+        named = ", ".join(f"{task} ({_percent(trained.get(task))} %)" for task in poor)
+        lines.append(f"Not learnt well, below {SOUND:.0%} with full attention: {named}.")
+    for frames, found in scores.by_frames.items():
+        fallen = [task for task in found if found[task] < min(SOUND, trained.get(task, 0.0) - 0.05)]
+        if frames > scores.trained_frames and fallen:
+            lines.append(f"At {frames} frames, longer than trained, it loses: {', '.join(fallen)}.")
+    return lines
+
+
+def command_line(options: PretrainOptions) -> str:
+    """What makes this checkpoint again."""
+    fresh = PretrainOptions(family=options.family, output=options.output)
+    words = ["crossframe", "pretrain", "--family", options.family, "--seed", str(options.seed)]
+    for name, value in options.identity.items():
+        if name not in ("family", "seed") and value != getattr(fresh, name):
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join([*words, "--output", options.output.name])
+
+
+def _settings(options: PretrainOptions, course: str) -> dict[str, str]:
+    said = {"course": f"`{course}`"}
+    return said | {name.replace("_", " "): str(value) for name, value in options.identity.items()}
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.0f}"
