@@ -79,13 +79,14 @@ def add_observe(parser: ArgumentParser) -> None:
         parser.add_class_arguments(kind, skip=set(several))
 
 
-def configured(kind: type, more: str = "") -> Callable[[ArgumentParser], None]:
-    """Adds all options of a kind, from a file or one by one."""
+def configured(*kinds: type, more: str = "") -> Callable[[ArgumentParser], None]:
+    """Adds all options of these kinds, from a file or one by one."""
 
     def add(parser: ArgumentParser) -> None:
         what = f"YAML file with any of these options{more}"
         parser.add_argument("--config", action="config", help=what)
-        parser.add_class_arguments(kind)
+        for kind in kinds:
+            parser.add_class_arguments(kind)
 
     return add
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from ..ablation.options import AblateOptions
 from ..evaluation.options import EvaluateOptions
 from ..evidence.options import EvidenceOptions
+from ..pretraining.options import LessonOptions, PretrainOptions
 from .arguments import add_ask, add_compare, add_demo, add_observe, configured
 from .on_videos import run_ask, run_compare, run_demo, run_observe
-from .studies import run_ablate, run_evaluate, run_evidence
+from .studies import run_ablate, run_evaluate, run_evidence, run_pretrain
 from .testbed import add_testbed, run_testbed
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ COMMANDS: Mapping[
         "(--preset quick | --config FILE)",
         "Measure what memories lose on a pretrained text decoder, into one page; run again to "
         "go on after a stop.",
-        configured(EvidenceOptions, "; --preset NAME takes one that comes along"),
+        configured(EvidenceOptions, more="; --preset NAME takes one that comes along"),
         run_evidence,
     ),
     "observe": (
@@ -68,6 +69,13 @@ COMMANDS: Mapping[
         "picture which patches a memory still holds.",
         add_observe,
         run_observe,
+    ),
+    "pretrain": (
+        "--family FAMILY --output FOLDER",
+        "Train a tiny model of a real family on drawn videos until it answers, and score it; run "
+        "again to go on after a stop.",
+        configured(PretrainOptions, LessonOptions),
+        run_pretrain,
     ),
     "testbed": (
         "OUTPUT --layout LAYOUT",

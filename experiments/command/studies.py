@@ -10,6 +10,7 @@ from rich.console import Console
 from ..ablation.options import AblateOptions
 from ..evaluation.options import EvaluateOptions
 from ..evidence.options import EvidenceOptions
+from ..pretraining.options import JUDGE, TRAIN, LessonOptions, PretrainOptions
 from .arguments import options_from
 from .console import messages, tell
 
@@ -44,3 +45,15 @@ def run_evidence(values: Values) -> None:
 
     console = Console()
     tell(evidence(options_from(EvidenceOptions, values), messages(), console), console)
+
+
+def run_pretrain(values: Values) -> None:
+    """A tiny model of a real family, trained and scored."""
+    from transformers.utils import logging
+
+    from ..pretraining.command import pretrain
+
+    logging.disable_progress_bar()  # the command shows its own
+    options, lessons = options_from(PretrainOptions, values), options_from(LessonOptions, values)
+    taught, judged = (lessons.course(options.family, part) for part in (TRAIN, JUDGE))
+    tell(pretrain(options, taught, judged, messages()), Console())

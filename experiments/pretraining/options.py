@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ...framework import require_count, require_one_of
+from ..testbed import SynthCourse
 
 FAMILIES = ("internvl3", "qwen3_vl", "eagle2_5")
 KINDS = ("inside", "questions")
+TRAIN, SEARCH, JUDGE = 0, 1, 2  # parts of SynthVideo: taught, looked at while tuning, judged by
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,3 +83,25 @@ class PretrainOptions:
         """The settings that decide about the weights."""
         beside = ("output", "keep_every", "score_videos")
         return {name: value for name, value in asdict(self).items() if name not in beside}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LessonOptions:
+    """Which lessons of SynthVideo are taught.
+
+    Args:
+        tasks: kinds of questions, as the testbed writes them: "needle", "count:most=4", ...
+        scene: frames that a scene stays, least and most.
+    """
+
+    tasks: Sequence[str] = (
+        *("now", "needle", "recall", "first", "last", "before_last", "order", "seen_before"),
+    )
+    scene: tuple[int, int] = (1, 3)
+
+    def course(self, family: str, part: int) -> SynthCourse:
+        """The course of a part; for Qwen3-VL nothing changes inside a pair of frames."""
+        every = 2 if family == "qwen3_vl" else 1
+        return SynthCourse(
+            tasks=tuple(self.tasks), scene=self.scene, every=every, part=part, questions=16
+        )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,13 @@ from .parts import DecoderPart, Part, VisionPart
 SETTINGS, PARTS = "pretrain.json", "parts"
 
 
-def train(options: PretrainOptions, course: Course, *, interactive: bool = False) -> Trainable:
+def train(
+    options: PretrainOptions,
+    course: Course,
+    *,
+    interactive: bool = False,
+    say: Callable[[str], None] | None = None,
+) -> Trainable:
     """Train a model on a course, and write its checkpoint and curves.
 
     A run that was stopped, in whatever way, goes on from the last checkpoint of its part and ends
@@ -33,18 +39,19 @@ def train(options: PretrainOptions, course: Course, *, interactive: bool = False
 
     Args:
         interactive: whether a person looks on, who is shown a bar.
+        say: is told how far it is, at every checkpoint.
 
     Raises:
         ValueError: if the folder was begun with other settings, naming them.
     """
     folder = options.output
     (folder / PARTS).mkdir(parents=True, exist_ok=True)
-    _require_same(folder, options)
+    _require_same(folder, options.identity | {"course": course_name(course)})
     with one_thread():
         model = trainable(options.family, course.words, options.seed)
         for kind in (VisionPart, DecoderPart):
             part = kind(model, course, options)
-            _fit(part, options, interactive)
+            _fit(part, options, interactive, say)
             write_curves(folder, part.name, part.rows)
         save_trained(model, folder)
     return model
@@ -53,8 +60,8 @@ def train(options: PretrainOptions, course: Course, *, interactive: bool = False
 class Keeping(Callback):
     """Writes a checkpoint every so many steps and at the end, whole or not at all."""
 
-    def __init__(self, path: Path, every: int) -> None:
-        self.path, self.every = path, every
+    def __init__(self, path: Path, every: int, say: Callable[[str], None] | None) -> None:
+        self.path, self.every, self.say = path, every, say
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any
@@ -65,6 +72,9 @@ class Keeping(Callback):
             partial = self.path.with_suffix(".partial")
             trainer.save_checkpoint(partial)
             os.replace(partial, self.path)
+            if self.say is not None:
+                loss = float(trainer.callback_metrics["loss"])
+                self.say(f"{self.path.stem}: step {step} of {trainer.max_steps}, loss {loss:.3f}")
 
 
 @dataclass(frozen=True)
@@ -87,7 +97,12 @@ class Steps:
         del state
 
 
-def _fit(part: Part, options: PretrainOptions, interactive: bool) -> None:
+def _fit(
+    part: Part,
+    options: PretrainOptions,
+    interactive: bool,
+    say: Callable[[str], None] | None,
+) -> None:
     path = options.output / PARTS / f"{part.name}.ckpt"
     bars: list[Callback] = [RichProgressBar()] if interactive else []
     steps: Any = Steps(part.pace.steps)
@@ -98,7 +113,7 @@ def _fit(part: Part, options: PretrainOptions, interactive: bool) -> None:
             max_steps=part.pace.steps,
             max_epochs=1,
             gradient_clip_val=1.0,
-            callbacks=[Keeping(path, options.keep_every), *bars],
+            callbacks=[Keeping(path, options.keep_every, say), *bars],
             logger=False,
             enable_checkpointing=False,
             enable_model_summary=False,
@@ -109,9 +124,14 @@ def _fit(part: Part, options: PretrainOptions, interactive: bool) -> None:
     part.weights.eval()
 
 
-def _require_same(folder: Path, options: PretrainOptions) -> None:
+def course_name(course: Course) -> str:
+    """A course with its settings, where it is a dataclass; its class otherwise."""
+    return repr(course) if is_dataclass(course) else type(course).__qualname__
+
+
+def _require_same(folder: Path, now: Mapping[str, Any]) -> None:
     """Seal the folder with the settings, or compare with those it was begun with."""
-    path, now = folder / SETTINGS, options.identity
+    path = folder / SETTINGS
     if not path.is_file():
         write_json(path, now)
         return

@@ -22,8 +22,9 @@ ANSWER, ENDING = 1.0, 0.1  # weights of an answer, and of the end of turn behind
 class Running(NamedTuple):
     """Where in the stream a running task is told, and its weight beside an answer's 1.
 
-    What is present is told right behind the visual tokens; what was, one text token later, when
-    what is present can be looked up.
+    Each has a text token of its own behind the visual tokens, the first ones of the next frame's
+    lead-in: two words told behind one token would blur each other. What is present comes first, so
+    that it can be looked up when what was is told.
     """
 
     place: int
@@ -33,11 +34,12 @@ class Running(NamedTuple):
 RUNNING: Mapping[str, Running] = MappingProxyType(
     {
         "colour": Running(0, 0.5),
-        "shape": Running(0, 0.5),
-        "before_last": Running(1, 0.5),
+        "shape": Running(1, 0.5),
+        "recall": Running(2, 1.0),
+        "before_last": Running(3, 0.5),
     }
 )
-OTHERS = Running(1, 1.0)
+OTHERS = Running(2, 1.0)
 
 
 @dataclass(frozen=True, eq=False)

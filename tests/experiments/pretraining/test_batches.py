@@ -59,7 +59,7 @@ def test_running_targets_stand_behind_the_frames_they_tell_of(model: Trainable) 
     batch = batches.batch(80)
     targets, packed, per = batch.targets, batch.packed, model.frames_per_patch
     lessons = [COURSE.lesson(80 * 64 + row, 16) for row in range(2)]
-    for task, later in (("colour", 0), ("recall", 1)):
+    for task, later in (("colour", 0), ("shape", 1), ("recall", 2)):
         part = targets.tasks[f"running {task}"]
         found = zip(targets.rows[part], targets.columns[part], targets.ids[part], strict=True)
         told = [(int(row), int(column), int(said)) for row, column, said in found]
