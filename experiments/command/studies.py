@@ -51,9 +51,11 @@ def run_pretrain(values: Values) -> None:
     """A tiny model of a real family, trained and scored."""
     from transformers.utils import logging
 
+    from ..pretraining.card import command_line
     from ..pretraining.command import pretrain
 
     logging.disable_progress_bar()  # the command shows its own
     options, lessons = options_from(PretrainOptions, values), options_from(LessonOptions, values)
     taught, judged = (lessons.course(options.family, part) for part in (TRAIN, JUDGE))
-    tell(pretrain(options, taught, judged, messages()), Console())
+    typed = command_line(options, lessons)
+    tell(pretrain(options, taught, judged, messages(), typed), Console())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ...framework.files.whole_file import whole_file
 from ..reports.tables import markdown_table
-from .options import PretrainOptions
+from .options import BESIDE, LessonOptions, PretrainOptions
 from .scoring import Scores
 
 CARD = "README.md"
@@ -29,7 +30,8 @@ def write_card(scores: Scores, options: PretrainOptions, facts: Mapping[str, Any
     """Write the card into the folder of the checkpoint.
 
     Args:
-        facts: of the model and the run: `parameters`, `made_by`, `words`, `course`, `machine`.
+        facts: of the model and the run: `parameters`, `made_by`, `words`, `course`, `command`,
+            `machine`.
     """
     path = options.output / CARD
     environment = Environment(
@@ -46,14 +48,13 @@ def write_card(scores: Scores, options: PretrainOptions, facts: Mapping[str, Any
         settings=_settings(options, facts["course"]),
         told=TOLD[options.kind],
         limits=limits(scores),
-        command=command_line(options),
         part=scores.course,
         videos=len(scores.seeds),
         first_seed=scores.seeds[0],
         last_seed=scores.seeds[-1],
         trained_frames=scores.trained_frames,
         example=scores.example,
-        **{name: facts[name] for name in ("parameters", "made_by", "words", "machine")},
+        **{name: facts[name] for name in ("parameters", "made_by", "words", "command", "machine")},
     )
     with whole_file(path) as file:
         file.write(text.encode())
@@ -91,14 +92,22 @@ def limits(scores: Scores) -> Sequence[str]:
     return lines
 
 
-def command_line(options: PretrainOptions) -> str:
-    """What makes this checkpoint again."""
-    fresh = PretrainOptions(family=options.family, output=options.output)
-    words = ["crossframe", "pretrain", "--family", options.family, "--seed", str(options.seed)]
-    for name, value in options.identity.items():
-        if name not in ("family", "seed") and value != getattr(fresh, name):
-            words += [f"--{name.replace('_', '-')}", str(value)]
-    return shlex.join([*words, "--output", options.output.name])
+def command_line(*options: PretrainOptions | LessonOptions) -> str:
+    """What makes a checkpoint again: all that differs from the defaults."""
+    words = ["crossframe", "pretrain"]
+    for kind in options:
+        for field in fields(kind):
+            value = getattr(kind, field.name)
+            if field.name not in BESIDE and value != field.default:
+                words += [f"--{field.name.replace('_', '-')}", _as_word(value)]
+    return shlex.join(words)
+
+
+def _as_word(value: object) -> str:
+    """As the command reads it: a folder by its name, several values in brackets."""
+    if isinstance(value, Path):
+        return value.name
+    return f"[{','.join(map(str, value))}]" if isinstance(value, list | tuple) else str(value)
 
 
 def _settings(options: PretrainOptions, course: str) -> dict[str, str]:

@@ -17,13 +17,20 @@ from .scoring import score
 SCORES = "scores.json"
 
 
-def pretrain(options: PretrainOptions, taught: Course, held_out: Course, console: Console) -> Path:
+def pretrain(
+    options: PretrainOptions,
+    taught: Course,
+    held_out: Course,
+    console: Console,
+    command: str = "",
+) -> Path:
     """Train, score and describe a model; run again to go on after a stop.
 
     Args:
         taught: what it is trained on.
         held_out: what it is scored on; shares no lesson with `taught`.
         console: shows progress.
+        command: what was typed, if anything was.
 
     Returns:
         The path of the model's card.
@@ -47,6 +54,7 @@ def pretrain(options: PretrainOptions, taught: Course, held_out: Course, console
         "made_by": f"A tiny `{type(model.hf_model).__name__}`",
         "words": len(taught.words),
         "course": course_name(taught),
+        "command": command,
         "machine": _told(machine(model.device)),
     }
     return write_card(scores, options, facts)

@@ -12,6 +12,7 @@ from ..testbed import SynthCourse
 
 FAMILIES = ("internvl3", "qwen3_vl", "eagle2_5")
 KINDS = ("inside", "questions")
+BESIDE = ("keep_every", "score_videos")  # what decides nothing about the weights
 TRAIN, SEARCH, JUDGE = 0, 1, 2  # parts of SynthVideo: taught, looked at while tuning, judged by
 
 
@@ -81,8 +82,8 @@ class PretrainOptions:
     @property
     def identity(self) -> dict[str, Any]:
         """The settings that decide about the weights."""
-        beside = ("output", "keep_every", "score_videos")
-        return {name: value for name, value in asdict(self).items() if name not in beside}
+        ours = asdict(self).items()
+        return {name: value for name, value in ours if name not in ("output", *BESIDE)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ import pytest
 
 from crossframe.experiments.pretraining.card import command_line, limits, score_table, write_card
 from crossframe.experiments.pretraining.families import Trainable, trainable
-from crossframe.experiments.pretraining.options import FAMILIES, PretrainOptions
+from crossframe.experiments.pretraining.options import FAMILIES, LessonOptions, PretrainOptions
 from crossframe.experiments.pretraining.scores import accuracies, chances, replies, said
 from crossframe.experiments.pretraining.scoring import Scores, score
 from crossframe.experiments.testbed import SynthCourse
@@ -102,6 +102,7 @@ def test_the_card_is_made_of_the_scores(tmp_path: Path) -> None:
         "made_by": "A tiny thing",
         "words": 56,
         "course": "SynthCourse(part=0)",
+        "command": "crossframe pretrain",
         "machine": "some processor",
     }
     text = write_card(made_up(), options, facts).read_text("utf-8")
@@ -110,14 +111,18 @@ def test_the_card_is_made_of_the_scores(tmp_path: Path) -> None:
     assert "- Not learnt well, below 90% with full attention: order (55 %)." in text
     assert "| steps | 77 |" in text
     assert "| course | `SynthCourse(part=0)` |" in text
-    assert f"`{command_line(options)}` on some processor" in text
+    assert "Made by `crossframe pretrain` on some processor." in text
+    silent = write_card(made_up(), options, {**facts, "command": ""}).read_text("utf-8")
+    assert "Made on some processor." in silent
 
 
 def test_the_command_line_names_what_is_not_the_default(tmp_path: Path) -> None:
-    options = PretrainOptions(family="qwen3_vl", output=tmp_path / "mine", seed=3, steps=77)
-    assert command_line(options) == (
-        "crossframe pretrain --family qwen3_vl --seed 3 --steps 77 --output mine"
+    options = PretrainOptions(family="qwen3_vl", output=tmp_path / "mine", steps=77, keep_every=3)
+    assert command_line(options, LessonOptions()) == (
+        "crossframe pretrain --family qwen3_vl --output mine --steps 77"
     )
+    lessons = LessonOptions(tasks=("now", "needle"), scene=(1, 1))
+    assert command_line(lessons) == "crossframe pretrain --tasks '[now,needle]' --scene '[1,1]'"
 
 
 def test_all_lengths_are_scored(model: Trainable) -> None:
