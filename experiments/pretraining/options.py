@@ -49,7 +49,7 @@ class PretrainOptions:
     kind: str = "inside"
     max_frames: int = 32
     steps: int = 2500
-    vision_steps: int = 1500
+    vision_steps: int = 2000
     frames_per_step: int = 384
     stills: int = 256
     questions: int = 12

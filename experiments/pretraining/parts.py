@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, rms_norm
 
 from ..testbed.lessons import Course
 from .batches import LESSONS, SEEDS, Batches
@@ -159,6 +159,8 @@ class DecoderPart(Part):
 
 
 def _per_frame(found: Tensor) -> Tensor:
-    """[patches, hidden] of features [patches, tokens, hidden], maybe at several levels."""
-    tokens = found.flatten(2, -2).mean(2) if found.dim() == 4 else found
-    return tokens.mean(1)
+    """[patches, hidden] of features [patches, tokens, hidden], maybe at several levels: the mean
+    of tokens of one size, as the decoder's norms leave them. Heads on features as they are let
+    their sizes grow and carry what the decoder then cannot see."""
+    sized = rms_norm(found, found.shape[-1:])
+    return sized.flatten(1, -2).mean(1)
