@@ -97,9 +97,9 @@ def command_line(*options: PretrainOptions | LessonOptions) -> str:
     words = ["crossframe", "pretrain"]
     for kind in options:
         for field in fields(kind):
-            value = getattr(kind, field.name)
-            if field.name not in BESIDE and value != field.default:
-                words += [f"--{field.name.replace('_', '-')}", _as_word(value)]
+            value = _as_word(getattr(kind, field.name))
+            if field.name not in BESIDE and value != _as_word(field.default):
+                words += [f"--{field.name.replace('_', '-')}", value]
     return shlex.join(words)
 
 

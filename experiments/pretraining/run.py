@@ -70,7 +70,7 @@ class Keeping(Callback):
         step = trainer.global_step
         if step % self.every == 0 or step == trainer.max_steps:
             partial = self.path.with_suffix(".partial")
-            trainer.save_checkpoint(partial)
+            trainer.save_checkpoint(partial, weights_only=False)  # the optimizer's state too
             os.replace(partial, self.path)
             if self.say is not None:
                 loss = float(trainer.callback_metrics["loss"])

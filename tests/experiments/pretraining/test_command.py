@@ -37,6 +37,7 @@ def test_words_become_a_scored_checkpoint(
     assert "part=0" in text
     assert "--family eagle2_5" in text
     assert "--scene '[1,1]'" in text
+    assert "--tasks" not in text
     session = VideoSession(load_model(tmp_path, device="cpu"), FullMemory())
     course = LessonOptions().course("eagle2_5", part=1)
     session.push(course.lesson(0, 4).frames)

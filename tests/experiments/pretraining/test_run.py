@@ -46,6 +46,7 @@ class Deadly(SynthCourse):
         if what == fatal[0] and next(asked) == int(fatal[1]):
             os.kill(os.getpid(), signal.SIGKILL)
 
+Deadly.__qualname__ = "SynthCourse"  # by which the folder knows it
 train(PretrainOptions(output=Path(sys.argv[1]), **SHORT), Deadly(every=2))
 """
 
@@ -105,6 +106,11 @@ def test_kinds_differ_in_what_is_told_inside_the_stream(whole: Path, tmp_path: P
 def test_other_settings_are_refused_in_a_begun_folder(whole: Path) -> None:
     with pytest.raises(ValueError, match=r"begun with other settings \(steps was 7, is 9\): give"):
         train(options(whole, steps=9), COURSE)
+
+
+def test_another_course_is_refused_in_a_begun_folder(whole: Path) -> None:
+    with pytest.raises(ValueError, match=r"other settings \(course was 'SynthCourse\(.*every=2"):
+        train(options(whole), SynthCourse(every=4))
 
 
 def test_curves_are_drawn(whole: Path) -> None:
