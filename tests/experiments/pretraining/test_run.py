@@ -109,7 +109,7 @@ def test_other_settings_are_refused_in_a_begun_folder(whole: Path) -> None:
 
 
 def test_another_course_is_refused_in_a_begun_folder(whole: Path) -> None:
-    with pytest.raises(ValueError, match=r"other settings \(course was 'SynthCourse\(.*every=2"):
+    with pytest.raises(ValueError, match=r'other settings \(course was "SynthCourse\(.*every=2'):
         train(options(whole), SynthCourse(every=4))
 
 
