@@ -116,9 +116,8 @@ class VisionPart(Part):
             )
 
     def taught(self) -> Iterator[nn.Parameter]:
-        head: Any = self.model.hf_model.get_output_embeddings()
-        told = {*self.model.decoder.parameters(), *head.parameters()}
-        yield from (weight for weight in self.weights.parameters() if weight not in told)
+        decoders = set(decoder_weights(self.model))
+        yield from (weight for weight in self.weights.parameters() if weight not in decoders)
         yield from self.heads.parameters()
 
     def lesson(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
@@ -145,8 +144,7 @@ class DecoderPart(Part):
         self.batches = Batches(model, course, options)
 
     def taught(self) -> Iterator[nn.Parameter]:
-        head: Any = self.model.hf_model.get_output_embeddings()
-        yield from dict.fromkeys([*self.model.decoder.parameters(), *head.parameters()])
+        yield from decoder_weights(self.model)
 
     def lesson(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
         batch = self.batches.batch(step)
@@ -156,6 +154,12 @@ class DecoderPart(Part):
         targets = batch.targets
         logits = self.model.logits(hidden[targets.rows, targets.columns])
         return targets.loss(logits), targets.accuracy(logits)
+
+
+def decoder_weights(model: Trainable) -> list[nn.Parameter]:
+    """Those of the text decoder and its head, each once."""
+    head: Any = model.hf_model.get_output_embeddings()
+    return list(dict.fromkeys([*model.decoder.parameters(), *head.parameters()]))
 
 
 def _per_frame(found: Tensor) -> Tensor:
