@@ -16,7 +16,7 @@ from torch import Tensor
 from ...framework import FrameTokens, VideoModel, VideoSession
 from ...framework.metrics import kl_to_full
 from ...framework.stream.encoding import encode_frames
-from ..testbed.chance import generator
+from ..testbed.chance import PARTS, generator
 from ..testbed.course import SynthCourse
 from ..testbed.lessons import TimedQuestion
 from ..testbed.past import Past
@@ -25,7 +25,6 @@ from ..testbed.truth import Truth
 
 # What a suite shows, by the stage of the testbed.
 STAGES: Mapping[str, str] = {"clips": "scenes", "cups": "cups", "exits": "exits"}
-PARTS: Mapping[str, int] = {"search": 1, "judge": 2}
 ASKED = 3  # questions of one task about one clip, at most
 TRIES = 4  # at each of them
 FPS = 1.0  # frames of a clip that the model is told of per second
@@ -57,10 +56,12 @@ class ClipBatch:
     """Clips that pass together.
 
     Attributes:
+        model: set up for clips of this length.
         frames: prompt and temporal patches, a row per clip.
         rounds: questions of equally many tokens, at most one about a clip, asked at once.
     """
 
+    model: VideoModel
     frames: Sequence[FrameTokens]
     rounds: Sequence[Sequence[Ask]]
 
@@ -104,7 +105,9 @@ def clip_batch(
         for row, (seed, clip) in enumerate(zip(seeds, clips, strict=True))
         for question in questions_at_end(clip.truth, tasks, course.part, seed)
     ]
-    return ClipBatch([_stacked(parts) for parts in zip(*encoded, strict=True)], _rounds(asks))
+    return ClipBatch(
+        ready, [_stacked(parts) for parts in zip(*encoded, strict=True)], _rounds(asks)
+    )
 
 
 def questions_at_end(
