@@ -94,7 +94,7 @@ def kl_by_bytes(runs: Sequence[Results]) -> Drawing:
             axes.set_yscale("log")
             _kl_ticks(axes.yaxis)
             held = {held for points in own.values() for held, _ in points}
-            exact_ticks(axes, _spread(sorted(held)), lambda held: f"{held:.3g}")
+            exact_ticks(axes, spread_out(sorted(held)), lambda held: f"{held:.3g}")
             axes.set_xlabel("state, MB per stream")
             tidy_axes(axes, f"streams of {results.config['tokens']:,} tokens")
         panels[0].set_ylabel("KL to full attention (nats)")
@@ -200,7 +200,7 @@ def _kl_ticks(axis: Any) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def _spread(values: Sequence[float]) -> list[float]:
+def spread_out(values: Sequence[float]) -> list[float]:
     """Those that are far enough apart to be named along a logarithmic axis."""
     kept: list[float] = []
     for value in values:

@@ -16,6 +16,8 @@ from ..evaluation.folder import CONFIG, cell_hashes, read_json, write_json
 from ..evaluation.rows import read_rows
 from ..reports.page import web_page
 from ..reports.tables import Table
+from .clip_measures import aged, answered, clip_measures, learnt, tasks_in
+from .clip_table import ages_table, answers_tables, clip_sizes_tables
 from .comparisons import against, compared_rules, mean, rivals_in
 from .measures import COPIES, MEASURES, OTHERS, PROSE_KL, SCENE_AGES
 from .results import Line, Results
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 PAGE = "report.html"
 SUMMARY = "summary.json"
-NEEDED = ("cells", "reference", "tokens", "half", "model")
+NEEDED = ("cells", "reference", "half", "model")
 INTERVAL = re.compile(r"\(([+-][\d.]+ to [+-][\d.]+)\)")
 
 
@@ -68,6 +70,9 @@ def write_page(results: Results, folder: Path) -> Path:
 
 def tables(results: Results, size: int | None) -> Iterator[Table]:
     """Those of one size."""
+    if tasks_in(results):
+        yield from answers_tables(results, size)
+        yield from (ages_table(results, task, size) for task in aged(results))
     if "prose" in results.suites:
         yield prose_table(results, size)
     if any(results.has(measure) for measure in OTHERS):
@@ -78,12 +83,12 @@ def tables(results: Results, size: int | None) -> Iterator[Table]:
 def overall_tables(results: Results) -> Iterator[Table]:
     """Those over several sizes."""
     if len(results.by_size()) > 1:
-        yield from sizes_tables([results])
+        yield from clip_sizes_tables([results]) if tasks_in(results) else sizes_tables([results])
 
 
 def drawings(results: Results, size: int | None) -> Iterator[Drawing]:
     """Figures of one size, as far as the suites are there."""
-    from . import figures
+    from . import clip_figures, figures
     from .heat_map import heat_map
 
     lines = results.by_size()[size]
@@ -91,17 +96,24 @@ def drawings(results: Results, size: int | None) -> Iterator[Drawing]:
         yield figures.ranking(results, size)
     if any(map(results.has, (*COPIES, *SCENE_AGES))):
         yield figures.by_age(results, size)
-    if rivals_in(lines) and compared_rules(results, lines) > 0 and len(results.suites) > 1:
-        yield heat_map(results, (PROSE_KL, *OTHERS), size)
+    if learnt(results) and aged(results):
+        yield clip_figures.right_by_age(results, aged(results), size)
+    measures = [measure for measure in (PROSE_KL, *OTHERS) if results.has(measure)]
+    measures += [answered(task, "archive") for task in tasks_in(results)]
+    if rivals_in(lines) and compared_rules(results, lines) > 0 and len(measures) > 1:
+        yield heat_map(results, measures, size)
 
 
 def overall_drawings(runs: Sequence[Results]) -> Iterator[Drawing]:
     """Figures over several sizes of one or more runs."""
-    from . import figures
+    from . import clip_figures, figures
 
     several = [one for one in runs if len(one.by_size()) > 1 and figures.has_curves(one)]
     if several:
         yield figures.kl_by_bytes(several)
+    of_clips = [one for one in runs if len(one.by_size()) > 1 and learnt(one)]
+    if of_clips:
+        yield clip_figures.right_by_bytes(of_clips)
 
 
 def summary(results: Results) -> Mapping[str, Any]:
@@ -116,16 +128,17 @@ def summary(results: Results) -> Mapping[str, Any]:
 
 def _summed(results: Results, lines: list[Line]) -> Mapping[str, Any]:
     called = names(results, lines)
+    measures = [*filter(results.has, MEASURES), *filter(results.has, clip_measures(results))]
     rows: dict[str, dict[str, Any]] = {
         called[line]: {
             "cells": line.cells,
             "state_bytes": line.state_bytes,
-            **{m.name: mean(results, line, m) for m in MEASURES if results.has(m)},
+            **{m.name: mean(results, line, m) for m in measures},
         }
         for line in lines
     }
     for rival in rivals_in(lines):
-        for measure in MEASURES:
+        for measure in measures:
             for line, one in against(results, lines, rival, measure).items():
                 to = rows[called[line]].setdefault("against", {}).setdefault(rival.label, {})
                 to[measure.name] = asdict(one)
@@ -137,9 +150,14 @@ def _page(results: Results, parts: Sequence[tuple[Iterator[Table], Sequence[Draw
     settings = {name: value for name, value in config.items() if name != "cells"}
     counts = ", ".join(f"{results.streams(suite)} {suite}" for suite in results.suites)
     model = config["model"]["init_args"]["model"]
+    what = (
+        "procedural videos and one tiny model"
+        if tasks_in(results)
+        else "text and one small decoder, not video"
+    )
     about = (
-        f"{len(config['cells'])} cells predict streams of {config['tokens']:,} tokens ({counts}; "
-        f"half {config['half']}) on {model}: text and one small decoder, not video."
+        f"{len(config['cells'])} cells pass streams of {results.length} ({counts}; half "
+        f"{config['half']}) on {model}: {what}."
     )
     return web_page(
         "evidence/evidence.html",

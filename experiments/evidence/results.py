@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from ..reports.tables import DataTable
+from .suites import FRAME_TOKENS
 
 Row = Mapping[str, Any]
 ANCHOR = "statekv"  # whose sizes the others' are told by
@@ -59,7 +60,8 @@ class Results:
 
     Args:
         rows: as `run_evidence` gives them.
-        config: as its folder holds it: `cells`, `reference`, `tokens`, `half`.
+        config: as its folder holds it: `cells`, `reference`, `half`, and `tokens` or,
+            of clips, `frames`.
     """
 
     rows: Sequence[Row]
@@ -69,6 +71,17 @@ class Results:
     def reference(self) -> str:
         """The cell of full attention."""
         return self.config["reference"]
+
+    @property
+    def frames(self) -> float:
+        """Of a stream."""
+        return self.config.get("frames") or self.config["tokens"] / FRAME_TOKENS
+
+    @property
+    def length(self) -> str:
+        """Of a stream: "1,024 tokens", or "64 frames" of a clip."""
+        clip = self.config.get("frames")
+        return f"{clip} frames" if clip else f"{self.config['tokens']:,} tokens"
 
     @cached_property
     def lines(self) -> list[Line]:

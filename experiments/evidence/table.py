@@ -11,7 +11,6 @@ from .comparisons import against, compared_rules, decidable, mean, rivals_in
 from .measures import OTHERS, PROSE, PROSE_KL, PROSE_LOSS, SCENE_LOSS
 from .results import Line, Measure, Results
 from .statistics import MARGIN
-from .suites import FRAME_TOKENS
 
 Column = tuple[str, Callable[[Line], str]]  # head and cell
 INTERVALS = (
@@ -73,7 +72,7 @@ def suites_table(results: Results, size: int | None = None) -> Table:
 
 def cost_table(results: Results, size: int | None = None) -> Table:
     """What a stream costs."""
-    frames = results.config["tokens"] / FRAME_TOKENS
+    frames = results.frames
 
     def cost(name: str, unit: float, form: str) -> Callable[[Line], str]:
         return lambda line: format(results.cost(line, name) / unit, form)
@@ -110,10 +109,10 @@ def sizes_table(runs: Sequence[Results], measure: Measure = PROSE_KL) -> Table:
             columns[head] = dict(_value_and_verdict(results, lines, measure))
     labels = dict.fromkeys(label for column in columns.values() for label in column)
     lines = [[label, *(one.get(label, "") for one in columns.values())] for label in labels]
-    head = measure.head[0].upper() + measure.head[1:]
+    head, told = measure.head[0].upper() + measure.head[1:], " ".join(map(streams_told, runs))
     caption = (
         f"{head}, of the suite {measure.suite}, and its verdict against StateKV of that size, as "
-        f"above. Heads: slots of StateKV, of tokens of a stream. {' '.join(map(_streams, runs))}"
+        f"above. Heads: slots of StateKV, of tokens of a stream. {told}"
     )
     name = f"sizes_{measure.suite}"
     return Table(name, f"{head} by size", ["memory", *columns], lines, caption)
@@ -205,7 +204,7 @@ def _value_and_verdict(
 def _caption(results: Results, lines: Sequence[Line]) -> str:
     rules, streams = compared_rules(results, lines), results.streams("prose")
     judged = VERDICTS if decidable(results, lines, PROSE_KL) else TOO_FEW
-    parts = [_streams(results)]
+    parts = [streams_told(results)]
     if rivals_in(lines):
         parts += [INTERVALS, judged.format(rules=rules, margin=MARGIN, streams=streams)]
     if any(len(line.cells) > 1 for line in lines):
@@ -213,10 +212,10 @@ def _caption(results: Results, lines: Sequence[Line]) -> str:
     return " ".join(parts)
 
 
-def _streams(results: Results) -> str:
+def streams_told(results: Results) -> str:
+    """How many streams of what length, and what is missing."""
     counts = ", ".join(f"{results.streams(suite)} {suite}" for suite in results.suites)
-    half, tokens = results.config["half"], results.config["tokens"]
-    text = f"Streams of {tokens:,} tokens of the half {half}: {counts}."
+    text = f"Streams of {results.length} of the half {results.config['half']}: {counts}."
     if results.missing:
         text += (
             f" UNFINISHED: {results.missing:,} rows are owed, so means are over different streams; "
