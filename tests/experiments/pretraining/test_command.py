@@ -16,7 +16,7 @@ from crossframe.models import load_model
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "pretrain.md"
 SMALL = (
     "--family eagle2_5 --steps 2 --vision-steps 2 --max-frames 4 --frames-per-step 8 --stills 8 "
-    "--score-videos 2 --scene [1,1]"
+    "--score-videos 2 --scene [1,2]"
 )
 
 
@@ -36,7 +36,7 @@ def test_words_become_a_scored_checkpoint(
     text = card.read_text("utf-8")
     assert "part=0" in text
     assert "--family eagle2_5" in text
-    assert "--scene '[1,1]'" in text
+    assert "--scene '[1,2]'" in text
     assert "--tasks" not in text
     session = VideoSession(load_model(tmp_path, device="cpu"), FullMemory())
     course = LessonOptions().course("eagle2_5", part=1)

@@ -121,8 +121,8 @@ def test_the_command_line_names_what_is_not_the_default(tmp_path: Path) -> None:
     assert command_line(options, LessonOptions()) == (
         "crossframe pretrain --family qwen3_vl --output mine --steps 77"
     )
-    lessons = LessonOptions(tasks=("now", "needle"), scene=(1, 1))
-    assert command_line(lessons) == "crossframe pretrain --tasks '[now,needle]' --scene '[1,1]'"
+    lessons = LessonOptions(tasks=("now", "needle"), scene=(1, 2))
+    assert command_line(lessons) == "crossframe pretrain --tasks '[now,needle]' --scene '[1,2]'"
 
 
 def test_all_lengths_are_scored(model: Trainable) -> None:
