@@ -63,7 +63,7 @@ def aged(results: Results) -> list[str]:
     return [
         task
         for task in learnt(results)
-        if sum(results.has(answered(task, "archive", ages)) for ages in AGES) > 2
+        if sum(results.has(answered(task, "archive", ages)) for ages in AGES) > 1
     ]
 
 

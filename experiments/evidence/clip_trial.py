@@ -36,7 +36,7 @@ class ClipTrial:
     ) -> Iterator[tuple[str, list[Row]]]:
         """Rows of each owed cell; full attention passes once, whether it is owed or not."""
         options = self.options
-        batch = clip_batch(self.model, suite, options.half, seeds, options.frames)
+        batch = clip_batch(self.model, suite, options.half, seeds, options.frames, options.scene)
         session = self._passed(options.cells[options.reference], batch)
         full = [reply for _, reply in replies(session, batch)]
         names = options.names(suite, seeds)

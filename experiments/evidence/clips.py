@@ -1,7 +1,7 @@
 """The suites of clips: procedural videos with known answers, through a video model's own adapter.
 
-Clips of the testbed are asked about when they have ended, each task as often as it has fair
-questions to ask, up to `ASKED` times. All clips of a batch pass together, frame by frame.
+Clips of the testbed are asked about when they have ended, once for each task that has a fair
+question then. All clips of a batch pass together, frame by frame.
 """
 
 from __future__ import annotations
@@ -16,17 +16,14 @@ from torch import Tensor
 from ...framework import FrameTokens, VideoModel, VideoSession
 from ...framework.metrics import kl_to_full
 from ...framework.stream.encoding import encode_frames
+from ..testbed.asking import ask_at_end
 from ..testbed.chance import PARTS, generator
 from ..testbed.course import SynthCourse
 from ..testbed.lessons import TimedQuestion
-from ..testbed.past import Past
 from ..testbed.tasks import TASKS
-from ..testbed.truth import Truth
 
 # What a suite shows, by the stage of the testbed.
 STAGES: Mapping[str, str] = {"clips": "scenes", "cups": "cups", "exits": "exits"}
-ASKED = 3  # questions of one task about one clip, at most
-TRIES = 4  # at each of them
 FPS = 1.0  # frames of a clip that the model is told of per second
 
 
@@ -82,7 +79,12 @@ class Reply:
 
 
 def clip_batch(
-    model: VideoModel, suite: str, half: str, seeds: Sequence[int], frames: int
+    model: VideoModel,
+    suite: str,
+    half: str,
+    seeds: Sequence[int],
+    frames: int,
+    scene: tuple[int, int] = (1, 1),
 ) -> ClipBatch:
     """The clips of these seeds, encoded, with the questions at their end.
 
@@ -90,38 +92,27 @@ def clip_batch(
         suite: one of `STAGES`.
         half: "search" or "judge".
         frames: of each clip.
+        scene: frames that a scene stays, (least, most) to draw a number per clip from.
 
     Raises:
         ValueError: for a number of frames that is no multiple of the model's temporal patch, or a
             model that cannot take the clips.
     """
     tasks = tuple(name for name, task in TASKS.items() if task.stage == STAGES[suite])
-    course = SynthCourse(tasks=tasks, every=model.frames_per_patch, part=PARTS[half])
+    part = PARTS[half]
+    course = SynthCourse(tasks=tasks, every=model.frames_per_patch, part=part, scene=scene)
     clips = [course.clip(seed, frames) for seed in seeds]
     ready = model.for_stream(frames, fps=FPS)
     encoded = [_encoded(ready, torch.from_numpy(clip.frames)) for clip in clips]
+    kinds = [TASKS[task] for task in tasks]
     asks = [
         _as_tokens(ready, row, question)
         for row, (seed, clip) in enumerate(zip(seeds, clips, strict=True))
-        for question in questions_at_end(clip.truth, tasks, course.part, seed)
+        for _, question in ask_at_end(kinds, clip.truth, generator(part, seed, "questions"))
     ]
     return ClipBatch(
         ready, [_stacked(parts) for parts in zip(*encoded, strict=True)], _rounds(asks)
     )
-
-
-def questions_at_end(
-    truth: Truth, tasks: Sequence[str], part: int, seed: int
-) -> Iterator[TimedQuestion]:
-    """Fair questions behind the last frame, none twice."""
-    past, rng = Past(truth, truth.frames - 1), generator(part, seed, "questions")
-    for task in tasks:
-        asked: dict[str, TimedQuestion] = {}
-        for _ in range(ASKED * TRIES):
-            question = TASKS[task].ask(past, rng)
-            if question is not None and len(asked) < ASKED:
-                asked.setdefault(question.text, question)
-        yield from asked.values()
 
 
 def pass_clips(session: VideoSession, batch: ClipBatch) -> None:

@@ -35,6 +35,7 @@ class EvidenceOptions:
         streams: of each suite, with the seeds 0, 1, 2, ...
         tokens: of each text.
         frames: of each clip.
+        scene: frames that a scene of a clip stays, least and most.
         batch: streams that pass together; their predictions do not depend on one another, up to
             rounding.
 
@@ -51,6 +52,7 @@ class EvidenceOptions:
     streams: int = 8
     tokens: int = 1024
     frames: int = 64
+    scene: tuple[int, int] = (1, 1)
     batch: int = 8
 
     def __post_init__(self) -> None:
@@ -69,7 +71,7 @@ class EvidenceOptions:
     @property
     def identity(self) -> dict[str, Any]:
         """The settings that decide about rows."""
-        beside = (*BESIDE_THE_POINT, "tokens" if self.of_clips else "frames")
+        beside = (*BESIDE_THE_POINT, *(("tokens",) if self.of_clips else ("frames", "scene")))
         kept = [f.name for f in fields(self) if f.name not in beside]
         return {name: plain(getattr(self, name)) for name in kept}
 
