@@ -10,12 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..evidence.clip_measures import tasks_in
+from ..evidence.clip_table import answers_tables, clip_sizes_tables
 from ..evidence.grid import grid_tables
 from ..evidence.page import drawings, overall_drawings, read_results, tables
 from ..evidence.results import Results
 from ..evidence.table import short_table, sizes_tables
 from ..reports.drawing import Drawing
 from ..reports.tables import Table, markdown_table
+from .clip_results import compact_clips, expanded_clips
 from .pages import measured_on
 
 Result = Mapping[str, Any]
@@ -31,6 +34,8 @@ def compact_result(folder: Path) -> dict[str, Any]:
         ValueError: for a folder without rows.
     """
     run = read_results(folder)
+    if tasks_in(run):
+        return _compact_clips(run)
     common = {name: _commonest(run.rows, name) for name in STAMP}
     rows = [
         {
@@ -44,16 +49,36 @@ def compact_result(folder: Path) -> dict[str, Any]:
     return {"config": run.config, "environment": environment, **common, "rows": rows}
 
 
+def _compact_clips(run: Results) -> dict[str, Any]:
+    environment = {**_commonest(run.rows, "environment"), "commit": _commonest(run.rows, "commit")}
+    batch = _commonest(run.rows, "batch")
+    told = _rounded(compact_clips(run.rows))
+    return {"config": run.config, "environment": environment, "batch": batch, "clips": told}
+
+
 def as_text(result: Result) -> str:
-    """JSON with a row a line, so that a change of rows is a change of their lines."""
+    """JSON with a row or cell a line, so that a change of rows is a change of their lines."""
+    if "clips" in result:
+        return _cells_as_text(result)
     head = json.dumps({name: part for name, part in result.items() if name != "rows"}, indent=1)
     rows = ",\n".join(json.dumps(row, separators=(",", ":")) for row in result["rows"])
     return f'{head[:-2]},\n "rows": [\n{rows}\n]}}\n'
 
 
+def _cells_as_text(result: Result) -> str:
+    clips = {name: part for name, part in result["clips"].items() if name != "cells"}
+    head = json.dumps({**result, "clips": clips}, separators=(",", ":"))
+    lines = (
+        f"{json.dumps(cell)}:{json.dumps(told, separators=(',', ':'))}"
+        for cell, told in result["clips"]["cells"].items()
+    )
+    return head[:-2] + ',"cells":{\n' + ",\n".join(lines) + "\n}}}\n"
+
+
 def results_of(result: Result) -> Results:
     """A published run's rows, to be compared."""
-    return Results(result["rows"], result["config"])
+    rows = [*expanded_clips(result["clips"])] if "clips" in result else result["rows"]
+    return Results(rows, result["config"])
 
 
 @dataclass(frozen=True)
@@ -111,6 +136,20 @@ def _controls(runs: Sequence[Results]) -> list[Table]:
     return [table for run in runs for table in tables(run, None)][:-1]
 
 
+def _middle(run: Results) -> int | None:
+    """The size that a page shows in full: the second, 5 % of a clip's slots."""
+    return list(run.by_size())[:2][-1]
+
+
+def _of_clips(runs: Sequence[Results]) -> list[Table]:
+    """The first run task by task, then the means of all runs at every size."""
+    return [*answers_tables(runs[0], _middle(runs[0])), *clip_sizes_tables(runs)]
+
+
+def _drawn_of_clips(runs: Sequence[Results]) -> list[Drawing]:
+    return [*overall_drawings(runs), *drawings(runs[0], _middle(runs[0]))]
+
+
 # What the README shows of the judged memories.
 SHORT = (
     *("full", "isolated", "recency", "random + 4 sinks", "sinks + recent", "keydiff", "snapkv"),
@@ -118,6 +157,7 @@ SHORT = (
     *("output change, half recent", "predicted change"),
 )
 EVERYTHING = Part(_of_every_size(tables), _of_every_size(drawings))
+CLIPS = Part(_of_clips, _drawn_of_clips)
 PARTS: Mapping[str, Part] = {
     "evidence_search": EVERYTHING,
     "evidence_judge": EVERYTHING,
@@ -126,6 +166,9 @@ PARTS: Mapping[str, Part] = {
     "evidence_sizes": Part(sizes_tables, overall_drawings),
     "evidence_sinks": Part(_controls),
     "evidence_scoring": Part(_controls),
+    "testbed_internvl3": CLIPS,
+    "testbed_qwen3_vl": CLIPS,
+    "testbed_eagle2_5": CLIPS,
     "evidence_readers": Part(lambda runs: [one for run in runs for one in grid_tables(run)]),
 }
 
@@ -148,6 +191,8 @@ def _file(name: str, drawing: Drawing) -> str:
 
 def _others(result: Result) -> str:
     """How many rows come from elsewhere."""
+    if "clips" in result:
+        return ""
     own = sum("commit" in row or "environment" in row for row in result["rows"])
     return f" {own:,} of {len(result['rows']):,} rows name another origin." if own else ""
 
