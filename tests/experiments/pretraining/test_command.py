@@ -60,4 +60,4 @@ def test_the_commands_of_the_page_are_understood() -> None:
         parser = command_parser()
         values = parser.instantiate(parser.parse_args(shlex.split(command)))["pretrain"].as_dict()
         assert options_from(PretrainOptions, values).output.parent == Path("runs")
-        assert options_from(LessonOptions, values).course("qwen3_vl", part=0).every == 2
+        assert options_from(LessonOptions, values).course("qwen3_vl", part=0).later.every == 2
