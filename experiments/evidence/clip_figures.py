@@ -18,7 +18,7 @@ from ..reports.drawing import (
     styles,
     tidy_axes,
 )
-from .clip_measures import AGES, READINGS, answered, learnt, overall
+from .clip_measures import READINGS, answered, asked_by_age, learnt, overall
 from .comparisons import mean, rivals_in
 from .figures import LEADING, spread_out, suffix
 from .results import ANCHOR, Line, Measure, Results
@@ -67,8 +67,7 @@ def right_by_age(results: Results, tasks: Sequence[str], size: int | None = None
     def draw(figure: Figure) -> None:
         grid = figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
         for axes, task in zip(grid, tasks, strict=True):
-            measures = [answered(task, "archive", ages) for ages in AGES]
-            measures = [measure for measure in measures if results.has(measure)]
+            measures = [answered(task, "archive", ages) for ages in asked_by_age(results, task)]
             for line in lines:
                 values: Any = [mean(results, line, measure) for measure in measures]
                 axes.plot(range(len(measures)), values, **marks[called[line]].line)

@@ -37,7 +37,8 @@ def answered(task: str, reading: str, ages: tuple[int, int] = (0, 2**31)) -> Mea
 
 @cache
 def overall(tasks: tuple[str, ...], reading: str) -> Measure:
-    """The mean over tasks of a suite, each counted alike; of those that a clip has questions of."""
+    """The mean over tasks of the first one's suite, each counted alike; of those that a clip has
+    questions of."""
 
     def value(row: Row) -> float | None:
         shares = [_share(row, task, reading, (0, 2**31)) for task in tasks]
@@ -54,17 +55,34 @@ def tasks_in(results: Results) -> list[str]:
 
 
 def learnt(results: Results) -> tuple[str, ...]:
-    """Tasks of the suite "clips" that full attention has learnt; memories are ranked by these."""
-    return tuple(task for task in tasks_in(results) if _learnt(results, answered(task, "archive")))
+    """Tasks that full attention has learnt; memories are ranked by these."""
+    return tuple(task for task in tasks_in(results) if share_of_full(results, task) >= LEARNT)
+
+
+def share_of_full(results: Results, task: str) -> float:
+    """What full attention answers right of a task."""
+    return float(results.table(answered(task, "archive")).mean().get(results.reference, 0.0))
 
 
 def aged(results: Results) -> list[str]:
-    """Learnt tasks whose evidence is of several ages."""
+    """Learnt tasks that have a delay as their knob, if their evidence is of several ages."""
     return [
         task
         for task in learnt(results)
-        if sum(results.has(answered(task, "archive", ages)) for ages in AGES) > 1
+        if "delay" in vars(TASKS[task]) and len(asked_by_age(results, task)) > 1
     ]
+
+
+def asked_by_age(results: Results, task: str) -> dict[tuple[int, int], int]:
+    """How many questions of a task have evidence of which age; of those that there are."""
+    ages = [
+        age
+        for row in results.rows
+        if row["cell"] == results.reference
+        for age in row["asked"].get(task, {}).get("age", ())
+    ]
+    counts = {(least, most): sum(least <= age <= most for age in ages) for least, most in AGES}
+    return {bounds: count for bounds, count in counts.items() if count}
 
 
 def clip_measures(results: Results) -> Iterator[Measure]:
@@ -73,12 +91,7 @@ def clip_measures(results: Results) -> Iterator[Measure]:
     for reading in READINGS:
         if tasks:
             yield overall(tasks, reading)
-        yield from (answered(task, reading) for task in tasks_in(results))
-
-
-def _learnt(results: Results, measure: Measure) -> bool:
-    means = results.table(measure).mean()
-    return measure.suite == "clips" and bool(means.get(results.reference, 0.0) >= LEARNT)
+        yield from (answered(task, reading) for task in tasks)
 
 
 def _share(row: Row, task: str, reading: str, ages: tuple[int, int]) -> float | None:

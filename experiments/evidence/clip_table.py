@@ -6,7 +6,16 @@ from collections.abc import Iterator, Sequence
 
 from ..reports.tables import Table
 from ..reports.text import formatted
-from .clip_measures import AGES, LEARNT, READINGS, answered, learnt, overall, tasks_in
+from .clip_measures import (
+    LEARNT,
+    READINGS,
+    answered,
+    asked_by_age,
+    learnt,
+    overall,
+    share_of_full,
+    tasks_in,
+)
 from .comparisons import against, compared_rules, decidable, mean, rivals_in
 from .results import Line, Measure, Results
 from .statistics import BETTER, EQUIVALENT, MARGIN, WORSE
@@ -40,16 +49,20 @@ def answers_tables(results: Results, size: int | None = None) -> Iterator[Table]
 def ages_table(results: Results, task: str, size: int | None = None) -> Table:
     """A task by how long ago its evidence passed, from the whole archive."""
     lines = lines_of(results, size)
-    measures = [answered(task, "archive", ages) for ages in AGES]
-    measures = [measure for measure in measures if results.has(measure)]
+    counts = asked_by_age(results, task)
+    measures = [answered(task, "archive", ages) for ages in counts]
     called = names(results, lines)
     cells = [
         [called[line], *(formatted(mean(results, line, one), ".2f", "") for one in measures)]
         for line in lines
     ]
-    caption = "Share answered right by frames since the evidence, from the whole archive."
+    caption = (
+        "Share answered right by frames since the evidence, from the whole archive; in brackets "
+        "questions."
+    )
     heading = of_size(f"{task.replace('_', ' ').capitalize()} by age", size)
-    heads = ["memory", *(measure.head for measure in measures)]
+    each = zip(measures, counts.values(), strict=True)
+    heads = ["memory", *(f"{measure.head} ({count})" for measure, count in each)]
     return Table(f"ages_{task}", heading, heads, cells, caption)
 
 
@@ -76,7 +89,7 @@ def clip_sizes_tables(runs: Sequence[Results]) -> Iterator[Table]:
 def _columns(results: Results, reading: str) -> list[Measure]:
     tasks = learnt(results)
     mean_of_learnt = [overall(tasks, reading)] if tasks else []
-    return [*mean_of_learnt, *(answered(task, reading) for task in tasks_in(results))]
+    return [*mean_of_learnt, *(answered(task, reading) for task in tasks)]
 
 
 def _marked(results: Results, lines: Sequence[Line], measure: Measure) -> dict[Line, str]:
@@ -108,11 +121,15 @@ def _caption(results: Results, lines: Sequence[Line], measures: Sequence[Measure
     if rivals_in(lines) and decidable(results, lines, measures[0]):
         rival, rules = rivals_in(lines)[0].label, compared_rules(results, lines)
         parts.append(MARKED.format(rival=rival, rules=rules, margin=MARGIN))
-    left = [task for task in tasks_in(results) if task not in learnt(results)]
+    left = [
+        f"{task.replace('_', ' ')} ({share_of_full(results, task):.0%})"
+        for task in tasks_in(results)
+        if task not in learnt(results)
+    ]
     if left:
         parts.append(
-            f"The mean leaves out what this model has not learnt (full attention under {LEARNT:.0%}"
-            f") or is shown elsewhere: {', '.join(left)}."
+            f"Left out is what this model has not learnt (full attention under {LEARNT:.0%}): "
+            f"{', '.join(left)}."
         )
     if any(len(line.cells) > 1 for line in lines):
         parts.append(SEEDS)

@@ -9,9 +9,13 @@ from rich.console import Console
 from ..comparison.table import print_table
 from ..evaluation.folder import CONFIG
 from ..evaluation.rows import Key, key_of, read_rows
+from ..reports.tables import Table
 from ..streaming.frames import progress_bar
+from .clip_measures import tasks_in
+from .clip_table import answers_tables, clip_sizes_tables
 from .options import EvidenceOptions
 from .page import read_results, write_page
+from .results import Results
 from .run import owing, run_evidence
 from .table import short_table, sizes_table
 
@@ -33,11 +37,18 @@ def evidence(options: EvidenceOptions, messages: Console, console: Console) -> P
 
         run_evidence(options, say)
     results = read_results(options.output)
-    sizes = list(results.by_size())
-    table = short_table(results) if len(sizes) == 1 else sizes_table([results])
-    print_table(table.heads, table.lines, console)
-    console.print(table.caption, markup=False, highlight=False)
+    for table in glance(results):
+        print_table(table.heads, table.lines, console)
+        console.print(table.caption, markup=False, highlight=False)
     return write_page(results, options.output)
+
+
+def glance(results: Results) -> list[Table]:
+    """What is shown first: of one size every memory, of several the sizes side by side."""
+    several = len(results.by_size()) > 1
+    if tasks_in(results):
+        return [*(clip_sizes_tables([results]) if several else answers_tables(results))]
+    return [sizes_table([results]) if several else short_table(results)]
 
 
 def parts_owed(options: EvidenceOptions) -> int:

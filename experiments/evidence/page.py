@@ -99,7 +99,7 @@ def drawings(results: Results, size: int | None) -> Iterator[Drawing]:
     if learnt(results) and aged(results):
         yield clip_figures.right_by_age(results, aged(results), size)
     measures = [measure for measure in (PROSE_KL, *OTHERS) if results.has(measure)]
-    measures += [answered(task, "archive") for task in tasks_in(results)]
+    measures += [answered(task, "archive") for task in learnt(results)]
     if rivals_in(lines) and compared_rules(results, lines) > 0 and len(measures) > 1:
         yield heat_map(results, measures, size)
 

@@ -92,7 +92,7 @@ def test_the_quick_preset_holds_the_controls_and_enough_streams() -> None:
 
 def test_unknown_presets_are_refused_by_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evidence", "--preset", "quack"]) == 2
-    error = "no preset of evidence is called 'quack'; there are judge, quick, "
+    error = "no preset of evidence is called 'quack'; there are clips, judge, quick, "
     assert error in capsys.readouterr().err
     assert main(["ask", "--preset", "quick"]) == 2
     assert "no preset of ask is called 'quick'; there are none" in capsys.readouterr().err

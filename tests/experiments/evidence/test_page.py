@@ -32,7 +32,7 @@ def test_one_file_shows_every_size_and_loads_nothing(page: Path) -> None:
         "Difference to statekv by suite, 128 slots",
     ):
         assert f"<h2>{heading}</h2>" in text, heading
-    assert "20 cells predict streams of 1,024 tokens (10 prose, 10 copy, 10 scene" in text
+    assert "20 cells pass streams of 1,024 tokens (10 prose, 10 copy, 10 scene" in text
     assert "text and one small decoder, not video" in text
     assert "<dt>commit</dt><dd>c0ffee</dd>" in text
 
