@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
+from ..demo import settings as demo
 from ..observation.stream import CAPACITIES, RECENT_FRAMES, ObserveOptions
 from ..streaming.options import ModelOptions, StreamOptions
 from ..streaming.rule_text import ARCHIVES, MEMORIES, READERS, SYNTAX, MemoryDefaults
-from . import demo
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
@@ -54,7 +54,10 @@ def add_demo(parser: ArgumentParser) -> None:
     """All optional."""
     bundled = "your own video; without one, the video that comes along"
     parser.add_argument("video", type=str, nargs="?", default=None, help=bundled)
-    parser.add_argument("--question", type=str, default=demo.QUESTION, help="what to ask")
+    asked = (
+        f"one question instead of the demo's own; of your own video by default {demo.QUESTION!r}"
+    )
+    parser.add_argument("--question", type=str | None, default=None, help=asked)
     _add_report(parser, "runs/demo")
 
 

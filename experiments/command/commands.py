@@ -45,8 +45,8 @@ COMMANDS: Mapping[
     ),
     "demo": (
         "[VIDEO]",
-        "Compare the main memories at equal budgets on a tiny untrained model, whose answers "
-        "mean nothing.",
+        "Show what the main memories make a tiny trained model answer, at equal budgets, on a drawn "
+        "video whose answers are known.",
         add_demo,
         run_demo,
     ),

@@ -12,6 +12,8 @@ from ...framework import VideoModel
 from ..comparison.report import Report, report_folder
 from ..comparison.run import Choices, Comparison, compare
 from ..comparison.table import print_grid, print_results
+from ..demo import settings as demo
+from ..demo.clip import video_path
 from ..observation.stream import ObserveOptions
 from ..streaming.environment import environment, one_thread
 from ..streaming.media import open_media
@@ -24,7 +26,6 @@ from ..streaming.rule_text import (
     reader_from,
     require_distinct,
 )
-from . import demo
 from .arguments import options_from
 from .ask import ask
 from .console import load, messages, tell
@@ -68,18 +69,39 @@ def _choices(values: Values) -> Choices:
 
 
 def run_demo(values: Values) -> None:
-    """The main memories on a tiny untrained model."""
-    video = values["video"] or str(demo.demo_video())
-    media = open_media(video, demo.STREAM)
+    """The main memories on the bundled video, or on one's own, by a tiny trained model."""
     report_folder(values["report"])
     with one_thread():
-        model = demo.demo_model()
-        defaults = demo.equal_budgets(model)
-        choices = Choices(memories_from(demo.MEMORIES, defaults))
-        question, stream = values["question"], demo.STREAM
-        done = compare(model, choices, media, question, stream=stream, console=messages())
-        settings = {"model": "tiny untrained InternVL3", **asdict(stream), **asdict(defaults)}
-        _report(done, model, {**values, "video": video, **settings}, demo.NOTE)
+        if values["video"] is None and values["question"] is None:
+            _bundled_demo(values["report"])
+        else:
+            _own_demo(values)
+
+
+def _bundled_demo(folder: str | None) -> None:
+    from ..demo.report import demo_report, print_demo
+    from ..demo.run import run_demo
+
+    console, model = Console(), load(demo.MODEL)
+    report = demo_report(run_demo(model, messages()), model)
+    print_demo(report, console)
+    if folder:
+        tell(report.write(folder), console)
+
+
+def _own_demo(values: Values) -> None:
+    video, stream = values["video"] or str(video_path()), demo.STREAM
+    media = open_media(video, stream)
+    model = load(demo.MODEL)
+    defaults = demo.equal_budgets(model)
+    choices, question = (
+        Choices(memories_from(demo.MEMORIES, defaults)),
+        values["question"] or demo.QUESTION,
+    )
+    done = compare(model, choices, media, question, stream=stream, console=messages())
+    settings = {"model": demo.MODEL.model, **asdict(stream), **asdict(defaults)}
+    asked = {"video": video, "question": question}
+    _report(done, model, {**values, **asked, **settings}, demo.OWN_VIDEO)
 
 
 def run_observe(values: Values) -> None:

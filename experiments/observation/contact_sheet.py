@@ -45,7 +45,7 @@ def contact_sheet(frames: Sequence[FramePatches], title: str) -> Figure:
         at = "" if seconds is None else f", {seconds:.1f} s"
         axes.set_title(f"frame {number + 1}{at}", fontsize=8.5)
     _add_scale(parts[0], pictures)
-    _draw_timeline(parts[1].subplots(), shares_over_time(frames))
+    draw_timeline(parts[1].subplots(), shares_over_time(frames))
     return figure
 
 
@@ -91,8 +91,12 @@ def _add_scale(figure: Any, grid: Any) -> None:
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0))
 
 
-def _draw_timeline(axes: Axes, held: np.ndarray) -> None:
-    """held: [frames, steps] shares."""
+def draw_timeline(axes: Axes, held: np.ndarray) -> None:
+    """The share of every frame held over time.
+
+    Args:
+        held: [frames, steps], as `shares_over_time`.
+    """
     count = len(held)
     axes.set_facecolor("0.93")
     shown = axes.imshow(

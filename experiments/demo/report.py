@@ -1,0 +1,106 @@
+"""The demo on disk: its page for people, the same rows and steps as a comparison for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from ...framework import VideoModel
+from ..comparison.report import Report
+from ..comparison.table import print_table
+from ..reports.page import web_page
+from ..streaming.environment import environment
+from .clip import SECONDS, DemoClip, video_path
+from .run import Demo
+from .settings import FRAMES_CARRIED, MODEL, STREAM, equal_budgets
+from .strip import Strip, evidence_strip, held_strip, task_colours
+from .table import answers_table, costs_table, further_table, questions_table
+
+if TYPE_CHECKING:
+    from ..reports.drawing import Drawing
+
+
+@dataclass(frozen=True)
+class DemoReport(Report):
+    """A comparison's report with questions, their answers, and pictures.
+
+    Args:
+        strips: the video's frames, and what is held of them at its end by memory.
+        timelines: what is held as the video passes.
+    """
+
+    strips: Sequence[Strip] = ()
+    timelines: Sequence[Drawing] = ()
+
+    @property
+    def questions(self) -> Sequence[Mapping[str, Any]]:
+        """As they stand in rows.json."""
+        return self.config["questions"]
+
+    def html(self, figures: Sequence[Drawing]) -> str:
+        questions, rows = self.questions, self.rows
+        memories = {row["memory"]: row["settings"] for row in rows}
+        colours = task_colours(one["task"] for one in questions)
+        return web_page(
+            "demo/demo.html",
+            "What cross-frame memories remember of a minute of video",
+            self.note,
+            config={name: value for name, value in self.config.items() if name != "questions"},
+            environment=self.environment,
+            colours=colours,
+            strips=self.strips,
+            questions=questions_table(questions, self.config["seen until"]),
+            answers=answers_table(questions, rows),
+            further=[further_table(rows, reading) for reading in ("archive", "carried")],
+            costs=costs_table(rows),
+            figures=[*self.timelines, *figures],
+            memories=memories,
+        )
+
+
+def demo_report(demo: Demo, model: VideoModel) -> DemoReport:
+    """All that a run of the demo tells."""
+    from .held import timelines  # with matplotlib, 0.4 s
+
+    held, questions = demo.held, demo.questions()
+    shown = evidence_strip(held.pictures, demo.clip.questions)
+    after = [held_strip(name, patches) for name, patches in held.patches.items()]
+    config = {**_settings(demo, model), "questions": questions}
+    stamp = environment(model)
+    return DemoReport(
+        demo.rows(), demo.comparison.step_rows(), config, stamp,
+        strips=[shown, *after], timelines=[timelines(held)],
+    )  # fmt: skip
+
+
+def print_demo(report: DemoReport, console: Console) -> None:
+    """Questions with right answers, what each memory answers, further clips, costs."""
+    questions, rows = report.questions, report.rows
+    for table in (
+        questions_table(questions, report.config["seen until"]),
+        answers_table(questions, rows),
+        replace(further_table(rows), heading=f"Right on {report.config['further clips']}"),
+        costs_table(rows),
+    ):
+        console.print(f"\n{table.heading}", style="bold", markup=False, highlight=False)
+        print_table(table.heads, table.lines, console)
+
+
+def _settings(demo: Demo, model: VideoModel) -> dict[str, Any]:
+    seeds, slots = demo.seeds, equal_budgets(model).capacity
+    return {
+        "model": MODEL.model,
+        "video": video_path().name,
+        "video drawn by": _drawn_by(demo.clip),
+        "further clips": f"{len(seeds)} further clips, seeds {seeds[0]} to {seeds[-1]}",
+        "seen until": SECONDS * (len(demo.held.pictures) - 1),
+        "slots per KV head": f"{slots}, {FRAMES_CARRIED} frames' worth",
+        **asdict(STREAM),
+    }
+
+
+def _drawn_by(clip: DemoClip) -> str:
+    return ", ".join(f"{name} {value}" for name, value in clip.about().items())
