@@ -45,8 +45,8 @@ COMMANDS: Mapping[
     ),
     "demo": (
         "[VIDEO]",
-        "Show what the main memories make a tiny trained model answer, at equal budgets, on a drawn "
-        "video whose answers are known.",
+        "Show what a tiny trained model answers with the main memories, at equal budgets, about a "
+        "drawn video whose answers are known.",
         add_demo,
         run_demo,
     ),

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup
 from rich.console import Console
 
 from ...framework import VideoModel
 from ..comparison.report import Report
 from ..comparison.table import print_table
 from ..reports.page import web_page
+from ..reports.tables import Table
 from ..streaming.environment import environment
 from .clip import SECONDS, DemoClip, video_path
 from .run import Demo
 from .settings import FRAMES_CARRIED, MODEL, STREAM, equal_budgets
 from .strip import Strip, evidence_strip, held_strip, task_colours
-from .table import answers_table, costs_table, further_table, questions_table
+from .table import RIGHT, WRONG, answers_table, costs_table, further_table, questions_table
 
 if TYPE_CHECKING:
     from ..reports.drawing import Drawing
@@ -52,8 +54,8 @@ class DemoReport(Report):
             environment=self.environment,
             colours=colours,
             strips=self.strips,
-            questions=questions_table(questions, self.config["seen until"]),
-            answers=answers_table(questions, rows),
+            questions=_coloured(questions_table(questions, self.config["seen until"]), colours),
+            answers=_coloured(answers_table(questions, rows), colours),
             further=[further_table(rows, reading) for reading in ("archive", "carried")],
             costs=costs_table(rows),
             figures=[*self.timelines, *figures],
@@ -89,6 +91,19 @@ def print_demo(report: DemoReport, console: Console) -> None:
         print_table(table.heads, table.lines, console)
 
 
+def _coloured(table: Table, tasks: Container[str]) -> Table:
+    """The same with tasks in their colours, and what is wrong standing out."""
+
+    def cell(text: str) -> str:
+        if text in tasks:
+            return Markup('<i class="task-{0}">{0}</i>').format(text)
+        kind = {RIGHT: "right", WRONG: "wrong"}.get(text[:1])
+        return Markup('<span class="{}">{}</span>').format(kind, text) if kind else text
+
+    lines = [[cell(text) for text in line] for line in table.lines]
+    return replace(table, heads=[cell(head) for head in table.heads], lines=lines)
+
+
 def _settings(demo: Demo, model: VideoModel) -> dict[str, Any]:
     seeds, slots = demo.seeds, equal_budgets(model).capacity
     return {
@@ -97,7 +112,7 @@ def _settings(demo: Demo, model: VideoModel) -> dict[str, Any]:
         "video drawn by": _drawn_by(demo.clip),
         "further clips": f"{len(seeds)} further clips, seeds {seeds[0]} to {seeds[-1]}",
         "seen until": SECONDS * (len(demo.held.pictures) - 1),
-        "slots per KV head": f"{slots}, {FRAMES_CARRIED} frames' worth",
+        "slots": f"{slots} slots per KV head, {FRAMES_CARRIED} frames' worth",
         **asdict(STREAM),
     }
 

@@ -50,7 +50,8 @@ def further_table(rows: Sequence[Row], reading: str = "archive") -> Table:
     tasks = list(rows[0]["further"]["archive"])
     lines = [[row["memory"], *(_share(row, reading, task) for task in tasks)] for row in rows]
     heading = f"Right on further clips, read from the {READINGS[reading]}"
-    return Table(f"further-{reading}", heading, ["memory", *tasks], lines, READ[reading])
+    heads, kinds = ["memory", *tasks], ["text", *["number"] * len(tasks)]
+    return Table(f"further-{reading}", heading, heads, lines, READ[reading], kinds)
 
 
 def costs_table(rows: Sequence[Row]) -> Table:
@@ -73,7 +74,8 @@ def costs_table(rows: Sequence[Row]) -> Table:
         ]
         for row in rows
     ]
-    return Table("costs", "Closeness and cost", heads, lines)
+    kinds = ["text", *["number"] * (len(heads) - 1)]
+    return Table("costs", "Closeness and cost", heads, lines, kinds=kinds)
 
 
 def _times(shown: Sequence[float], end: float) -> tuple[str, str]:
