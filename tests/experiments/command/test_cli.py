@@ -99,32 +99,43 @@ def test_compare_measures_against_full_attention_even_if_not_listed(
     assert "reference" not in capsys.readouterr().out
 
 
-def test_demo_runs_the_bundled_video_and_says_that_answers_mean_nothing(
+def test_demo_shows_on_the_bundled_video_what_memories_answer(
     tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["demo"]) == 0
     told = capsys.readouterr().out
-    assert "untrained" in told
-    assert "mean nothing" in " ".join(told.split())
-    page = (tmp_path / "runs" / "demo" / "report.html").read_text()
-    assert "demo.mp4" in page
-    assert "untrained" in page
+    assert "what colour was the ring last ?" in told
+    assert "100 further clips" in told
+    assert "Report: runs/demo/report.html" in told
     result = json.loads((tmp_path / "runs" / "demo" / "rows.json").read_text())
     rows = {row["memory"]: row for row in result["rows"]}
-    assert list(rows) == ["full", "statekv", "window", "recency", "drop"]
-    # Eviction has happened, at equal budgets.
-    held = {rows[name]["state_bytes"] for name in ("statekv", "window", "recency")}
-    assert len(held) == 1
-    assert max(held) < rows["full"]["state_bytes"] / 5
-    assert rows["full"]["decoder_flops"] > 2 * rows["statekv"]["decoder_flops"]
+    assert list(rows) == ["full", "statekv", "window", "recency", "sinks", "drop"]
+
+    def right(name: str, task: str) -> float:
+        tally = rows[name]["further"]["archive"][task]
+        return tally["right"] / tally["asked"]
+
+    assert min(right("full", task) for task in rows["full"]["further"]["archive"]) >= 0.9
+    assert right("window", "needle") < right("statekv", "needle") - 0.2
 
 
 def test_demo_takes_the_users_video(video: Path, tmp_path: Path, capsys: Output) -> None:
     assert main(["demo", str(video), "--report", str(tmp_path), "--question", "Who?"]) == 0
-    config = json.loads((tmp_path / "rows.json").read_text())["config"]
-    assert (config["video"], config["question"]) == (str(video), "Who?")
-    assert "statekv" in capsys.readouterr().out
+    result = json.loads((tmp_path / "rows.json").read_text())
+    assert (result["config"]["video"], result["config"]["question"]) == (str(video), "Who?")
+    told = capsys.readouterr().out
+    assert "statekv" in told
+    assert "drawn shapes and 56 words only" in " ".join(told.split())
+    assert "56 words only" in (tmp_path / "report.html").read_text()
+
+
+def test_demo_asks_the_bundled_video_a_question_of_ones_own(tmp_path: Path, capsys: Output) -> None:
+    asked = ["--question", "what colour came first ?", "--report", str(tmp_path)]
+    assert main(["demo", *asked]) == 0
+    result = json.loads((tmp_path / "rows.json").read_text())
+    assert result["rows"][0]["answer"].strip() == "orange"
+    assert Path(result["config"]["video"]).name == "demo.mp4"
 
 
 def test_a_class_in_the_current_folder_is_found_by_the_real_command(
