@@ -16,6 +16,7 @@ from ..reports.text import number, printable, scale
 
 Row = Mapping[str, Any]
 WIDE = 120  # columns from which answers fit into the table
+LONGEST = 42  # of a cell; what is longer is folded
 
 
 def headed_cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
@@ -93,8 +94,17 @@ def grid(rows: Sequence[Row], readers: Sequence[str]) -> tuple[list[str], list[l
     return ["memory", *(f"reads {reader}" for reader in readers)], cells
 
 
-def print_table(heads: Sequence[str], cells: Sequence[Sequence[str]], console: Console) -> bool:
-    """A table as wide as its cells; whether answers are in it, for which it may be too narrow."""
+def print_table(
+    heads: Sequence[str],
+    cells: Sequence[Sequence[str]],
+    console: Console,
+    kinds: Sequence[str] = ("text",),
+) -> bool:
+    """A table as wide as its cells; whether answers are in it, for which it may be too narrow.
+
+    Args:
+        kinds: of the columns as in `reports.tables.Table`; text stands at the left.
+    """
     if not console.is_terminal:
         console.width = max(console.width, 2 * WIDE)  # a log file has no edge
     wide = console.width >= WIDE
@@ -107,8 +117,8 @@ def print_table(heads: Sequence[str], cells: Sequence[Sequence[str]], console: C
             table.add_column("answer", no_wrap=True, overflow="ellipsis", max_width=32)
         else:
             words = [*heads[place].split(), *(line[place] for line in cells)]
-            justify = "right" if place else "left"
-            longest = min(max(map(len, words)), 10 if narrow else 32)
+            justify = "left" if "text" in kinds[place : place + 1] else "right"
+            longest = min(max(map(len, words)), 10 if narrow else LONGEST)
             table.add_column(heads[place], justify=justify, overflow="fold", width=longest)
     for line in cells:
         table.add_row(*(Text(line[place]) for place in shown))

@@ -88,7 +88,7 @@ def print_demo(report: DemoReport, console: Console) -> None:
         costs_table(rows),
     ):
         console.print(f"\n{table.heading}", style="bold", markup=False, highlight=False)
-        print_table(table.heads, table.lines, console)
+        print_table(table.heads, table.lines, console, table.kinds)
 
 
 def _coloured(table: Table, tasks: Container[str]) -> Table:
