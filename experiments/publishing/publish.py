@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ...framework.text import TOKENS_PER_FRAME
-from ..comparison.table import headed_cells
+from ..demo.table import costs_table, further_table
 from ..evidence.sinks import shares_table
 from ..evidence.step_time import times_table
 from ..reports.tables import markdown_table
@@ -45,12 +45,16 @@ PAGES = {
 }
 
 
-def compare_part(result: Result) -> tuple[str, str]:
-    """The table of `compare`, without the answers."""
-    heads, cells = headed_cells(result["rows"])
-    answer = heads.index("answer")
-    rows = [[cell for n, cell in enumerate(row) if n != answer] for row in cells]
-    return markdown_table([head for head in heads if head != "answer"], rows), ""
+def demo_part(result: Result) -> tuple[str, str]:
+    """What memories answer right on further clips, and costs on the bundled video."""
+    rows = result["rows"]
+    right, costs = (
+        markdown_table(shown.heads, shown.lines)
+        for shown in (further_table(rows), costs_table(rows))
+    )
+    about = f"Above: right answers of those asked on {result['config']['further clips']}. Below: "
+    about += f"the bundled video. Bounded memories hold {result['config']['slots']}. "
+    return f"{right}\n\n{costs}", about
 
 
 def latency_part(result: Result) -> tuple[str, str]:
@@ -117,7 +121,7 @@ def testbed_encoding_part(result: Result) -> tuple[str, str]:
 
 # Tables, and what they are of, of results that are no runs of the suites.
 TABLES: Mapping[str, Callable[[Result], tuple[str, str]]] = {
-    "demo_compare": compare_part,
+    "demo_compare": demo_part,
     "frame_latency": latency_part,
     "observe_text": observe_text_part,
     "sink_shares": sink_shares_part,
