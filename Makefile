@@ -20,7 +20,7 @@ help:
 	@echo 'make setup   environment in .venv, exact versions from requirements.lock'
 	@echo 'make demo    set up, then the main job on the bundled video'
 	@echo 'make evidence  what ten memories lose on a pretrained decoder, in minutes; into runs/evidence'
-	@echo 'make ablate-demo  a capacity and scoring study on a tiny untrained model'
+	@echo 'make ablate-demo  a capacity and scoring study on a tiny trained model'
 	@echo 'make test    set up, lint, type-check, run the tests'
 	@echo 'make test-oldest  adapters, kit and one run on the oldest torch and transformers allowed'
 	@echo 'make test-newest  the same on the newest that the package index serves'
