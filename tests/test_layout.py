@@ -164,6 +164,7 @@ def test_pages_are_rendered_without_the_models(tmp_path: Path) -> None:
         "import crossframe.experiments.ablation.report\n"
         "import crossframe.experiments.comparison.report\n"
         "import crossframe.experiments.comparison.table\n"
+        "import crossframe.experiments.demo.report\n"
         "import crossframe.experiments.evidence.page\n"
         "import crossframe.experiments.observation.held_page\n"
         "import crossframe.experiments.observation.page\n"

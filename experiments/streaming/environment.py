@@ -87,7 +87,8 @@ def one_thread() -> Iterator[None]:
     """Tiny products on one core.
 
     Several threads gain nothing here and wait for one another where the cores are busy: on two
-    cores with three other busy processes the demo took 77 s with two threads, 16 s with one.
+    cores with three other busy processes a comparison of five memories took 77 s with two threads,
+    16 s with one.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""Tiny untrained models that need no download: for tests, examples and the demo."""
+"""Tiny untrained models that need no download: for tests and examples."""
 
 from .eagle2_5 import tiny_eagle2_5 as tiny_eagle2_5
 from .internvl3 import tiny_internvl as tiny_internvl

@@ -1,4 +1,4 @@
-"""A tiny untrained Eagle2.5 that needs no download: for tests, examples and the demo."""
+"""A tiny untrained Eagle2.5 that needs no download: for tests and examples."""
 
 from typing import Any, Unpack
 

@@ -1,4 +1,4 @@
-"""A tiny untrained InternVL3 that needs no download: for tests, examples and the demo.
+"""A tiny untrained InternVL3 that needs no download: for tests and examples.
 
 The native InternVL processor with InternVL3's prompt and pixel values, random weights. Never
 trained: answers mean nothing, only shapes, arithmetic and sensitivity to the input are real.

@@ -1,4 +1,4 @@
-"""A tiny untrained LLaVA-OneVision that needs no download: for tests, examples and the demo.
+"""A tiny untrained LLaVA-OneVision that needs no download: for tests and examples.
 
 The native classes with LLaVA-OneVision's prompt, a SigLIP tower and a Qwen2 decoder; small frames
 and random weights. Never trained: answers mean nothing.

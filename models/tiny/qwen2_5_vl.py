@@ -1,4 +1,4 @@
-"""A tiny untrained Qwen2.5-VL that needs no download: for tests, examples and the demo.
+"""A tiny untrained Qwen2.5-VL that needs no download: for tests and examples.
 
 The native classes with Qwen2.5-VL's prompt, window attention in the tower and M-RoPE in three
 sections; small frames and random weights. Never trained: answers mean nothing.

@@ -1,4 +1,4 @@
-"""A tiny untrained Qwen3-VL that needs no download: for tests, examples and the demo.
+"""A tiny untrained Qwen3-VL that needs no download: for tests and examples.
 
 The native classes with Qwen3-VL's prompt, DeepStack at two levels and interleaved M-RoPE; small
 frames and random weights. Never trained: answers mean nothing.
