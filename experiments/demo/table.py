@@ -51,7 +51,8 @@ def further_table(rows: Sequence[Row], reading: str = "archive") -> Table:
     lines = [[row["memory"], *(_share(row, reading, task) for task in tasks)] for row in rows]
     heading = f"Right on further clips, read from the {READINGS[reading]}"
     heads, kinds = ["memory", *tasks], ["text", *["number"] * len(tasks)]
-    return Table(f"further-{reading}", heading, heads, lines, READ[reading], kinds)
+    caption = f"{READ[reading]} {_by_chance(rows, tasks)}"
+    return Table(f"further-{reading}", heading, heads, lines, caption, kinds)
 
 
 def costs_table(rows: Sequence[Row]) -> Table:
@@ -76,6 +77,12 @@ def costs_table(rows: Sequence[Row]) -> Table:
     ]
     kinds = ["text", *["number"] * (len(heads) - 1)]
     return Table("costs", "Closeness and cost", heads, lines, kinds=kinds)
+
+
+def _by_chance(rows: Sequence[Row], tasks: Sequence[str]) -> str:
+    """How far a share may be off; paired by clips, differences between memories are less so."""
+    fewest = min(rows[0]["further"]["archive"][task]["asked"] for task in tasks)
+    return f"The standard error of a share is at most {50 / max(fewest, 1) ** 0.5:.0f} points."
 
 
 def _times(shown: Sequence[float], end: float) -> tuple[str, str]:

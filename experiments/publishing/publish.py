@@ -47,14 +47,13 @@ PAGES = {
 
 def demo_part(result: Result) -> tuple[str, str]:
     """What memories answer right on further clips, and costs on the bundled video."""
-    rows = result["rows"]
-    right, costs = (
-        markdown_table(shown.heads, shown.lines)
-        for shown in (further_table(rows), costs_table(rows))
+    further, costs = further_table(result["rows"]), costs_table(result["rows"])
+    text = "\n\n".join(markdown_table(shown.heads, shown.lines) for shown in (further, costs))
+    config = result["config"]
+    return text, (
+        f"Above: right answers of those asked on {config['further clips']}. {further.caption} "
+        f"Below: the bundled video. Bounded memories hold {config['slots']}. "
     )
-    about = f"Above: right answers of those asked on {result['config']['further clips']}. Below: "
-    about += f"the bundled video. Bounded memories hold {result['config']['slots']}. "
-    return f"{right}\n\n{costs}", about
 
 
 def latency_part(result: Result) -> tuple[str, str]:

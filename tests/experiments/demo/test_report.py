@@ -49,6 +49,12 @@ def test_what_was_not_read_is_missing_in_the_table() -> None:
     assert further_table(rows, "carried").lines == [["isolated", "–"]]
 
 
+def test_how_far_shares_may_be_off_is_told() -> None:
+    tallies = {"archive": {"now": {"right": 2, "asked": 100}, "last": {"right": 2, "asked": 64}}}
+    caption = further_table([{"memory": "full", "further": tallies}]).caption
+    assert "standard error of a share is at most 6 points" in caption
+
+
 def test_costs_are_those_of_the_rows(report: DemoReport) -> None:
     full, *_ = costs_table(report.rows).lines
     assert full[:4] == ["full", "100%", "0", "0.0%"]
@@ -67,6 +73,7 @@ def test_the_page_holds_everything_and_loads_nothing(folder: Path) -> None:
     assert re.findall(r"""(?:src|href)\s*=\s*["'](?!#|data:)[^"']*""", page) == []
     assert "@import" not in page
     assert "Nothing was picked" in page
+    assert "part judge, seed 1, frames 240" in page
 
 
 def test_evidence_is_marked_in_the_strip(folder: Path, report: DemoReport) -> None:
