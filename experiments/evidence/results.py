@@ -79,9 +79,12 @@ class Results:
 
     @property
     def length(self) -> str:
-        """Of a stream: "1,024 tokens", or "64 frames" of a clip."""
-        clip = self.config.get("frames")
-        return f"{clip} frames" if clip else f"{self.config['tokens']:,} tokens"
+        """Of a stream: "1,024 tokens", "64 frames" of a clip, or "64 frames in scenes of 1–4"."""
+        clip, scene = self.config.get("frames"), list(self.config.get("scene", (1, 1)))
+        if not clip:
+            return f"{self.config['tokens']:,} tokens"
+        scenes = "" if scene == [1, 1] else f" in scenes of {scene[0]}–{scene[1]}"
+        return f"{clip} frames{scenes}"
 
     @cached_property
     def lines(self) -> list[Line]:

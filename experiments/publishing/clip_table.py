@@ -1,7 +1,7 @@
 """The table of memories on clips of the testbed, at shares of a clip's slots, for one model.
 
 `python -m crossframe.experiments.publishing.clip_table --model crossframe/tiny-internvl3 --output
-runs/testbed [--frames 64] [--half judge]`, then `publish --evidence runs/testbed --as NAME`. Run
+runs/testbed [--frames 64] [--scene '[1,4]'] [--half judge]`, then `publish --evidence runs/testbed --as NAME`. Run
 again to go on after a stop.
 """
 
@@ -167,10 +167,11 @@ def _rules(size: Size) -> dict[str, CrossFrameMemory]:
 def main(
     output: Path,
     model: str = "crossframe/tiny-internvl3",
-    frames: int = 64,
+    frames: int = 32,
+    scene: tuple[int, int] = (1, 1),
     half: str = "search",
     streams: int = 128,
-    suites: Sequence[str] = ("clips", "cups", "exits"),
+    suites: Sequence[str] = ("clips",),
     grid: bool = False,
     shares: Sequence[float] = SHARES,
 ) -> None:
@@ -180,6 +181,7 @@ def main(
         output: folder of the run.
         model: trained on the testbed.
         frames: of a clip.
+        scene: frames that a scene of a clip stays, least and most.
         half: "search" or "judge".
         streams: clips of each suite.
         suites: what they show.
@@ -192,7 +194,7 @@ def main(
     chosen = readers(tokens, last) if grid else cells(tokens, last, shares)
     run = EvidenceOptions(
         cells=chosen, output=output, model=options, suites=tuple(suites), half=half,
-        streams=streams, frames=frames, batch=32,
+        streams=streams, frames=frames, scene=scene, batch=32,
     )  # fmt: skip
     run_evidence(run)
     print(write_page(read_results(output), output))

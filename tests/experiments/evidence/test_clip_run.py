@@ -169,6 +169,13 @@ def test_ages_and_sizes_have_tables(rows: list[Row], folder: Path) -> None:
     assert {line[0] for line in archive.lines} >= {"full", "statekv", "recency"}
 
 
+def test_scenes_are_told_where_they_last(rows: list[Row], folder: Path) -> None:
+    results = read_results(folder)
+    assert results.length == "16 frames"
+    lasting = Results(results.rows, {**results.config, "scene": [1, 4]})
+    assert lasting.length == "16 frames in scenes of 1–4"
+
+
 def test_the_page_shows_tables_and_figures(rows: list[Row], folder: Path, tmp_path: Path) -> None:
     page = write_page(taught(rows, folder), tmp_path).read_text("utf-8")
     assert "procedural videos and one tiny model" in page
