@@ -1,8 +1,8 @@
 """The table of memories on clips of the testbed, at shares of a clip's slots, for one model.
 
 `python -m crossframe.experiments.publishing.clip_table --model crossframe/tiny-internvl3 --output
-runs/testbed [--frames 64] [--scene '[1,4]'] [--half judge]`, then `publish --evidence runs/testbed --as NAME`. Run
-again to go on after a stop.
+runs/testbed [--frames 64] [--scene '[1,4]'] [--half judge]`, then `publish --evidence runs/testbed
+--as NAME`. Run again to go on after a stop.
 """
 
 from __future__ import annotations
