@@ -49,7 +49,7 @@ class PretrainOptions:
     seed: int = 0
     kind: str = "inside"
     max_frames: int = 32
-    steps: int = 2500
+    steps: int = 4000
     vision_steps: int = 2000
     frames_per_step: int = 384
     stills: int = 256

@@ -40,6 +40,8 @@ PAGES = {
     "evidence_sinks": "docs/findings.md",
     "evidence_readers": "docs/findings.md",
     "evidence_scoring": "docs/findings.md",
+    "testbed_internvl3": "docs/memories-on-video.md",
+    "testbed_qwen3_vl": "docs/memories-on-video.md",
     "testbed_tasks": "docs/testbed.md",
     "testbed_encoding": "docs/testbed.md",
 }
