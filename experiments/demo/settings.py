@@ -12,7 +12,7 @@ from .clip import SECONDS
 MODEL = ModelOptions("crossframe/tiny-internvl3")
 MEMORIES = ("full", "statekv", "window", "recency", "sinks", "drop")
 PICTURED = ("statekv", "window")
-FRAMES_CARRIED = 6  # a fifth of the bundled video
+FRAMES_CARRIED = 3  # a tenth of the bundled video
 STREAM = StreamOptions(fps=1 / SECONDS, max_frames=64, max_new_tokens=3)
 FURTHER = 100  # clips
 
