@@ -98,7 +98,7 @@ def _no_preset(random: Random, folder: Path) -> Case:
         words = ["evidence", "--preset", "quick"]
         return Case("a preset that there is", lambda: with_presets(words), _is_a_config)
     words = random.choice((["evidence", f"--preset={name}"], ["evidence", "--preset", name]))
-    names = (repr(name), "there are judge, quick, ")
+    names = (repr(name), "there are clips, judge, quick, ")
     return Case(f"preset {name!r}", lambda: with_presets(words), names=names)
 
 
