@@ -104,7 +104,8 @@ def test_the_wheel_holds_all_that_runs_and_no_fixtures(tmp_path: Path) -> None:
         shutil.copytree(ROOT / room, tmp_path / "tree" / room, ignore=ignored)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path / "tree")
-    tree = {path.relative_to(tmp_path / "tree") for path in (tmp_path / "tree").rglob("*.*")}
+    files = (path for path in (tmp_path / "tree").rglob("*.*") if path.is_file())
+    tree = {path.relative_to(tmp_path / "tree") for path in files}
     build = "from setuptools.build_meta import build_wheel; build_wheel('..')"
     command = [sys.executable, "-c", build]
     subprocess.run(command, cwd=tmp_path / "tree", capture_output=True, check=True)
