@@ -18,15 +18,13 @@ _WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType({"colour": COLOUR_NAMES
 
 
 @dataclass(frozen=True)
-class Now(Task):
-    """The object in view. Breaks no rule of memory: the control that the model can see.
+class ColourOrShape(Task):
+    """A task whose answer is the colour or the shape of one object.
 
     Args:
         what: "colour" or "shape".
     """
 
-    templates: ClassVar[tuple[str, ...]] = ("what colour is it ?", "what shape is it ?")
-    name: ClassVar[str] = "now"
     kind: ClassVar[Sequence[str]] = (*COLOUR_NAMES, *SHAPES)
 
     what: str = "colour"
@@ -37,6 +35,18 @@ class Now(Task):
     @property
     def answers(self) -> Sequence[str]:
         return _WORDS[self.what]
+
+
+@dataclass(frozen=True)
+class Now(ColourOrShape):
+    """The object in view. Breaks no rule of memory: the control that the model can see.
+
+    Args:
+        what: "colour" or "shape".
+    """
+
+    templates: ClassVar[tuple[str, ...]] = ("what colour is it ?", "what shape is it ?")
+    name: ClassVar[str] = "now"
 
     def ask(self, past: Past, rng: np.random.Generator) -> TimedQuestion | None:
         if past.present is None:
@@ -46,7 +56,7 @@ class Now(Task):
 
 
 @dataclass(frozen=True)
-class First(Task):
+class First(ColourOrShape):
     """The first object of all. Breaks windows and recency: its frames only grow older.
 
     Args:
@@ -55,16 +65,6 @@ class First(Task):
 
     templates: ClassVar[tuple[str, ...]] = ("what colour came first ?", "what shape came first ?")
     name: ClassVar[str] = "first"
-    kind: ClassVar[Sequence[str]] = (*COLOUR_NAMES, *SHAPES)
-
-    what: str = "colour"
-
-    def __post_init__(self) -> None:
-        require_one("what", self.what, _WORDS)
-
-    @property
-    def answers(self) -> Sequence[str]:
-        return _WORDS[self.what]
 
     def ask(self, past: Past, rng: np.random.Generator) -> TimedQuestion | None:
         if len(past.scenes) < 2:  # the first is still in view, or was the only one
