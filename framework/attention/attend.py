@@ -37,13 +37,19 @@ class Attended(NamedTuple):
     reduced: dict[str, Tensor]
 
 
-def choose(requested: str, needs_mass: bool = False, reductions: Sequence[str] = ()) -> Backend:
+def choose(
+    requested: str,
+    needs_mass: bool = False,
+    reductions: Sequence[str] = (),
+    in_blocks: bool = False,
+) -> Backend:
     """The backend of a step: the requested one, or for "auto" the one of fewest products.
 
     Args:
         requested: one of `CHOICES`, a session's `attention`.
         needs_mass: the step asks for the mass.
         reductions: names of `REDUCTIONS` that it asks for.
+        in_blocks: its keys come in blocks, see `attend_blocks`.
 
     Raises:
         ValueError: for an unknown name, or a backend that does not support what is asked.
@@ -52,7 +58,7 @@ def choose(requested: str, needs_mass: bool = False, reductions: Sequence[str] =
         raise ValueError(f"attention must be one of {CHOICES}, got {requested!r}")
     able = [one for one in BACKENDS.values() if set(reductions) <= one.reductions.keys()]
     if requested == AUTO:
-        return min(able, key=lambda one: one.extra_products(needs_mass, reductions))
+        return min(able, key=lambda one: one.extra_products(needs_mass, reductions, in_blocks))
     chosen = BACKENDS[requested]
     if chosen not in able:
         raise ValueError(

@@ -1,7 +1,7 @@
 """What a backend of attention is asked, what it gives, and what it says of itself.
 
 Letters: B batch, H query heads, K KV heads, G = H / K, T new tokens, S keys, D head_dim.
-The last T keys are the queries' own tokens; all keys before them are fully visible.
+The last T keys are the queries' own tokens, unless said otherwise; all before them are visible.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from .merging import Reading
 from .reductions import WeightReductions
 
 
@@ -26,10 +27,12 @@ class Visibility:
         block: [T] int64 for `in_frame="bidirectional"`: the frame each new token belongs to; a row
             sees its own frame whole and earlier ones. None is causal.
         valid: [B, K, S] bool for ragged heads, None where every slot is real.
+        own: the last T keys are the queries' own. False for a block of earlier keys, all visible.
     """
 
     block: Tensor | None = None
     valid: Tensor | None = None
+    own: bool = True
 
     def own_rows(self, rows: Tensor, num_new: int) -> Tensor:
         """[n, T] bool: which of the step's own tokens the given rows see, before `valid`; all
@@ -45,7 +48,7 @@ class Inputs(NamedTuple):
 
     Attributes:
         query: [B, H, T, D].
-        keys, values: [B, K, S, D], S >= T; the last T are the queries' own.
+        keys, values: [B, K, S, D]; the last T are the queries' own, see `Visibility.own`.
         scale: factor before the softmax.
     """
 
@@ -60,6 +63,11 @@ class Inputs(NamedTuple):
         """[T] the numbers of all query rows."""
         return torch.arange(self.query.shape[2], device=self.query.device)
 
+    @property
+    def num_own(self) -> int:
+        """How many of the keys, at their end, are the queries' own."""
+        return self.query.shape[2] if self.visibility.own else 0
+
 
 class Backend(ABC):
     """One way to compute a step's attention. All are equal up to rounding; they differ in what
@@ -69,12 +77,14 @@ class Backend(ABC):
         name: what a session's `attention` calls it.
         weight_products: products of the size of QK^T, beside attention's own two, that it takes to
             look at the weights, for the mass or any reduction; none where they fall off.
+        lse_products: such products that it takes for the log-sum-exp of a reading.
         reductions: those of `REDUCTIONS` it supports, and how many more such products each takes;
             one for the change of outputs that are at hand.
     """
 
     name: ClassVar[str]
     weight_products: ClassVar[int] = 0
+    lse_products: ClassVar[int] = 0
     reductions: ClassVar[Mapping[str, int]] = MappingProxyType(
         {"max": 0, "squares": 0, "output_change": 1}
     )
@@ -83,8 +93,25 @@ class Backend(ABC):
     def output(self, inputs: Inputs, received: WeightReductions) -> Tensor:
         """[B, H, T, D] in the values' dtype; `received` takes in the weights, if it wants any."""
 
-    def extra_products(self, needs_mass: bool, reductions: Sequence[str]) -> int:
-        """Products of the size of QK^T, beside attention's own two, of a step that asks for it."""
-        if not (needs_mass or reductions):
-            return 0
-        return self.weight_products + sum(self.reductions[name] for name in reductions)
+    @abstractmethod
+    def read(self, inputs: Inputs) -> Reading:
+        """The output, in the values' dtype or wider, with its log-sum-exp. A query may see none of
+        the keys."""
+
+    @abstractmethod
+    def receive(self, inputs: Inputs, whole: Reading, received: WeightReductions) -> None:
+        """`received` takes in the weights that these keys have in the reading `whole` of these and
+        further keys; `whole.output` is as wide as its lse."""
+
+    def extra_products(
+        self, needs_mass: bool, reductions: Sequence[str], in_blocks: bool = False
+    ) -> int:
+        """Products of the size of QK^T, beside attention's own two, of a step that asks for it.
+
+        Where keys come in blocks, weights are known only after the last of them and take QK^T once
+        more; outputs are at hand by then.
+        """
+        wanted = bool(needs_mass or reductions)
+        if in_blocks:
+            return self.lse_products + wanted + ("output_change" in reductions)
+        return wanted * self.weight_products + sum(self.reductions[name] for name in reductions)

@@ -10,42 +10,61 @@ from torch.nn import functional
 
 from .backend import Backend, Inputs
 from .chunked import row_chunks
-from .plain import softmax_weights
+from .merging import Reading
+from .plain import receive_rows, scores_of
 from .reductions import WeightReductions
 
 
 class Fused(Backend):
-    """Fastest where nothing is asked of the weights, which it throws away."""
+    """Fastest where nothing is asked of the weights, which it throws away, sum and all."""
 
     name = "sdpa"
     weight_products = 1
+    lse_products = 1
     reductions = MappingProxyType({**Backend.reductions, "output_change": 2})
 
     def output(self, inputs: Inputs, received: WeightReductions) -> Tensor:
-        query, keys, values, scale, visibility = inputs
         for rows in row_chunks(inputs) if received.wanted else ():
-            received.add(softmax_weights(query, keys, scale, visibility, rows))
-        mask = _mask(inputs)
-        return functional.scaled_dot_product_attention(
-            query,
-            keys,
-            values,
-            attn_mask=mask,
-            is_causal=mask is None and query.shape[2] > 1,
-            scale=scale,
-            enable_gqa=query.shape[1] != keys.shape[1],
-        )
+            received.add(scores_of(inputs, rows).softmax(-1))
+        return _fused(inputs)
+
+    def read(self, inputs: Inputs) -> Reading:
+        # No public operator of torch 2.11 to 2.15 gives the CPU's kernel's own; `aten` has private
+        # ones, a name for each kernel.
+        sums = [scores_of(inputs, rows).logsumexp(-1, True) for rows in row_chunks(inputs)]
+        lse = torch.cat([part.view(*inputs.query.shape[:2], -1) for part in sums], 2)
+        # Kernels differ in what they give a row that sees nothing, some NaN.
+        return Reading(_fused(inputs).masked_fill((lse == float("-inf"))[..., None], 0), lse)
+
+    def receive(self, inputs: Inputs, whole: Reading, received: WeightReductions) -> None:
+        for rows in row_chunks(inputs):
+            receive_rows(inputs, whole, received, rows)
+
+
+def _fused(inputs: Inputs) -> Tensor:
+    query, keys, values, scale, _ = inputs
+    mask = _mask(inputs)
+    return functional.scaled_dot_product_attention(
+        query,
+        keys,
+        values,
+        attn_mask=mask,
+        is_causal=mask is None and inputs.num_own > 1,
+        scale=scale,
+        enable_gqa=query.shape[1] != keys.shape[1],
+    )
 
 
 def _mask(inputs: Inputs) -> Tensor | None:
-    """[T, S] or [B, H, T, S] bool, True where a row sees a key; None where torch's own causal mask,
-    which is aligned at the top left, says the same."""
+    """[T, S] or [B, H, T, S] bool, True where a row sees a key; None where all are visible, or
+    where torch's own causal mask, which is aligned at the top left, says the same."""
     (num_heads, num_new), (num_kv_heads, num_keys) = inputs.query.shape[1:3], inputs.keys.shape[1:3]
     block, valid = inputs.visibility.block, inputs.visibility.valid
-    if block is None and valid is None and num_new in (1, num_keys):
+    if block is None and valid is None and (inputs.num_own <= 1 or num_new == num_keys):
         return None
-    own = inputs.visibility.own_rows(inputs.rows, num_new)
-    mask = torch.cat([own.new_ones(num_new, num_keys - num_new), own], 1)
+    mask = torch.ones(num_new, num_keys, dtype=torch.bool, device=inputs.query.device)
+    if inputs.num_own:
+        mask[:, num_keys - num_new :] = inputs.visibility.own_rows(inputs.rows, num_new)
     if valid is None:
         return mask
     return mask & valid.repeat_interleave(num_heads // num_kv_heads, 1)[:, :, None, :]
