@@ -121,8 +121,8 @@ def step_generator(seed: int, step: int) -> torch.Generator:
 
 
 def video_frames(options: PretrainOptions, step: int) -> int:
-    """Frames of a video at this step: an even number that grows up to `max_frames`."""
-    share = step / options.steps
+    """Frames of a video at this step: an even number that grows up to `max_frames`, or is it."""
+    share = step / options.steps if options.growing else 1.0
     part = [length for start, length in LENGTHS if start <= share][-1]
     return max(2, round(options.max_frames * part / 2) * 2)
 

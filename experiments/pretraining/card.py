@@ -11,11 +11,13 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ...framework.files.whole_file import whole_file
+from ...models.own_checkpoints import OWNER
 from ..reports.tables import markdown_table
 from .options import BESIDE, LessonOptions, PretrainOptions
 from .scoring import Scores
 
 CARD = "README.md"
+CHECKPOINTS = ("vision", "decoder")  # settings that name one
 SOUND = 0.9  # accuracy below which a card says that a task is not learnt
 TOLD = {
     "inside": "Besides answers, the loss was on what could be told inside the stream behind each "
@@ -31,7 +33,7 @@ def write_card(scores: Scores, options: PretrainOptions, facts: Mapping[str, Any
 
     Args:
         facts: of the model and the run: `parameters`, `made_by`, `words`, `course`, `command`,
-            `machine`.
+            `machine`, and `minutes` of processor time by part of training.
     """
     path = options.output / CARD
     environment = Environment(
@@ -47,6 +49,8 @@ def write_card(scores: Scores, options: PretrainOptions, facts: Mapping[str, Any
         table=score_table(scores),
         settings=_settings(options, facts["course"]),
         told=TOLD[options.kind],
+        begun=begun(options),
+        cost=cost(facts["minutes"]),
         limits=limits(scores),
         part=scores.course,
         videos=len(scores.seeds),
@@ -92,12 +96,31 @@ def limits(scores: Scores) -> Sequence[str]:
     return lines
 
 
+def begun(options: PretrainOptions) -> str:
+    """Where vision and decoder began."""
+    vision = (
+        "Vision tower and projector were trained on single frames first and then left as they were."
+        if options.vision is None
+        else f"Vision tower and projector are those of `{_named(options.vision)}`."
+    )
+    if options.decoder is None:
+        return vision
+    return f"{vision} The decoder went on from that of `{_named(options.decoder)}`."
+
+
+def cost(minutes: Mapping[str, float]) -> str:
+    """Processor time of training, which grows where other programs share the cores."""
+    parts = ", ".join(f"{part} {spent:.0f}" for part, spent in minutes.items())
+    return f"Training took {sum(minutes.values()):.0f} minutes of processor time ({parts})."
+
+
 def command_line(*options: PretrainOptions | LessonOptions) -> str:
     """What makes a checkpoint again: all that differs from the defaults."""
     words = ["crossframe", "pretrain"]
     for kind in options:
         for field in fields(kind):
             value = _as_word(getattr(kind, field.name))
+            value = _named(value) if field.name in CHECKPOINTS else value
             if field.name not in BESIDE and value != _as_word(field.default):
                 words += [f"--{field.name.replace('_', '-')}", value]
     return shlex.join(words)
@@ -112,7 +135,16 @@ def _as_word(value: object) -> str:
 
 def _settings(options: PretrainOptions, course: str) -> dict[str, str]:
     said = {"course": f"`{course}`"}
-    return said | {name.replace("_", " "): str(value) for name, value in options.identity.items()}
+    told = options.identity | {
+        name: _named(value) for name in CHECKPOINTS if (value := options.identity[name]) is not None
+    }
+    given = {name: value for name, value in told.items() if value is not None}
+    return said | {name.replace("_", " "): str(value) for name, value in given.items()}
+
+
+def _named(checkpoint: str) -> str:
+    """A checkpoint by its name, a folder by its last part: no paths of a machine in a card."""
+    return checkpoint if checkpoint.startswith(OWNER) else Path(checkpoint).name
 
 
 def _percent(share: float | None) -> str:

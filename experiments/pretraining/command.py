@@ -6,12 +6,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ..evaluation.folder import write_json
+from ..evaluation.folder import read_json, write_json
 from ..streaming.environment import machine, one_thread
 from ..testbed.lessons import Course
 from .card import write_card
 from .options import PretrainOptions
-from .run import course_name, train
+from .run import MINUTES, course_name, train
 from .scoring import score
 
 SCORES = "scores.json"
@@ -56,6 +56,7 @@ def pretrain(
         "course": course_name(taught),
         "command": command,
         "machine": _told(machine(model.device)),
+        "minutes": read_json(options.output / MINUTES, "train again"),
     }
     return write_card(scores, options, facts)
 

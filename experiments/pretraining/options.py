@@ -28,7 +28,11 @@ class PretrainOptions:
         seed: of the initial weights and of the lessons.
         kind: "inside" also tells inside the stream what each frame shows and what was shown before;
             "questions" is trained on answers alone.
-        max_frames: of the longest videos, an even number; shorter ones come first.
+        vision: checkpoint of the family, by folder or name, whose vision tower and projector are
+            taken as they are; by default they are trained first.
+        decoder: checkpoint whose decoder goes on learning; by default it begins anew.
+        growing: shorter videos come first; otherwise all have `max_frames`.
+        max_frames: of the longest videos, an even number.
         steps: of the decoder.
         vision_steps: of the vision tower and projector, before.
         frames_per_step: of all videos of a decoder's step together.
@@ -48,6 +52,9 @@ class PretrainOptions:
     output: Path
     seed: int = 0
     kind: str = "inside"
+    vision: str | None = None
+    decoder: str | None = None
+    growing: bool = True
     max_frames: int = 32
     steps: int = 4000
     vision_steps: int = 2000

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from ...framework import FrameTokens
+from ...framework.model import LayerAttention
 from .families import Trainable
 from .layout import StreamLayout
 
@@ -46,14 +47,19 @@ class Packed:
     segment: Tensor
     seen: Tensor
 
-    def visible(self) -> Tensor:
-        """[videos, 1, tokens, tokens] bool, which token (rows) attends to which (columns)."""
-        count = self.ids.shape[1]
-        tokens = torch.arange(count)
-        own = self.segment[:, None] == self.segment[:, :, None]
-        earlier = self.seen[:, None] <= self.seen[:, :, None]
+    @property
+    def stream(self) -> int:
+        """Tokens of each video's stream, which come first."""
+        return int((self.segment[0] == STREAM).sum())
+
+    def visible(self, start: int = 0) -> Tensor:
+        """[videos, 1, tokens - start, tokens] bool, which token (rows, from `start` on) attends to
+        which (columns)."""
+        tokens = torch.arange(self.ids.shape[1])
+        own = self.segment[:, None] == self.segment[:, start:, None]
+        earlier = self.seen[:, None] <= self.seen[:, start:, None]
         stream = (self.segment == STREAM)[:, None] & earlier
-        causal = tokens <= tokens[:, None]
+        causal = tokens <= tokens[start:, None]
         return ((own | stream) & causal)[:, None]
 
 
@@ -113,15 +119,31 @@ def packed_hidden(model: Trainable, packed: Packed, features: Mapping[str, Tenso
         name: _spread(found, packed.visual) for name, found in features.items() if name != "embeds"
     }
     tokens = FrameTokens(embeds, packed.positions, packed.visual, extras)
-    visible = packed.visible()
+    return model.step(tokens, packed_attention(packed), model.trained_tokens)
+
+
+def packed_attention(packed: Packed) -> LayerAttention:
+    """Attention as `Packed.visible` says. The stream is plainly causal and attends to no question,
+    so that two calls do with half the scores of one under a mask of all."""
+    stream = packed.stream
+    visible = packed.visible(stream)
 
     def attention(layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
         del layer
-        return scaled_dot_product_attention(
-            query, key, value, attn_mask=visible, scale=scale, enable_gqa=True
+        shown = scaled_dot_product_attention(
+            query[:, :, :stream],
+            key[:, :, :stream],
+            value[:, :, :stream],
+            is_causal=True,
+            scale=scale,
+            enable_gqa=True,
         )
+        asked = scaled_dot_product_attention(
+            query[:, :, stream:], key, value, attn_mask=visible, scale=scale, enable_gqa=True
+        )
+        return torch.cat([shown, asked], 2)
 
-    return model.step(tokens, attention, model.trained_tokens)
+    return attention
 
 
 def _spread(found: Tensor, visual: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -47,6 +48,8 @@ class Part(LightningModule):
 
     Attributes:
         rows: of the curves so far, kept with the weights.
+        seconds: of processor time of the steps so far, kept with the weights; of steps that a stop
+            has lost nothing is counted.
     """
 
     name: str
@@ -56,6 +59,8 @@ class Part(LightningModule):
         self.model, self.pace = model, pace
         self.weights: nn.Module = model.hf_model
         self.rows: list[Row] = []
+        self.seconds = 0.0
+        self._since = time.process_time()
 
     def taught(self) -> Iterator[nn.Parameter]:
         """The weights that this part changes."""
@@ -71,6 +76,9 @@ class Part(LightningModule):
         self.weights.requires_grad_(False)
         for weight in self.taught():
             weight.requires_grad_(True)
+
+    def on_train_start(self) -> None:
+        self._since = time.process_time()
 
     def training_step(self, batch: int, batch_idx: int) -> Tensor:
         del batch, batch_idx
@@ -90,10 +98,12 @@ class Part(LightningModule):
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["rows"] = self.rows
+        now = time.process_time()
+        self.seconds, self._since = self.seconds + now - self._since, now
+        checkpoint["rows"], checkpoint["seconds"] = self.rows, self.seconds
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.rows = checkpoint["rows"]
+        self.rows, self.seconds = checkpoint["rows"], checkpoint["seconds"]
 
 
 class VisionPart(Part):

@@ -20,8 +20,10 @@ from .curves import write_curves
 from .families import Trainable, trainable
 from .options import PretrainOptions
 from .parts import DecoderPart, Part, VisionPart
+from .starting import take_weights
 
 SETTINGS, PARTS = "pretrain.json", "parts"
+MINUTES = "minutes.json"  # of processor time by part, on one thread
 
 
 def train(
@@ -49,10 +51,14 @@ def train(
     _require_same(folder, options.identity | {"course": course_name(course)})
     with one_thread():
         model = trainable(options.family, course.words, options.seed)
-        for kind in (VisionPart, DecoderPart):
+        take_weights(model, options)
+        minutes = {}
+        for kind in (VisionPart, DecoderPart) if options.vision is None else (DecoderPart,):
             part = kind(model, course, options)
             _fit(part, options, interactive, say)
             write_curves(folder, part.name, part.rows)
+            minutes[part.name] = part.seconds / 60
+        write_json(folder / MINUTES, minutes)
         save_trained(model, folder)
     return model
 

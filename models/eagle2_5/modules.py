@@ -42,7 +42,9 @@ TEXT_8B: dict[str, Any] = {
 }
 # Written into checkpoints by the software that trained them; says nothing about the model.
 LEFT_OUT = ("auto_map", "_attn_implementation", "_attn_implementation_autoset", "_commit_hash")
-VISION_BATCH = 8  # frames that pass the vision tower together, which bounds its memory
+# Pixels of frames that pass the vision tower together, which bounds its memory: 8 frames of the
+# released size, and as many more as they are smaller.
+VISION_PIXELS = 8 * 448 * 448
 
 # Type checkers cannot follow how transformers declares attributes of its classes.
 _Config: Any = PreTrainedConfig
@@ -153,7 +155,8 @@ class Eagle2_5ForConditionalGeneration(_Model, GenerationMixin):
     def get_image_features(self, pixel_values: Tensor) -> Tensor:
         """[frames, tokens_per_frame, hidden] visual tokens of [frames, 3, size, size] pixels."""
         tower, merge = self.vision_model, self.config.merge
-        parts = pixel_values.to(tower.dtype).split(VISION_BATCH)
+        together = max(1, VISION_PIXELS // pixel_values[0, 0].numel())
+        parts = pixel_values.to(tower.dtype).split(together)
         patches = (tower(part).last_hidden_state for part in parts)
         return torch.cat([self.mlp1(pixel_shuffle(part, merge)) for part in patches])
 

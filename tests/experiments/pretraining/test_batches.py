@@ -109,6 +109,7 @@ def test_perfect_logits_have_full_accuracy_and_no_loss(model: Trainable) -> None
 def test_videos_grow() -> None:
     lengths = [video_frames(options(max_frames=32), step) for step in (0, 14, 15, 35, 50, 99)]
     assert lengths == [6, 6, 12, 24, 32, 32]
+    assert [video_frames(options(growing=False), step) for step in (0, 99)] == [16, 16]
 
 
 def test_gaps_are_in_every_other_video_and_bounded() -> None:

@@ -1,6 +1,8 @@
 """Training: that it learns, is the same every time, and goes on bit for bit after a kill."""
 
 import csv
+import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -86,6 +88,15 @@ def test_a_killed_run_goes_on_bit_for_bit(
     assert weights(tmp_path) == weights(whole)
     for name in ("vision.csv", "decoder.csv"):
         assert (tmp_path / name).read_text() == (whole / name).read_text()
+
+
+def test_processor_time_goes_on_where_it_was(whole: Path, tmp_path: Path) -> None:
+    minutes = json.loads((whole / "minutes.json").read_text("utf-8"))
+    assert set(minutes) == {"vision", "decoder"}
+    assert all(0 < spent < 2 for spent in minutes.values())
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    train(options(tmp_path), COURSE)
+    assert json.loads((tmp_path / "minutes.json").read_text("utf-8")) == minutes
 
 
 def test_a_finished_run_changes_nothing(whole: Path) -> None:

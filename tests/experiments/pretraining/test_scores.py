@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 
-from crossframe.experiments.pretraining.card import command_line, limits, score_table, write_card
+from crossframe.experiments.pretraining.card import (
+    begun,
+    command_line,
+    limits,
+    score_table,
+    write_card,
+)
 from crossframe.experiments.pretraining.families import Trainable, trainable
 from crossframe.experiments.pretraining.options import FAMILIES, LessonOptions, PretrainOptions
 from crossframe.experiments.pretraining.scores import accuracies, chances, replies, said
@@ -104,6 +110,7 @@ def test_the_card_is_made_of_the_scores(tmp_path: Path) -> None:
         "course": "SynthCourse(part=0)",
         "command": "crossframe pretrain",
         "machine": "some processor",
+        "minutes": {"vision": 3.2, "decoder": 12.9},
     }
     text = write_card(made_up(), options, facts).read_text("utf-8")
     assert "654,321 parameters" in text
@@ -112,8 +119,29 @@ def test_the_card_is_made_of_the_scores(tmp_path: Path) -> None:
     assert "| steps | 77 |" in text
     assert "| course | `SynthCourse(part=0)` |" in text
     assert "Made by `crossframe pretrain` on some processor." in text
+    assert (
+        "left as they were. Training took 16 minutes of processor time (vision 3, decoder 13)."
+        in text
+    )
+    assert "| vision |" not in text
     silent = write_card(made_up(), options, {**facts, "command": ""}).read_text("utf-8")
     assert "Made on some processor." in silent
+
+
+def test_the_card_tells_what_the_model_began_with_and_no_path(tmp_path: Path) -> None:
+    chosen = PretrainOptions(
+        family="qwen3_vl",
+        output=tmp_path,
+        vision="crossframe/tiny-qwen3-vl",
+        decoder=str(tmp_path / "before"),
+    )
+    assert begun(chosen) == (
+        "Vision tower and projector are those of `crossframe/tiny-qwen3-vl`. The decoder went on "
+        "from that of `before`."
+    )
+    command = command_line(chosen)
+    assert "--vision crossframe/tiny-qwen3-vl --decoder before" in command
+    assert str(tmp_path) not in command
 
 
 def test_the_command_line_names_what_is_not_the_default(tmp_path: Path) -> None:

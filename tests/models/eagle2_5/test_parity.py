@@ -12,7 +12,7 @@ from crossframe.framework.testing.flop_counting import flop_counter
 from crossframe.methods import StateKVMemory
 from crossframe.models.eagle2_5.adapter import Eagle2_5
 from crossframe.models.eagle2_5.modules import (
-    VISION_BATCH,
+    VISION_PIXELS,
     Eagle2_5Config,
     Eagle2_5ForConditionalGeneration,
 )
@@ -65,16 +65,17 @@ def test_visual_tokens_are_tower_shuffle_connector():
 
 
 def test_few_frames_pass_the_vision_tower_together():
+    assert VISION_PIXELS == 8 * 448**2
     model, seen = adapter(), []
     tower = model.hf_model.vision_model
     handle = tower.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
     try:
         pushed(model, video(3), [None] * 3)
         with torch.no_grad():
-            model.hf_model.get_image_features(torch.zeros(2 * VISION_BATCH + 1, 3, 56, 56))
+            model.hf_model.get_image_features(torch.zeros(2 * 512 + 1, 3, 56, 56))
     finally:
         handle.remove()
-    assert seen == [1, 1, 1, VISION_BATCH, VISION_BATCH, 1]
+    assert seen == [1, 1, 1, 512, 512, 1], "8 x 448² pixels are 512 x 56²"
 
 
 # The model
