@@ -44,7 +44,7 @@ class ReferenceDecoder(VideoModel):
     axes: int = 1
     patch: int = 1
     seed: int = 0
-    weights: dict[str, Tensor] = field(init=False)
+    weights: dict[str, Tensor] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.position_axes, self.frames_per_patch = self.axes, self.patch

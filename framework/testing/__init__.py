@@ -27,4 +27,5 @@ from .kit import check_reader_law as check_reader_law
 from .kit import eventful_stream as eventful_stream
 from .kit import memory_machine as memory_machine
 from .kit import reference_models as reference_models
+from .kit import seeded_stream as seeded_stream
 from .kit import streams as streams

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
 
 import torch
-from hypothesis import HealthCheck, Phase, example, given
+from hypothesis import HealthCheck, Phase, given
 from hypothesis import strategies as st
 from hypothesis.errors import FlakyFailure
 from hypothesis.strategies import SearchStrategy
@@ -16,16 +15,18 @@ from ..archives.codec import Archive
 from ..archives.reader import Reader
 from ..memory import CrossFrameMemory
 from ..model import VideoModel
+from . import bound_laws, merge_laws, reader_laws, session_laws
 from . import memory_laws as laws
-from . import merge_laws, reader_laws, session_laws
 from .archive_laws import ARCHIVE_LAWS as ARCHIVE_LAWS
 from .archive_laws import MEMORIES
+from .failures import Case
 from .histories import memory_machine as memory_machine
 from .memory_laws import LawBroken as LawBroken
 from .memory_laws import Stream as Stream
 from .random_streams import eventful_stream as eventful_stream
 from .random_streams import kit_settings
 from .random_streams import reference_models as reference_models
+from .random_streams import seeded_stream as seeded_stream
 from .random_streams import streams as streams
 from .reader_laws import READER_LAWS as READER_LAWS
 
@@ -40,7 +41,8 @@ LAWS: Mapping[str, Law] = MappingProxyType(
         "4 merging": merge_laws.merged_between,
         "5 steps": laws.steps_and_pushes,
         "6 exactness": laws.exact_when_unbounded,
-        "7 boundedness": laws.bounded,
+        "7 boundedness": bound_laws.bounded,
+        "7 state": bound_laws.steady_state,
         "8 isolation": session_laws.isolated,
         "9 asking": session_laws.asking_changes_nothing,
         "10 forks": session_laws.independent_forks,
@@ -70,8 +72,9 @@ def check_memory(
         max_examples: random streams per law.
 
     Raises:
-        LawBroken: naming the law, with the falsifying stream in the notes.
+        LawBroken: naming the law, the smallest stream found to break it, and where to look.
     """
+    __tracebackhide__ = True
     for name in LAWS:
         check_law(
             name,
@@ -102,14 +105,20 @@ def check_law(
         LawBroken: if it breaks the law.
         KeyError: for an unknown law; `LAWS` lists them.
     """
+    __tracebackhide__ = True
     law = LAWS[name]
     subject = unbounded if law is laws.exact_when_unbounded else memory
     if subject is None:
         return
 
-    first = eventful_stream(min(2, max_batch)) if models is None else None
-    drawn = streams(models=models, max_batch=max_batch)
-    _hold(lambda stream: law(subject, stream), first, drawn, max_examples, shrink)
+    def case(stream: Stream) -> Case:
+        return Case("LAWS", name, law, {"memory": subject}, stream)
+
+    first = case(eventful_stream(min(2, max_batch))) if models is None else None
+    drawn = streams(models=models, max_batch=max_batch).map(case)
+    # What grows does so on every stream, and hundreds of frames take long to shrink.
+    shrink = shrink and law is not bound_laws.steady_state
+    _hold(first, drawn, max_examples, shrink)
 
 
 def check_archive(
@@ -126,8 +135,9 @@ def check_archive(
         max_examples: random streams per law.
 
     Raises:
-        LawBroken: naming the law, with the falsifying stream in the notes.
+        LawBroken: naming the law, the smallest stream found to break it, and where to look.
     """
+    __tracebackhide__ = True
     for name in ARCHIVE_LAWS:
         check_archive_law(name, archive, models=models, max_examples=max_examples)
 
@@ -146,12 +156,17 @@ def check_archive_law(
         LawBroken: if it breaks the law.
         KeyError: for an unknown law; `ARCHIVE_LAWS` lists them.
     """
-    law, memories = ARCHIVE_LAWS[name], st.sampled_from(MEMORIES)
-    first = (MEMORIES[0], eventful_stream()) if models is None else None
+    __tracebackhide__ = True
+    law = ARCHIVE_LAWS[name]
+
+    def case(memory: CrossFrameMemory, stream: Stream) -> Case:
+        return Case("ARCHIVE_LAWS", name, law, {"archive": archive, "memory": memory}, stream)
+
+    first = case(MEMORIES[0], eventful_stream()) if models is None else None
     dtypes = st.sampled_from([torch.float64, torch.float32, torch.bfloat16])
     models = dtypes.flatmap(reference_models) if models is None else models
-    drawn = st.tuples(memories, streams(models=models))
-    _hold(lambda both: law(archive, *both), first, drawn, max_examples, shrink)
+    drawn = st.builds(case, st.sampled_from(MEMORIES), streams(models=models))
+    _hold(first, drawn, max_examples, shrink)
 
 
 def check_reader(
@@ -165,8 +180,9 @@ def check_reader(
         max_examples: random streams per law.
 
     Raises:
-        LawBroken: naming the law, with the falsifying stream in the notes.
+        LawBroken: naming the law, the smallest stream found to break it, and where to look.
     """
+    __tracebackhide__ = True
     for name in READER_LAWS:
         check_reader_law(name, reader, models=models, max_examples=max_examples)
 
@@ -190,26 +206,49 @@ def check_reader_law(
         LawBroken: if it breaks the law.
         KeyError: for an unknown law; `READER_LAWS` lists them.
     """
+    __tracebackhide__ = True
     law = READER_LAWS[name]
-    kept = st.tuples(st.sampled_from(memories), st.sampled_from(archives))
-    drawn = st.tuples(kept, streams(models=models))
-    first = ((memories[0], archives[0]), eventful_stream()) if models is None else None
 
-    def check(example: tuple[tuple[CrossFrameMemory, Archive], Stream]) -> None:
-        (memory, archive), stream = example
-        law(reader, memory, stream.having(archive=archive))
+    def case(memory: CrossFrameMemory, archive: Archive, stream: Stream) -> Case:
+        about = {"reader": reader, "memory": memory}
+        return Case("READER_LAWS", name, law, about, stream.having(archive=archive))
 
-    _hold(check, first, drawn, max_examples, shrink)
+    first = case(memories[0], archives[0], eventful_stream()) if models is None else None
+    sampled = st.sampled_from(memories), st.sampled_from(archives)
+    drawn = st.builds(case, *sampled, streams(models=models))
+    _hold(first, drawn, max_examples, shrink)
 
 
-def _hold(
-    check: Callable[[Any], None],
-    first: Any,
-    drawn: SearchStrategy[Any],
-    max_examples: int,
-    shrink: bool,
-) -> None:
-    """Run a check on a first example, unless it is None, and on many drawn ones."""
+def _hold(first: Case | None, drawn: SearchStrategy[Case], max_examples: int, shrink: bool) -> None:
+    """Check a first case, unless it is None, and many drawn ones; report the smallest that fails.
+
+    Raises:
+        LawBroken: with one report; what a memory raises by itself passes as it is.
+    """
+    __tracebackhide__ = True
+    with torch.no_grad():
+        failed = _failure(first) if first is not None else None
+        if failed is None or shrink:  # a smaller one may fail too
+            failed = _failure_of_drawn(drawn, max_examples, shrink) or failed
+    if failed is not None:
+        raise failed
+
+
+def _failure(case: Case) -> LawBroken | None:
+    try:
+        case.check()
+    except LawBroken as broken:
+        return case.report(broken)
+    except Exception as error:
+        error.add_note(f"in {case!r}")
+        raise
+    return None
+
+
+def _failure_of_drawn(
+    drawn: SearchStrategy[Case], max_examples: int, shrink: bool
+) -> LawBroken | None:
+    reports: list[LawBroken] = []
 
     @kit_settings(
         max_examples,
@@ -218,12 +257,17 @@ def _hold(
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(drawn)
-    def holds(stream: Any) -> None:
-        check(stream)
-
-    run = holds if first is None else example(first)(holds)
-    with torch.no_grad():
+    def holds(case: Case) -> None:
         try:
-            run()
-        except FlakyFailure as failure:
-            raise LawBroken(f"{failure.exceptions[0]} (and not the same each time)") from failure
+            case.check()
+        except LawBroken as broken:
+            reports.append(case.report(broken))
+            raise
+
+    try:
+        holds()
+    except LawBroken:
+        return reports[-1]  # the last one tried is the smallest found
+    except FlakyFailure:
+        return LawBroken(f"{reports[-1]}\n  and not the same each time")
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -64,18 +65,54 @@ def streams(
 ) -> Stream:
     """Random streams; see `Stream`."""
     model = draw(reference_models() if models is None else models)
-    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**32)))
-    batch = draw(st.integers(1, max_batch))
     sizes = draw(st.lists(st.integers(1, max_tokens), min_size=1, max_size=max_frames))
-    pushes = _cut(draw, len(sizes))
-    prompt = draw(st.booleans())
+    return seeded_stream(
+        model,
+        sizes,
+        _cut(draw, len(sizes)),
+        seed=draw(st.integers(0, 2**32)),
+        batch=draw(st.integers(1, max_batch)),
+        prompt=draw(st.booleans()),
+        question=draw(st.integers(1, 4)),
+        images=draw(st.integers(2, 6)),
+        frames_per_step=draw(st.integers(1, 3)),
+    )
+
+
+def seeded_stream(
+    model: VideoModel,
+    sizes: Sequence[int],
+    pushes: Sequence[int],
+    *,
+    seed: int,
+    batch: int = 1,
+    prompt: bool = False,
+    question: int = 1,
+    images: int = 2,
+    frames_per_step: int = 1,
+) -> Stream:
+    """The stream whose numbers a seed draws; failures of the kit name it by this call.
+
+    Args:
+        sizes: tokens of each frame.
+        pushes: frames of each push.
+        prompt: whether the first frame is text.
+        question: tokens of the question.
+        images: raw frames, for the laws that need some.
+    """
+    rest = {"batch": batch, "prompt": prompt, "question": question, "images": images}
+    rest["frames_per_step"] = frames_per_step
+    plain = {"batch": 1, "prompt": False, "question": 1, "images": 2, "frames_per_step": 1}
+    said = "".join(f", {name}={value}" for name, value in rest.items() if value != plain[name])
+    generator = torch.Generator().manual_seed(seed)
     return Stream(
         model=model,
         frames=_frames(model, sizes, batch, prompt, generator),
         pushes=pushes,
-        question=_randint(generator, model.spec.vocab, batch, draw(st.integers(1, 4))),
-        images=_randint(generator, 256, draw(st.integers(2, 6)), 4, 4, 3).to(torch.uint8),
-        frames_per_step=draw(st.integers(1, 3)),
+        question=_randint(generator, model.spec.vocab, batch, question),
+        images=_randint(generator, 256, images, 4, 4, 3).to(torch.uint8),
+        frames_per_step=frames_per_step,
+        recipe=f"seeded_stream(model, {sizes}, {pushes}, seed={seed}{said})",
     )
 
 
@@ -86,16 +123,18 @@ def eventful_stream(batch: int = 2) -> Stream:
     temporal patch, M-RoPE, grouped queries, an odd number of layers.
     """
     sizes = replace(TINY, num_layers=3, num_query_heads=6)
-    model = ReferenceDecoder(sizes=sizes, axes=3, patch=2)
-    generator = torch.Generator().manual_seed(0)
-    return Stream(
-        model=model,
-        frames=_frames(model, [3, 5, 1, 4, 6, 2, 5], batch, True, generator),
-        pushes=[2, 1, 3, 1],
-        question=_randint(generator, model.spec.vocab, batch, 3),
-        images=_randint(generator, 256, 5, 4, 4, 3).to(torch.uint8),
+    stream = seeded_stream(
+        ReferenceDecoder(sizes=sizes, axes=3, patch=2),
+        [3, 5, 1, 4, 6, 2, 5],
+        [2, 1, 3, 1],
+        seed=0,
+        batch=batch,
+        prompt=True,
+        question=3,
+        images=5,
         frames_per_step=2,
     )
+    return replace(stream, recipe=f"eventful_stream({batch})")
 
 
 def _cut(draw: DrawFn, count: int) -> list[int]:
@@ -108,7 +147,7 @@ def _cut(draw: DrawFn, count: int) -> list[int]:
 
 
 def _frames(
-    model: VideoModel, sizes: list[int], batch: int, prompt: bool, generator: torch.Generator
+    model: VideoModel, sizes: Sequence[int], batch: int, prompt: bool, generator: torch.Generator
 ) -> list[FrameTokens]:
     frames: list[FrameTokens] = []
     cursor = Cursor()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -191,6 +191,14 @@ def require_same(got: VideoSession, expected: VideoSession, question: Tensor, me
         for name in ("index", "frame", "positions", "keys", "values"):
             same = torch.equal(getattr(held, name), getattr(wanted, name))
             require(same, f"{message}: {name} of layer {layer}")
-        require(held.stats.keys() == wanted.stats.keys(), f"{message}: stats of layer {layer}")
+        for name in ("stats", "state"):
+            same = _same_numbers(getattr(held, name), getattr(wanted, name))
+            require(same, f"{message}: {name} of layer {layer}")
     mine, theirs = got.question_logits(question), expected.question_logits(question)
     require_close(mine, theirs, 0.0, f"{message}: logits")
+
+
+def _same_numbers(got: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> bool:
+    return got.keys() == expected.keys() and all(
+        torch.equal(value, expected[name]) for name, value in got.items()
+    )

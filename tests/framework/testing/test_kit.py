@@ -150,6 +150,15 @@ class Overfull(Newest):
         return 2
 
 
+class AddingToState(Newest):
+    """Law 7: keeps something of every token for ever, beside the slots."""
+
+    def score(self, slots: Slots) -> Tensor:
+        before = slots.state.get("seen", slots.keys[:, :, :0])
+        slots.state["seen"] = torch.cat([before, slots.keys[:, :, -slots.num_new :]], 2)
+        return slots.index
+
+
 @dataclass(frozen=True)
 class Counting(Newest):
     """Law 8: a counter of its own, shared by all sessions."""
@@ -197,6 +206,7 @@ BROKEN: list[tuple[str, CrossFrameMemory]] = [
     ("6 exactness", Forgetful()),
     ("7 boundedness", Viewing()),
     ("7 boundedness", Overfull()),
+    ("7 state", AddingToState()),
     ("8 isolation", Counting()),
     ("9 asking", WritingState()),
     ("10 forks", WritingState()),
