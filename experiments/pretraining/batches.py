@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from .families import Trainable
 from .layout import StreamLayout, stream_layout
 from .options import PretrainOptions
 from .packing import AskedIds, Packed, pack
-from .targets import Part, Targets, answer_parts, joined, running_parts
+from .targets import ANSWER, CAPTION, Part, Targets, Told, answer_parts, joined, running_parts
 
 # Frames per second that prompts may name; None names none.
 RATES = (None, 1.0, 2.0)
@@ -22,6 +23,7 @@ RATES = (None, 1.0, 2.0)
 LENGTHS = ((0.0, 3 / 16), (0.15, 3 / 8), (0.35, 3 / 4), (0.5, 1.0))
 LESSONS = 2**22  # seeds of lessons for one model: steps are fewer, 64 lessons each
 SEEDS = 2**32
+One = TypeVar("One")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +67,15 @@ class Batches:
         most = max(2, options.questions * frames // options.max_frames)
         asked = [_some(lesson.questions, most, generator) for lesson in lessons]
         gaps = random_gaps(count, len(layout.ends), options.gaps, generator)
-        packed = pack(layout, [self._asked_ids(questions) for questions in asked], gaps)
+        said = [self._said(lesson, generator) for lesson in lessons]
+        segments = [
+            [*map(self._asked, questions), *map(self._caption, sentences)]
+            for questions, sentences in zip(asked, said, strict=True)
+        ]
+        packed = pack(layout, [[ids for ids, _ in row] for row in segments], gaps)
+        told = [[one for _, one in row] for row in segments]
         frames_of_all = torch.cat([lesson.frames for lesson in lessons])
-        return Batch(packed, frames_of_all, self._targets(packed, layout, lessons, asked))
+        return Batch(packed, frames_of_all, self._targets(packed, layout, lessons, told))
 
     @cached_property
     def word_ids(self) -> Tensor:
@@ -79,25 +87,31 @@ class Batches:
         packed: Packed,
         layout: StreamLayout,
         lessons: Sequence[Lesson],
-        asked: Sequence[Sequence[TimedQuestion]],
+        told: Sequence[Sequence[Told]],
     ) -> Targets:
-        tasks = [[question.task for question in questions] for questions in asked]
-        parts: Mapping[str, Part] = answer_parts(packed, tasks, self._end_of_turn)
+        parts: Mapping[str, Part] = answer_parts(packed, told, self._end_of_turn)
         if self.options.kind == "inside":
             parts = {**running_parts(lessons, layout, self.word_ids), **parts}
         return joined(parts)
 
-    def _asked_ids(self, questions: Sequence[TimedQuestion]) -> list[AskedIds]:
-        per = self.model.frames_per_patch
-        return [
-            AskedIds(
-                torch.cat(
-                    [self.question_ids(one.text), self.word_ids[self._word[one.answer], None]]
-                ),
-                one.frame // per,
-            )
-            for one in questions
-        ]
+    def _asked(self, question: TimedQuestion) -> tuple[AskedIds, Told]:
+        asked = self._segment(question.text, question.answer, question.frame)
+        return asked, Told(question.task)
+
+    def _caption(self, told: tuple[int, str]) -> tuple[AskedIds, Told]:
+        """A sentence as the reply to no words; all of it weighs as much as one answer."""
+        frame, sentence = told
+        words = len(sentence.split())
+        return self._segment("", sentence, frame), Told(CAPTION, words, ANSWER / words)
+
+    def _segment(self, question: str, reply: str, frame: int) -> AskedIds:
+        said = self.word_ids[[self._word[word] for word in reply.split()]]
+        ids = torch.cat([self.question_ids(question), said])
+        return AskedIds(ids, frame // self.model.frames_per_patch)
+
+    def _said(self, lesson: Lesson, generator: torch.Generator) -> Sequence[tuple[int, str]]:
+        most = self.options.captions
+        return _some(lesson.captions, most, generator) if most else ()
 
     @cached_property
     def _word(self) -> Mapping[str, int]:
@@ -136,11 +150,9 @@ def random_gaps(videos: int, patches: int, most: int, generator: torch.Generator
     return (total * shares / shares.sum(1, keepdim=True)).long()
 
 
-def _some(
-    questions: Sequence[TimedQuestion], most: int, generator: torch.Generator
-) -> list[TimedQuestion]:
-    order = torch.randperm(len(questions), generator=generator)[:most]
-    return [questions[number] for number in order.sort().values.tolist()]
+def _some(given: Sequence[One], most: int, generator: torch.Generator) -> list[One]:
+    order = torch.randperm(len(given), generator=generator)[:most]
+    return [given[number] for number in order.sort().values.tolist()]
 
 
 def _one_of(values: Sequence[float | None], generator: torch.Generator) -> float | None:

@@ -38,6 +38,8 @@ class PretrainOptions:
         frames_per_step: of all videos of a decoder's step together.
         stills: single frames of a vision step.
         questions: most of one video.
+        captions: most sentences of one video that are said behind their frames, unasked and seen by
+            nothing else; 0 for none.
         gaps: most positions skipped in a video, which stands for a longer one then; 0 for none.
         learning_rate: of the decoder, at its highest.
         vision_learning_rate: of the vision tower, at its highest.
@@ -61,6 +63,7 @@ class PretrainOptions:
     frames_per_step: int = 384
     stills: int = 256
     questions: int = 12
+    captions: int = 0
     gaps: int = 3072
     learning_rate: float = 2.5e-3
     vision_learning_rate: float = 3e-3
@@ -72,7 +75,8 @@ class PretrainOptions:
         require_one_of("pretrain", "kind", self.kind, KINDS)
         for name in ("steps", "vision_steps", "stills", "questions", "keep_every", "score_videos"):
             require_count("pretrain", name, getattr(self, name), least=1, unbounded=False)
-        require_count("pretrain", "gaps", self.gaps, least=0, unbounded=False)
+        for name in ("gaps", "captions"):
+            require_count("pretrain", name, getattr(self, name), least=0, unbounded=False)
         require_count("pretrain", "max_frames", self.max_frames, least=2, unbounded=False)
         if self.max_frames % 2:
             raise ValueError(

@@ -19,6 +19,18 @@ from .packing import STREAM, Packed
 ANSWER, ENDING = 1.0, 0.1  # weights of an answer, and of the end of turn behind it
 
 
+class Told(NamedTuple):
+    """What a segment behind the stream tells: its last `words` tokens, each after the one before,
+    and each of this weight beside an answer's 1."""
+
+    task: str
+    words: int = 1
+    weight: float = ANSWER
+
+
+CAPTION = "caption"
+
+
 class Running(NamedTuple):
     """Where in the stream a running task is told, and its weight beside an answer's 1.
 
@@ -116,35 +128,37 @@ def running_parts(
 
 
 def answer_parts(
-    packed: Packed, tasks: Sequence[Sequence[str]], end_of_turn: int
+    packed: Packed, told: Sequence[Sequence[Told]], end_of_turn: int
 ) -> dict[str, Part]:
-    """The answers of all questions, and the end of the turn behind each.
+    """What the segments behind the streams tell, and the end of the turn behind each.
 
     Args:
-        packed: of questions whose last token is the answer.
-        tasks: per video the task of each of its questions.
+        told: per video what each of its segments tells.
     """
     places: dict[str, list[tuple[int, int]]] = {}
-    for row, column, task in _answers(packed, tasks):
-        places.setdefault(task, []).append((row, column))
-    parts, everywhere = {}, []
+    weights, ends = {}, []
+    for row, last, one in _segments(packed, told):
+        found = places.setdefault(one.task, [])
+        found += [(row, last - back) for back in reversed(range(one.words))]
+        weights[one.task] = one.weight
+        ends.append((row, last))
+    parts = {}
     for task, found in places.items():
         rows, columns = torch.tensor(found).T
-        everywhere.append((rows, columns))
-        parts[task] = Part(rows, columns - 1, packed.ids[rows, columns], ANSWER)
-    if everywhere:
-        rows, columns = (torch.cat(part) for part in zip(*everywhere, strict=True))
-        ends = torch.full_like(rows, end_of_turn)
-        parts["end of turn"] = Part(rows, columns, ends, ENDING)
+        parts[task] = Part(rows, columns - 1, packed.ids[rows, columns], weights[task])
+    if ends:
+        rows, columns = torch.tensor(ends).T
+        turns = torch.full_like(rows, end_of_turn)
+        parts["end of turn"] = Part(rows, columns, turns, ENDING)
     return parts
 
 
-def _answers(packed: Packed, tasks: Sequence[Sequence[str]]) -> Iterator[tuple[int, int, str]]:
-    """Row, column and task of every answer."""
-    for row, names in enumerate(tasks):
+def _segments(packed: Packed, told: Sequence[Sequence[Told]]) -> Iterator[tuple[int, int, Told]]:
+    """Row and last column of every segment, and what it tells."""
+    for row, each in enumerate(told):
         segment = packed.segment[row]
         lengths = segment[segment > STREAM].unique_consecutive(return_counts=True)[1]
         first = int((segment == STREAM).sum())
-        ends = (first + lengths.cumsum(0) - 1).tolist()
-        for name, end in zip(names, ends, strict=True):
-            yield row, end, name
+        lasts = (first + lengths.cumsum(0) - 1).tolist()
+        for one, last in zip(each, lasts, strict=True):
+            yield row, last, one

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .asking import ask_at_times
+from .captions import captions
 from .chance import generator
 from .clip import Clip, make_clip
 from .kinds import BACKGROUNDS, COLOUR_NAMES, COLOURS, QUADRANTS, SHAPES
@@ -106,7 +107,9 @@ class SynthCourse:
         asked = ask_at_times(tasks, clip.truth, self.every, self.questions, rng)
         questions = tuple(question for _, question in asked)
         shown = torch.from_numpy(clip.frames)
-        return Lesson(shown, labels_of(clip.truth), self._running(clip.truth), questions)
+        told = captions(clip.truth, self.every) if stage == "scenes" else ()
+        running = self._running(clip.truth)
+        return Lesson(shown, labels_of(clip.truth), running, questions, tuple(told))
 
     def stills(self, seed: int, count: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Single frames [count, size, size, 3] uint8, nothing alike between them, and their labels

@@ -41,12 +41,14 @@ class Lesson:
         running: per task [frames] int64, the index in the course's words of what could be answered
             after each frame without being asked; -1 where there is nothing to tell.
         questions: in the order of the frames they are asked after.
+        captions: sentences in the course's words, each with the frame after which it can be said.
     """
 
     frames: Tensor
     labels: Mapping[str, Tensor]
     running: Mapping[str, Tensor] = field(default_factory=dict)
     questions: tuple[TimedQuestion, ...] = ()
+    captions: tuple[tuple[int, str], ...] = ()
 
 
 class Course(Protocol):

@@ -72,6 +72,30 @@ def test_running_targets_stand_behind_the_frames_they_tell_of(model: Trainable) 
             assert token(model, said) == COURSE.words[word]
 
 
+def test_captions_are_said_behind_their_frames_and_weigh_as_an_answer(model: Trainable) -> None:
+    plain = Batches(model, COURSE, options()).batch(80)
+    batch = Batches(model, COURSE, options(captions=3)).batch(80)
+    targets, packed, per = batch.targets, batch.packed, model.frames_per_patch
+    part = targets.tasks["caption"]
+    said = [token(model, one) for one in targets.ids[part].tolist()]
+    sentences = [" ".join(said[start : start + 4]) for start in range(0, len(said), 4)]
+    lessons = [COURSE.lesson(80 * 64 + row, 16) for row in range(2)]
+    assert len(sentences) == sum(min(3, len(lesson.captions)) for lesson in lessons) > 3
+    rows, columns = targets.rows[part][::4], targets.columns[part][::4]
+    for row, column, sentence in zip(rows.tolist(), columns.tolist(), sentences, strict=True):
+        seen = int(packed.seen[row, column])
+        known = [(frame // per, text) for frame, text in lessons[row].captions]
+        assert (seen, sentence) in known
+        assert token(model, int(packed.ids[row, column])) == "assistant"
+    words = float(targets.weights[part][:4].sum())
+    assert words == pytest.approx(float(targets.weights[targets.tasks["now"]][0]))
+    assert "caption" not in plain.targets.tasks
+    for task in plain.targets.tasks.keys() - {"end of turn"}:
+        again, before = targets.tasks[task], plain.targets.tasks[task]
+        assert torch.equal(targets.ids[again], plain.targets.ids[before])
+        assert torch.equal(targets.columns[again], plain.targets.columns[before])
+
+
 def test_weights_add_up_and_stand_as_stated(model: Trainable) -> None:
     targets = Batches(model, COURSE, options()).batch(80).targets
     assert targets.weights.sum().item() == pytest.approx(1)
