@@ -53,6 +53,8 @@ from ..streaming.options import ModelOptions
 
 SHARES = (0.02, 0.05, 0.1, 0.25)
 SINKS, SEEDS = 4, 3
+# Of a frame's visual tokens: of 4 one is left, and text enters always, so there is no other size.
+DROPPED = 0.75
 LEAST = 2 * SINKS  # slots: half of them sinks
 
 
@@ -82,12 +84,11 @@ def cells(
     for frames in (1, 4):
         name = "last frame alone" if frames == 1 else f"last {frames} frames alone"
         made[name] = Cell(IsolatedFramesMemory(), ReadLastFrames(frames))
+    made["token dropping"] = Cell(TokenDroppingMemory(FullMemory(), ratio=DROPPED))
     for share in shares:
         size = Size(round(share * stream_tokens), frame_tokens)
         if size.slots < LEAST:
             continue
-        dropping = TokenDroppingMemory(FullMemory(), ratio=1 - share)
-        made[f"token dropping/{size.slots}"] = Cell(dropping)
         made |= {name: Cell(memory) for name, memory in memories(size)}
     return made
 
