@@ -79,11 +79,18 @@ def clip_sizes_tables(runs: Sequence[Results]) -> Iterator[Table]:
         cells = [[label, *(one.get(label, "") for one in columns.values())] for label in labels]
         caption = (
             "Share answered right, mean over the tasks that full attention answers by "
-            f"{LEARNT:.0%} at that length. Marks as above."
+            f"{LEARNT:.0%} at that length. Marks as above. {' '.join(map(_shown, runs))}"
         )
         if columns:
             heads = ["memory", *columns]
             yield Table(f"sizes_{reading}", f"By size, {told}", heads, cells, caption)
+
+
+def _shown(results: Results) -> str:
+    """How many clips of which length a column is of, and which tasks."""
+    tasks = ", ".join(task.replace("_", " ") for task in learnt(results))
+    clips = results.streams(results.suites[0])
+    return f"{results.length.capitalize()}: {clips} clips; {tasks or 'no task learnt'}."
 
 
 def _columns(results: Results, reading: str) -> list[Measure]:

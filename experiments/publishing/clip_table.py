@@ -7,7 +7,7 @@ runs/testbed [--frames 64] [--scene '[1,4]'] [--half judge]`, then `publish --ev
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,6 +93,22 @@ def cells(
     return made
 
 
+def only(made: Mapping[str, Cell], rules: Sequence[str]) -> dict[str, Cell]:
+    """The controls, and of bounded memories those of these labels; all where there are none.
+
+    Raises:
+        ValueError: for a label that no cell has.
+    """
+    labels = {name.partition("/")[0] for name in made}
+    if unknown := sorted({*rules} - labels):
+        raise ValueError(f"no memory is called {', '.join(unknown)}; there are {sorted(labels)}")
+    return {
+        name: cell
+        for name, cell in made.items()
+        if not rules or "/" not in name or name.partition("/")[0] in rules
+    }
+
+
 def readers(stream_tokens: int, frame_tokens: int, share: float = 0.05) -> dict[str, Cell]:
     """What is written by what is read: a cell for each pair."""
     size = Size(round(share * stream_tokens), frame_tokens)
@@ -175,6 +191,7 @@ def main(
     suites: Sequence[str] = ("clips",),
     grid: bool = False,
     shares: Sequence[float] = SHARES,
+    rules: Sequence[str] = (),
 ) -> None:
     """Run the table and write its page.
 
@@ -188,11 +205,15 @@ def main(
         suites: what they show.
         grid: what is written by what is read instead, at the share of 5 %.
         shares: of a clip's slots that bounded memories hold.
+        rules: labels of bounded memories, such as "statekv"; all by default.
+
+    Raises:
+        ValueError: for a rule that there is not.
     """
     options = ModelOptions(model)
     passed = clip_batch(options.load(), suites[0], half, [0], frames).frames
     tokens, last = sum(frame.num_tokens for frame in passed), passed[-1].num_tokens
-    chosen = readers(tokens, last) if grid else cells(tokens, last, shares)
+    chosen = readers(tokens, last) if grid else only(cells(tokens, last, shares), rules)
     run = EvidenceOptions(
         cells=chosen, output=output, model=options, suites=tuple(suites), half=half,
         streams=streams, frames=frames, scene=scene, batch=32,

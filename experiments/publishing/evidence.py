@@ -12,7 +12,7 @@ from typing import Any
 
 from ..evidence.clip_measures import tasks_in
 from ..evidence.clip_table import answers_tables, clip_sizes_tables
-from ..evidence.grid import grid_tables
+from ..evidence.grid import clip_grid_table, grid_tables
 from ..evidence.page import drawings, overall_drawings, read_results, tables
 from ..evidence.results import Results
 from ..evidence.table import short_table, sizes_tables
@@ -169,6 +169,8 @@ PARTS: Mapping[str, Part] = {
     "testbed_internvl3": CLIPS,
     "testbed_qwen3_vl": CLIPS,
     "testbed_eagle2_5": CLIPS,
+    "testbed_lengths": Part(lambda runs: [*clip_sizes_tables(runs)]),
+    "testbed_readers": Part(lambda runs: [clip_grid_table(run) for run in runs]),
     "evidence_readers": Part(lambda runs: [one for run in runs for one in grid_tables(run)]),
 }
 

@@ -148,6 +148,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     name = "under which name, such as evidence_quick, or evidence_sizes_2048 beside evidence_sizes"
     parser.add_argument("--as", dest="name", default="evidence_search", help=name)
     parser.add_argument("--observed", type=Path, help="folder of a run of observe to publish")
+    only = "tables to renew; all by default"
+    parser.add_argument("--only", nargs="+", choices=PAGES, default=[*PAGES], help=only)
     parser.add_argument("--root", type=Path, default=Path(), help="the repository")
     options = parser.parse_args(arguments)
     docs = options.root / "docs"
@@ -161,8 +163,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.observed:
         text = json.dumps(observed_result(options.observed), indent=1)
         (docs / "results" / "observe_text.json").write_text(text + "\n", "utf-8")
-    for name, page in PAGES.items():
-        renew(options.root / page, name, part(docs / "results", name))
+    for name in options.only:
+        renew(options.root / PAGES[name], name, part(docs / "results", name))
         if name in PARTS and not PARTS[name].source:
             runs = read_runs(docs / "results", name)
             PARTS[name].write_figures(name, runs, docs / "figures")

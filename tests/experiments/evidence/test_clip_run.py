@@ -167,6 +167,7 @@ def test_ages_and_sizes_have_tables(rows: list[Row], folder: Path) -> None:
     archive, _ = clip_sizes_tables([results])
     assert archive.heads == ["memory", "16 slots, 16 frames", "48 slots, 16 frames"]
     assert {line[0] for line in archive.lines} >= {"full", "statekv", "recency"}
+    assert "16 frames: 6 clips; now, needle," in archive.caption
 
 
 def test_scenes_are_told_where_they_last(rows: list[Row], folder: Path) -> None:

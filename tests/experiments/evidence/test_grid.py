@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from crossframe.experiments.evidence.grid import grid_tables
+import pytest
+
+from crossframe.experiments.evidence.grid import clip_grid_table, grid_tables
 from crossframe.experiments.evidence.results import Results
 
 CELLS = ("full", "full × rekv", "statekv", "statekv × rekv", "isolated", "isolated × rekv")
@@ -33,6 +35,30 @@ def test_a_row_a_memory_and_a_column_a_reader() -> None:
         ["isolated", "1.000", "", ""],
     ]
     assert continuation.lines[1] == ["statekv", "0.250", "", "0.500"]
+
+
+def test_clips_have_a_grid_of_the_tasks_learnt() -> None:
+    def asked(now: bool, tally: bool, **more: list[bool]) -> dict[str, Any]:
+        told = {"age": [1], "right_archive": [now], **more}
+        return {"now": told, "tally": {"age": [3], "right_archive": [tally]}}
+
+    rows = [
+        row("full", 0, "clips", asked=asked(True, False)),
+        row("statekv", 0, "clips", asked=asked(True, True, right_carried=[False])),
+        row("statekv × rekv", 0, "clips", asked=asked(False, True)),
+    ]
+    config = {"cells": {cell: {} for cell in CELLS}, "reference": "full", "frames": 32}
+    table = clip_grid_table(Results(rows, config))
+    assert table.heads == ["memory", "all", "rekv", "carried"]
+    assert table.lines[:2] == [["full", "1.000", "", ""], ["statekv", "1.000", "0.000", "0.000"]]
+    assert table.caption.endswith("Clips of 32 frames; mean over now.")
+
+
+def test_an_untrained_model_has_no_grid_of_clips() -> None:
+    asked = {"now": {"age": [1], "right_archive": [False]}}
+    config = {"cells": {"full": {}}, "reference": "full", "frames": 32}
+    with pytest.raises(ValueError, match="has learnt no task of this run: show a trained model"):
+        clip_grid_table(Results([row("full", 0, "clips", asked=asked)], config))
 
 
 def test_a_suite_that_was_not_run_has_no_grid() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from crossframe.experiments.evidence.page import read_results
-from crossframe.experiments.publishing.clip_table import LEAST, cells, main, readers
+from crossframe.experiments.publishing.clip_table import LEAST, cells, main, only, readers
 from crossframe.experiments.streaming.cells import require_readable
 from crossframe.methods import FullMemory, IsolatedFramesMemory, ReadLastFrames
 from crossframe.models import load_model
@@ -31,6 +31,16 @@ def test_shares_that_hold_too_little_are_left_out() -> None:
     sizes = {name.split("/")[1] for name in cells(TOKENS, FRAME) if name.startswith("statekv/")}
     assert sizes == {"14", "29", "72"}
     assert round(0.02 * TOKENS) < LEAST <= 14
+
+
+def test_rules_are_chosen_by_label_and_controls_stay() -> None:
+    made = cells(TOKENS, FRAME, shares=(0.1,))
+    chosen = only(made, ["statekv", "random"])
+    controls = [name for name in made if "/" not in name]
+    assert [*chosen] == [*controls, "statekv/29", *(f"random/29/{seed}" for seed in range(3))]
+    assert only(made, ()) == made
+    with pytest.raises(ValueError, match="no memory is called state; there are"):
+        only(made, ["state", "h2o"])
 
 
 def test_controls_stand_in_the_table() -> None:
