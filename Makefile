@@ -47,7 +47,7 @@ $(INSTALLED): pyproject.toml $(LOCKED)
 	$(PIP) install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-# Type checkers cannot follow the editable install to the mapped folders; they follow this link.
+# Type checkers cannot follow the editable install, unless it is strict; they follow this link.
 $(LINK):
 	@mkdir -p $(@D)
 	@ln -sfn .. $@
@@ -85,7 +85,7 @@ test-oldest test-newest: test-%:
 	.venv-$*/bin/python -m pip --disable-pip-version-check --no-input install --quiet $(OPTIONS) $(EXTRAS)
 	.venv-$*/bin/python -m pip list --format freeze | grep -E '^(torch|torchvision|transformers|numpy|av)='
 	.venv-$*/bin/python -m pytest --numprocesses=$(PROCESSES) $(OTHER)
-	.venv-$*/bin/python -m crossframe.experiments.command.cli demo
+	.venv-$*/bin/python -m crossframe demo
 
 bench: setup
 	$(BIN)/python -m crossframe.experiments.publishing.bench

@@ -39,8 +39,14 @@ class RankingMemory(CrossFrameMemory):
         return None
 
     def ranking(self, slots: Slots) -> Tensor:
-        """[B, K, S] the score, with the protected slots above all others."""
-        score, protected = self.score(slots), self.protected(slots)
+        """[B, K, S] the score, with the protected slots above all others.
+
+        Raises:
+            ValueError: for a score of another shape.
+        """
+        score = self.score(slots)
+        _require_numbers(type(self).__name__, score, slots)
+        protected = self.protected(slots)
         return score if protected is None else ranked_first(score, protected)
 
     @standard
@@ -138,6 +144,23 @@ class WrappedRankingMemory(RankingMemory, WrappedMemory):
     @property
     def keeps_highest(self) -> bool:
         return super().keeps_highest and self.inner.keeps_highest
+
+
+def _require_numbers(owner: str, score: object, slots: Slots) -> None:
+    """Refuse a score that has not one number for each slot, which would be spread over heads."""
+    shape = tuple(slots.index.shape)
+    if isinstance(score, Tensor) and score.shape == shape:
+        return
+    got = f"shape {tuple(score.shape)}" if isinstance(score, Tensor) else f"{score!r:.60}"
+    unasked = score is None and slots.mass is None
+    remedy = (
+        "slots.mass is None unless the class says needs_mass = True"
+        if unasked
+        else "give every slot of every KV head a number of its own"
+    )
+    raise ValueError(
+        f"{owner}.score returned {got}, not [batch, kv_heads, slots] = {shape}: {remedy}"
+    )
 
 
 def top_slots(score: Tensor, count: int) -> Tensor:

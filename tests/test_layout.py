@@ -26,6 +26,8 @@ MAX_LINES, MAX_LONG_LINES = 300, 400  # kernels and tests may be long
 ROOMLESS_NAMES = {"utils", "util", "common", "helpers", "helper", "base", "core", "misc"}
 # lmms-eval wants an av below the locked one, so it lives in an environment of its own.
 UNLOCKED_EXTRAS = {"lmms"}
+# Of the package itself, beside its rooms.
+FACE = ("__init__.py", "__main__.py", "py.typed")
 # What this repository alone needs: to write its pages, and to try commands on small files.
 NOT_INSTALLED = {"crossframe.experiments.publishing"}
 # What `import crossframe.framework, crossframe.methods` leaves alone until first use.
@@ -49,7 +51,7 @@ def label(path: Path) -> str:
 def test_packages_listed_are_the_folders_on_disk() -> None:
     on_disk = {
         "crossframe." + ".".join(path.parent.relative_to(ROOT).parts) for path in sources(*ROOMS)
-    } - NOT_INSTALLED
+    } - NOT_INSTALLED | {"crossframe"}
     listed = PYPROJECT["tool"]["setuptools"]["packages"]
     assert sorted(listed) == sorted(on_disk)
 
@@ -61,8 +63,7 @@ def test_room_is_installed_from_this_checkout_and_typed(room: str) -> None:
     assert (ROOT / room / "py.typed").is_file()
 
 
-def test_namespace_and_tests_have_no_init() -> None:
-    assert not (ROOT / "__init__.py").exists()
+def test_tests_have_no_init() -> None:
     strays = [label(path) for path in (ROOT / "tests").rglob("__init__.py")]
     assert not strays, f"pytest would register these folders as top-level rooms: {strays}"
 
@@ -92,9 +93,16 @@ def test_the_map_check_sees_names() -> None:
 # The wheel
 
 INSTALLED = """\
+import crossframe
 from crossframe.experiments.command import cli
-print(cli.__file__)
+print(cli.__file__, crossframe.__version__)
 cli.main(["demo", "--help"])
+"""
+# A plain `pip install`, without the packages of any extra.
+BARE = """\
+import runpy, sys
+for name in ("hypothesis", "jsonargparse", "lightning", "matplotlib", "pandas", "rich"):
+    sys.modules[name] = None
 """
 
 
@@ -102,7 +110,7 @@ def test_the_wheel_holds_all_that_runs_and_no_fixtures(tmp_path: Path) -> None:
     for room in ROOMS:
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / room, tmp_path / "tree" / room, ignore=ignored)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", *FACE):
         shutil.copy(ROOT / name, tmp_path / "tree")
     files = (path for path in (tmp_path / "tree").rglob("*.*") if path.is_file())
     tree = {path.relative_to(tmp_path / "tree") for path in files}
@@ -113,20 +121,29 @@ def test_the_wheel_holds_all_that_runs_and_no_fixtures(tmp_path: Path) -> None:
     with ZipFile(wheel) as file:
         names = {name for name in file.namelist() if ".dist-info/" not in name}
         file.extractall(tmp_path / "site")
-    meant = {f"crossframe/{path}" for path in tree if path.parts[0] in ROOMS}
+    meant = {f"crossframe/{path}" for path in tree if path.parts[0] in {*ROOMS, *FACE}}
     fixtures = "crossframe/experiments/publishing/"
     assert names == {name for name in meant if not name.startswith(fixtures)}
 
-    # As if installed: the unpacked wheel comes before this checkout.
-    run = subprocess.run(
-        [sys.executable, "-P", "-c", INSTALLED],
-        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.stdout.startswith(f"{tmp_path}/site/crossframe/"), run.stdout + run.stderr
-    assert "usage: crossframe demo [VIDEO]" in run.stdout
+    def run(program: str) -> subprocess.CompletedProcess[str]:
+        """As if installed: the unpacked wheel comes before this checkout."""
+        return subprocess.run(
+            [sys.executable, "-P", "-c", program],
+            env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    whole = run(INSTALLED)
+    assert whole.stdout.startswith(f"{tmp_path}/site/crossframe/"), whole.stdout + whole.stderr
+    assert "usage: crossframe demo [VIDEO]" in whole.stdout
+    command = run(BARE + "sys.argv[1:] = ['--help']; runpy.run_module('crossframe')")
+    assert command.returncode == 2
+    assert "pip install 'crossframe[experiments]'" in command.stderr
+    assert len(command.stderr.splitlines()) == 1
+    kit = run(BARE + "import crossframe.framework.testing")
+    assert kit.stderr.splitlines()[-1].endswith("pip install 'crossframe[testing]'")
 
 
 # Light imports

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ... import __version__
 from .commands import COMMANDS
 from .config_files import config_paths, require_sound, with_presets
 from .own_classes import own_classes_importable
@@ -19,37 +21,60 @@ Values = Mapping[str, Any]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0, or 2 after an error of the user's, which is told in one line."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    command, debug = (words or [""])[0], "--debug" in words
-    if code := _run(command, lambda: _configured(words), debug):
-        return code
-    with own_classes_importable(words):
-        parser = command_parser()
-        chosen = parser.parse_args(words)
-        name = str(chosen.command)
-        *_, run = COMMANDS[name]
-        return _run(name, lambda: run(_values(parser, chosen)), chosen[name].debug)
+    command = " ".join(["crossframe", *words[:1]]) if words[:1] != ["--debug"] else "crossframe"
+    try:
+        _run(words)
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        if "--debug" in words:
+            raise
+        print(f"{command}: error: {_told(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{command}: interrupted", file=sys.stderr)
+        return 130
+    return 0
 
 
-def command_parser() -> ArgumentParser:
-    """The parser of all commands."""
+def command_parser(chosen: str | None = None) -> ArgumentParser:
+    """The parser of all commands, or with the arguments of one command alone."""
     from .config_parser import ConfigParser
 
-    parser = ConfigParser(prog="crossframe", description=__doc__)
+    parser = ConfigParser(prog="crossframe", description=__doc__, version=__version__)
     commands = parser.add_subcommands(dest="command")
-    for name, (usage, summary, add, _) in COMMANDS.items():
-        usage = f"crossframe {name} {usage} [--option VALUE ...]"
-        command = ConfigParser(usage=usage, description=summary, print_config="--print-config")
-        add(command)
+    for name, command in COMMANDS.items():
+        usage = f"crossframe {name} {command.usage} [--option VALUE ...]"
+        own = ConfigParser(usage=usage, description=command.summary, print_config="--print-config")
+        if chosen in (None, name):
+            command.add_arguments(own)
         debug = "show where an error comes from"
-        command.add_argument("--debug", action="store_true", help=debug)
-        commands.add_subcommand(name, command, help=summary)
+        own.add_argument("--debug", action="store_true", help=debug)
+        commands.add_subcommand(name, own, help=command.summary)
     return parser
 
 
-def _configured(words: list[str]) -> None:
-    """Presets as the files they stand for, in place; no file that is not sound."""
+def _run(words: list[str]) -> None:
+    name = (words or [""])[0]
+    _look_at_files(name, words)
+    with own_classes_importable(words):
+        parser = command_parser(name)
+        values = _values(parser, parser.parse_args(words))
+        COMMANDS[name].run(values)
+
+
+def _look_at_files(name: str, words: list[str]) -> None:
+    """Presets as the files they stand for, in place; no file that is missing or not sound."""
     words[:] = with_presets(words)
-    require_sound(config_paths(words))
+    configs = config_paths(words)
+    if name in COMMANDS:
+        _require_files(COMMANDS[name].named_files(words[1:]))
+        _require_files(path for path in configs if path.endswith((".yaml", ".yml")))
+    require_sound(configs)
+
+
+def _require_files(paths: Iterable[str]) -> None:
+    for path in paths:
+        if not Path(path).exists():
+            raise ValueError(f"{path}: no such file; check the path (only local files are read)")
 
 
 def _values(parser: ArgumentParser, chosen: Namespace) -> Values:
@@ -60,18 +85,11 @@ def _values(parser: ArgumentParser, chosen: Namespace) -> Values:
     return parser.instantiate(chosen)[chosen.command].as_dict()
 
 
-def _run(name: str, command: Callable[[], None], debug: bool) -> int:
-    try:
-        command()
-    except (ValueError, OSError) as error:
-        if debug:
-            raise
-        print(f"crossframe {name}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"crossframe {name}: interrupted", file=sys.stderr)
-        return 130
-    return 0
+def _told(error: Exception) -> str:
+    told = " ".join(str(error).split())
+    if isinstance(error, ModuleNotFoundError):
+        return f"{told}; commands need more packages: pip install 'crossframe[experiments]'"
+    return told
 
 
 if __name__ == "__main__":

@@ -1,87 +1,119 @@
-"""The table of commands."""
+"""The table of commands. What adds a command's arguments and what runs it is named, not imported:
+a help text or a missing file is told before anything large is loaded."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
-
-from ..ablation.options import AblateOptions
-from ..evaluation.options import EvaluateOptions
-from ..evidence.options import EvidenceOptions
-from ..pretraining.options import LessonOptions, PretrainOptions
-from .arguments import add_ask, add_compare, add_demo, add_observe, configured
-from .on_videos import run_ask, run_compare, run_demo, run_observe
-from .studies import run_ablate, run_evaluate, run_evidence, run_pretrain
-from .testbed import add_testbed, run_testbed
+from importlib import import_module
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
 Values = Mapping[str, Any]
 
-# Name: usage, summary, what adds its arguments, and what it does with their values.
-COMMANDS: Mapping[
-    str, tuple[str, str, Callable[[ArgumentParser], None], Callable[[Values], None]]
-] = {
-    "ablate": (
+
+class Command(NamedTuple):
+    """One command.
+
+    Attributes:
+        usage: its arguments in short.
+        summary: what it does, in a sentence or two.
+        arguments, action: "module:function" of this package: what adds its arguments to a parser,
+            and what it does with their values.
+        files: how many of its first words name files; None: all of them.
+    """
+
+    usage: str
+    summary: str
+    arguments: str
+    action: str
+    files: int | None = 0
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Add them to a parser."""
+        _named(self.arguments)(parser)
+
+    def run(self, values: Values) -> None:
+        """Run it with the values of its arguments."""
+        _named(self.action)(values)
+
+    def named_files(self, words: list[str]) -> list[str]:
+        """The files among the words behind its name."""
+        leading = takewhile(lambda word: not word.startswith("-"), words)
+        return list(leading)[: self.files]
+
+
+def _named(place: str) -> Callable[[Any], None]:
+    module, _, name = place.partition(":")
+    return vars(import_module(f".{module}", __package__))[name]
+
+
+COMMANDS: Mapping[str, Command] = {
+    "ablate": Command(
         "--config FILE",
         "Compare memories over sizes, wrappers, readers and models at equal budgets, into one "
         "page; run again to go on after a stop.",
-        configured(AblateOptions),
-        run_ablate,
+        "studies:add_ablate",
+        "studies:run_ablate",
     ),
-    "ask": (
+    "ask": Command(
         "VIDEO QUESTION --model MODEL",
         "Answer one question about a video, word by word.",
-        add_ask,
-        run_ask,
+        "arguments:add_ask",
+        "on_videos:run_ask",
+        files=1,
     ),
-    "compare": (
+    "compare": Command(
         "VIDEO QUESTION --model MODEL",
         "Run several memories on the same frames and compare answers and costs. Full attention "
         "always runs as the reference, and all sessions are held at once.",
-        add_compare,
-        run_compare,
+        "arguments:add_compare",
+        "on_videos:run_compare",
+        files=1,
     ),
-    "demo": (
+    "demo": Command(
         "[VIDEO]",
         "Show what a tiny trained model answers with the main memories, at equal budgets, about a "
         "drawn video whose answers are known.",
-        add_demo,
-        run_demo,
+        "arguments:add_demo",
+        "on_videos:run_demo",
+        files=1,
     ),
-    "evaluate": (
+    "evaluate": Command(
         "--config FILE",
         "Score memories, readers and archives on a benchmark; run again to go on after a stop.",
-        configured(EvaluateOptions),
-        run_evaluate,
+        "studies:add_evaluate",
+        "studies:run_evaluate",
     ),
-    "evidence": (
+    "evidence": Command(
         "(--preset quick | --config FILE)",
         "Measure what memories lose on a pretrained text decoder, into one page; run again to "
         "go on after a stop.",
-        configured(EvidenceOptions, more="; --preset NAME takes one that comes along"),
-        run_evidence,
+        "studies:add_evidence",
+        "studies:run_evidence",
     ),
-    "observe": (
+    "observe": Command(
         "VIDEO [VIDEO ...] --model MODEL",
         "Measure where full attention's mass goes, as the StateKV paper's appendix does, and "
         "picture which patches a memory still holds.",
-        add_observe,
-        run_observe,
+        "arguments:add_observe",
+        "on_videos:run_observe",
+        files=None,
     ),
-    "pretrain": (
+    "pretrain": Command(
         "--family FAMILY --output FOLDER",
         "Train a tiny model of a real family on drawn videos until it answers, and score it; run "
         "again to go on after a stop.",
-        configured(PretrainOptions, LessonOptions),
-        run_pretrain,
+        "studies:add_pretrain",
+        "studies:run_pretrain",
     ),
-    "testbed": (
+    "testbed": Command(
         "OUTPUT --layout LAYOUT",
         "Write generated videos and questions whose answers and evidence are known, in the files "
         "of a published benchmark.",
-        add_testbed,
-        run_testbed,
+        "testbed:add_testbed",
+        "testbed:run_testbed",
     ),
 }

@@ -11,17 +11,6 @@ from typing import Any, NoReturn, get_origin
 
 from jsonargparse import ArgumentParser
 
-from ... import framework, methods
-from ...framework import Archive, CrossFrameMemory, Reader
-from .. import benchmarks
-from ..benchmarks.question import Benchmark
-
-KINDS = {
-    CrossFrameMemory: "a memory",
-    Reader: "a reader",
-    Archive: "an archive",
-    Benchmark: "a benchmark",
-}
 LISTS = (list, tuple, Sequence)
 # What jsonargparse says of a name without dots that is no class of the kind it looks for.
 _UNKNOWN = re.compile(r"Expected a dot import path string: (\S+)")
@@ -95,10 +84,19 @@ def _instead_of(name: str) -> str:
 
 def known_classes() -> dict[str, str]:
     """Names of our classes that configurations may name, and what each is."""
+    from ... import framework, methods
+    from .. import benchmarks
+
+    kinds = {
+        framework.CrossFrameMemory: "a memory",
+        framework.Reader: "a reader",
+        framework.Archive: "an archive",
+        benchmarks.Benchmark: "a benchmark",
+    }
     classes: dict[str, str] = {}
     for module in (framework, methods, benchmarks):
         for name, value in vars(module).items():
-            for kind, word in KINDS.items():
+            for kind, word in kinds.items():
                 if isinstance(value, type) and issubclass(value, kind):
                     classes[name] = word
     return classes

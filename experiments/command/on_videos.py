@@ -27,7 +27,6 @@ from ..streaming.rule_text import (
     require_distinct,
 )
 from .arguments import options_from
-from .ask import ask
 from .console import load, messages, tell
 
 Values = Mapping[str, Any]
@@ -39,6 +38,8 @@ def run_ask(values: Values) -> None:
     memory = memory_from(values["memory"], options_from(MemoryDefaults, values))
     media = open_media(values["video"], stream)
     model = load(options_from(ModelOptions, values))
+    from .ask import ask  # loads transformers
+
     ask(model, memory, media, values["question"], stream=stream, console=messages())
 
 

@@ -11,10 +11,15 @@ from ..ablation.options import AblateOptions
 from ..evaluation.options import EvaluateOptions
 from ..evidence.options import EvidenceOptions
 from ..pretraining.options import JUDGE, TRAIN, LessonOptions, PretrainOptions
-from .arguments import options_from
+from .arguments import configured, options_from
 from .console import messages, tell
 
 Values = Mapping[str, Any]
+
+add_ablate = configured(AblateOptions)
+add_evaluate = configured(EvaluateOptions)
+add_evidence = configured(EvidenceOptions, more="; --preset NAME takes one that comes along")
+add_pretrain = configured(PretrainOptions, LessonOptions)
 
 
 def run_ablate(values: Values) -> None:

@@ -11,6 +11,7 @@ import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from ... import framework, methods
@@ -158,7 +159,7 @@ def _value(node: ast.expr, defaults: MemoryDefaults) -> Any:
         return _made(ast.unparse(node), [], {}, defaults)
     if isinstance(node, ast.Call):
         positional = [_value(part, defaults) for part in node.args]
-        named = {part.arg or "**": _value(part.value, defaults) for part in node.keywords}
+        named = {part.arg or "**": _setting(part, defaults) for part in node.keywords}
         return _made(ast.unparse(node.func), positional, named, defaults)
     if isinstance(node, ast.List | ast.Tuple):
         parts = [_value(part, defaults) for part in node.elts]
@@ -167,6 +168,17 @@ def _value(node: ast.expr, defaults: MemoryDefaults) -> Any:
         return ast.literal_eval(node)
     except ValueError as error:
         raise ValueError(f"{ast.unparse(node)!r} is not a plain value: {SYNTAX}") from error
+
+
+def _setting(part: ast.keyword, defaults: MemoryDefaults) -> Any:
+    """A setting that is given by name."""
+    text = part.value.id if isinstance(part.value, ast.Name) else ""
+    if text and not _is_known(text):
+        raise ValueError(
+            f'{part.arg}={text}: text values need quotes, {part.arg}="{text}"; without them it is '
+            f"the name of a memory, reader or archive, and none is called {text}{_meant(text)}"
+        )
+    return _value(part.value, defaults)
 
 
 def _from_json(value: Any, defaults: MemoryDefaults) -> Any:
@@ -225,8 +237,8 @@ def _class(path: str) -> type[Rule]:
     module_name, _, name = path.rpartition(".")
     if not module_name:
         raise ValueError(
-            f"no memory, reader or archive is called {path!r}; known are {', '.join(short)} "
-            f"and the classes of crossframe.methods; or {SYNTAX}"
+            f"no memory, reader or archive is called {path!r}"
+            + (_meant(path) or f"; known are {', '.join(short)}; or {SYNTAX}")
         )
     try:
         module = importlib.import_module(module_name)
@@ -243,6 +255,20 @@ def _class(path: str) -> type[Rule]:
             "CrossFrameMemory, Reader or Archive of crossframe.framework"
         )
     return kind
+
+
+def _is_known(name: str) -> bool:
+    return name in {**MEMORIES, **READERS, **ARCHIVES} or name in vars(methods)
+
+
+def _meant(name: str) -> str:
+    """What a name that is none may have been; "" where nothing is near."""
+    short = [*MEMORIES, *READERS, *ARCHIVES]
+    classes = [k for k, kind in vars(methods).items() if isinstance(kind, type)]
+    # Without regard to case: `StateKV` is near `statekv`.
+    spelled = {one.lower(): one for one in [*classes, *short]}
+    near = get_close_matches(name.lower(), spelled, n=2, cutoff=0.7)
+    return f"; did you mean {' or '.join(spelled[one] for one in near)}?" if near else ""
 
 
 def _readable(signature: inspect.Signature) -> str:

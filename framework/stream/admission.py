@@ -11,6 +11,7 @@ from torch import Tensor
 from ..frame_tokens import FrameTokens, advance, is_prompt, join_frames
 from ..memory import CrossFrameMemory
 from ..slots import STAT
+from .kinds import require_tensors
 from .state import StreamState
 
 
@@ -64,6 +65,7 @@ def _admit_one(
     if not prompt:
         admission = dict(state.admission)
         admitted = memory.admit(frame, state.previous, admission)
+        require_tensors(type(memory).__name__, "the state of admit", admission)
         if admitted.num_tokens == 0:
             raise ValueError(
                 f"{type(memory).__name__} admitted no token of frame {cursor.frames}; at least one "

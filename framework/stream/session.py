@@ -25,6 +25,7 @@ from .admission import admit_frames
 from .checks import DeferredChecks
 from .costs import StepCost, StepCosts, Timer
 from .encoding import Encoded, check_waiting, encode_frames, in_steps, take_in
+from .kinds import require_kinds, updated
 from .origin import planned_length
 from .probe import run_probe
 from .progress import Progress
@@ -73,6 +74,7 @@ class VideoSession(SessionView):
         attention: str = "auto",
         cost_history: int | None = 10_000,
     ) -> None:
+        require_kinds(model, memory, archive, reader)
         verify.check_settings(in_frame, frames_per_step, max_tokens, cost_history, archive, reader)
         require_reductions(type(memory).__name__, memory.reductions)
         self.model, self.memory, self.reader = model, memory, reader or ReadAll()
@@ -243,7 +245,7 @@ class VideoSession(SessionView):
         hidden = step.run()
         passed = step.joined
         probed = run_probe(self.memory, self.model, passed, state, self.max_tokens, self.attention)
-        layers = self.memory.update_layers(passed)
+        layers = updated(self.memory, passed)
         verify.check_layers(self.memory, layers, len(passed), state, now.checks, self.max_tokens)
         state = state.carry(layers, step.finite)
         cost = StepCost(

@@ -13,19 +13,27 @@ hypothesis into your conftest.py and run `pytest --hypothesis-profile=soak`, wit
 `--hypothesis-seed=7` to repeat.
 """
 
-from .kit import ARCHIVE_LAWS as ARCHIVE_LAWS
-from .kit import LAWS as LAWS
-from .kit import READER_LAWS as READER_LAWS
-from .kit import LawBroken as LawBroken
-from .kit import Stream as Stream
-from .kit import check_archive as check_archive
-from .kit import check_archive_law as check_archive_law
-from .kit import check_law as check_law
-from .kit import check_memory as check_memory
-from .kit import check_reader as check_reader
-from .kit import check_reader_law as check_reader_law
-from .kit import eventful_stream as eventful_stream
-from .kit import memory_machine as memory_machine
-from .kit import reference_models as reference_models
-from .kit import seeded_stream as seeded_stream
-from .kit import streams as streams
+try:
+    from .kit import ARCHIVE_LAWS as ARCHIVE_LAWS
+    from .kit import LAWS as LAWS
+    from .kit import READER_LAWS as READER_LAWS
+    from .kit import LawBroken as LawBroken
+    from .kit import Stream as Stream
+    from .kit import check_archive as check_archive
+    from .kit import check_archive_law as check_archive_law
+    from .kit import check_law as check_law
+    from .kit import check_memory as check_memory
+    from .kit import check_reader as check_reader
+    from .kit import check_reader_law as check_reader_law
+    from .kit import eventful_stream as eventful_stream
+    from .kit import memory_machine as memory_machine
+    from .kit import reference_models as reference_models
+    from .kit import seeded_stream as seeded_stream
+    from .kit import streams as streams
+except ModuleNotFoundError as error:
+    if error.name != "hypothesis":
+        raise
+    raise ModuleNotFoundError(
+        "the kit draws its streams by hypothesis: pip install 'crossframe[testing]'",
+        name=error.name,
+    ) from None

@@ -195,7 +195,7 @@ def test_frames_that_ffmpeg_flags_are_counted_or_with_strict_refused(
     [
         (
             ["--memory", "statkv"],
-            ["no memory, reader or archive is called 'statkv'", "known are full, statekv"],
+            ["no memory, reader or archive is called 'statkv'; did you mean statekv?"],
         ),
         (["--capacity", "-4"], ["capacity", "-4"]),
         (["--memory", "statekv(size=3)"], ["size", "capacity"]),
@@ -242,9 +242,9 @@ def test_debug_shows_where_an_error_comes_from(video: Path, checkpoint: Path) ->
         run("ask", video, checkpoint, "--memory", "statkv", "--debug")
 
 
-def test_wrong_arguments_end_with_status_2(capsys: Output) -> None:
+def test_wrong_arguments_end_with_status_2(video: Path, capsys: Output) -> None:
     with pytest.raises(SystemExit) as caught:
-        main(["ask", "video.mp4"])
+        main(["ask", str(video)])
     assert caught.value.code == 2
     assert "question" in capsys.readouterr().err
 

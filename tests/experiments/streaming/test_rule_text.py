@@ -104,7 +104,12 @@ def test_memories_nest_in_lists_and_tuples(own: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "named"),
     [
-        ("statkv", ["'statkv'", "statekv", "my_package.MyMemory(capacity=64)"]),
+        ("statekvv", ["'statekvv'; did you mean statekv?"]),
+        ("statekvmemory", ["did you mean StateKVMemory or "]),
+        ("rekv_reader", ["did you mean ReKVReader?"]),
+        ("magic", ["'magic'; known are full, statekv", "my_package.MyMemory(capacity=64)"]),
+        ("weight_statistic(rule=ema)", ['text values need quotes, rule="ema"']),
+        ("drop(inner=statkv)", ["statkv; did you mean statekv"]),
         ("statekv(capacity=)", ["cannot be read", "name(setting=value)"]),
         ("{'class_path': 'full'}", ["not JSON"]),
         ('{"class": "full"}', ["class_path and init_args"]),
@@ -115,7 +120,7 @@ def test_memories_nest_in_lists_and_tuples(own: str) -> None:
         ("statekv(capcity=3)", ["capcity", "takes the settings capacity"]),
         ("full(3)", ["too many positional", "no settings"]),
         ("drop(inner=3)", ["inner must be a CrossFrameMemory", "3"]),
-        ("drop(rule=evenly)", ["'evenly'", "quotes"]),
+        ("drop(rule=evenly)", ['quotes, rule="evenly"']),
         ("statekv(capacity=2 * 3)", ["'2 * 3'", "plain value"]),
         ("nowhere.Mine", ["'nowhere'", "run from the folder"]),
         ("crossframe.methods.Mine", ["Mine", "missing", "methods"]),
@@ -126,6 +131,13 @@ def test_errors_name_value_and_remedy(spec: str, named: list[str]) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
         memory_from(spec)
     assert [text for text in named if text not in str(caught.value)] == []
+
+
+def test_a_slip_of_the_pen_is_told_in_one_short_line() -> None:
+    for spec in ("statekvv", "drop(inner=statkv)", "weight_statistic(rule=ema)"):
+        with pytest.raises(ValueError, match=r"did you mean|quotes") as caught:
+            memory_from(spec)
+        assert len(str(caught.value)) < 160
 
 
 def test_nothing_but_literals_is_evaluated(tmp_path: Path) -> None:
