@@ -11,7 +11,6 @@ from math import isfinite
 import torch
 
 from ...framework import Answer, VideoModel, VideoSession
-from ...framework.archives.storage import ArchiveStorage
 from ...framework.metrics import answer_agreement, kl_to_full
 from ...framework.stream.costs import Timer
 from ...framework.video import VideoError
@@ -121,7 +120,7 @@ class PassRunner:
             "ask_ms": ask_ms,
             "reply_tokens": len(answer.token_ids),
             "state_bytes": costs[-1].state_bytes,
-            "archive_bytes": archived_bytes(session.archive),
+            "archive_bytes": session.archive.bytes_appended,
             "planned_tokens": session.max_tokens,
         }
 
@@ -130,12 +129,6 @@ def unanswered(cell: str, question: Question, status: str, why: str) -> Row:
     """The row of a question that could not be asked: it counts as wrong and says why."""
     said = {"reply": None, "parsed": None, "correct": False}
     return {"cell": cell, **_about(question), "status": status, "why": why, **said}
-
-
-def archived_bytes(archive: ArchiveStorage) -> int:
-    """Bytes of what is archived, without the room to grow, which depends on earlier questions."""
-    layers = (part for layer in archive.layers for part in layer.values())
-    return sum(part.view().nbytes for part in (*archive.columns.values(), *layers))
 
 
 def _status(answer: Answer, parsed: str | None) -> str:

@@ -10,6 +10,9 @@ from typing import final
 import torch
 from torch import Tensor
 
+# 16 MiB: an hour of InternVL3-8B at one frame per second has 57 of them per tensor and layer.
+PAGE_BYTES = 1 << 24
+
 
 class Archive(ABC):
     """A codec for archived keys and values: a frozen dataclass of settings, without tensors.
@@ -22,10 +25,13 @@ class Archive(ABC):
     Attributes:
         lossy: unpacking does not give back exactly what was packed.
         keeps: False if nothing is stored at all.
+        page_bytes: of a whole page of one packed tensor of one layer, see `paged.py`. A stream that
+            has filled the first few holds at most one such page beside what was packed.
     """
 
     lossy: bool = False
     keeps: bool = True
+    page_bytes: int = PAGE_BYTES
 
     @abstractmethod
     def pack(self, keys: Tensor, values: Tensor) -> Mapping[str, Tensor]:
@@ -45,8 +51,8 @@ class Archive(ABC):
     def room(self, example: Tensor, shape: Sequence[int]) -> Tensor:
         """Uninitialised storage of exactly this shape and the example's dtype.
 
-        Called whenever packed tensors of one name and layer have outgrown what they had. Where it
-        lies is where the archive lives; by default on the device of what was packed.
+        Called for every page of the packed tensors of one name and layer. Where it lies is where
+        the archive lives; by default on the device of what was packed.
         """
         return example.new_empty(shape)
 
@@ -85,6 +91,7 @@ class WrappedArchive(Archive):
             )
         # Read from the instance; a frozen dataclass has no other way to set it.
         object.__setattr__(self, "lossy", self.lossy or self.inner.lossy)
+        object.__setattr__(self, "page_bytes", min(self.page_bytes, self.inner.page_bytes))
 
     def pack(self, keys: Tensor, values: Tensor) -> Mapping[str, Tensor]:
         return self.inner.pack(keys, values)

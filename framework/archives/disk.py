@@ -24,22 +24,21 @@ _CHUNK = 1 << 23
 class DiskArchive(WrappedArchive):
     """Keep what the inner archive packs in memory-mapped files.
 
-    Rule: one file per layer and packed tensor, doubled into a new file when full. A file loses its
-    name as soon as it is mapped, so that the system frees it with the session, however that ends.
+    Rule: one file per page, layer and packed tensor. A file loses its name as soon as it is mapped,
+    so that the system frees it with the session, however that ends.
     Its space is reserved beforehand, so that a full disk fails the push and nothing else.
     Readers get CPU tensors whose pages are read from disk when touched; what they return is moved
     to the layer's device.
 
     Args:
-        folder: on a disk with room for at least twice the archive, as it grows by doubling. None
-            is the system's temporary folder, which on some systems is itself memory.
+        folder: on a disk with room for the archive. None is the system's temporary folder, which
+            on some systems is itself memory.
         inner: how keys and values are packed; as they are by default.
 
     Raises:
         ValueError: if files cannot be made in the folder, or the system is not POSIX.
         OSError: at a push, if the folder is gone or its disk full; the session stays as it was. It
-            can still be asked, which then takes memory for all of the archive, and be saved
-            elsewhere.
+            can still be asked, and be saved elsewhere.
 
     Cost per frame: one copy of the frame's packed KV into mapped pages, written back by the system.
     Bytes held: as the inner archive, as file pages that the system may drop and read again. A disk

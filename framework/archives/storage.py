@@ -10,14 +10,14 @@ from torch import Tensor
 
 from ..slots import Slots, token_slots
 from .codec import Archive
-from .growing import GrowingTensor
+from .paged import PagedTensor, PageSizes
 
 # How far the stream's origin had moved when the token's key was rotated; absent while it is 0.
 ORIGIN = "origin"
 
 
 class ArchiveStorage:
-    """Packed keys and values of every layer, and columns that all layers share.
+    """Packed keys and values of every layer, and columns that all layers share, in pages.
 
     Columns are [B, tokens]: `index`, `frame`, `visual`, one `stat:<name>` per stat; and
     `positions` [axes, B, tokens]; and `origin` once it has moved, see `stream/origin.py`.
@@ -28,8 +28,8 @@ class ArchiveStorage:
 
     def __init__(self, codec: Archive, num_layers: int) -> None:
         self.codec = codec
-        self.layers: list[dict[str, GrowingTensor]] = [{} for _ in range(num_layers)]
-        self.columns: dict[str, GrowingTensor] = {}
+        self.layers: list[dict[str, PagedTensor]] = [{} for _ in range(num_layers)]
+        self.columns: dict[str, PagedTensor] = {}
 
     @property
     def num_tokens(self) -> int:
@@ -37,11 +37,20 @@ class ArchiveStorage:
 
     def append_layer(self, layer: int, keys: Tensor, values: Tensor) -> None:
         """Append one step's keys and values [B, K, tokens, D] of one layer."""
+        self.append_packed(layer, self.codec.pack(keys, values))
+
+    def append_packed(
+        self, layer: int, packed: Mapping[str, Tensor], device: torch.device | None = None
+    ) -> None:
+        """Append what the codec made of some tokens of one layer; by default where it was made."""
         stored = self.layers[layer]
-        for name, packed in self.codec.pack(keys, values).items():
-            if name not in stored:
-                stored[name] = GrowingTensor(packed, 2, self.codec.room)
-            stored[name].append(packed)
+        if packed and not stored:
+            # All tensors of a layer have their pages at the same tokens.
+            sizes = PageSizes.of(packed.values(), 2, self.codec.page_bytes)
+            for name, part in packed.items():
+                stored[name] = PagedTensor.like(part, 2, sizes, self.codec.room, device)
+        for name, part in packed.items():
+            stored[name] = stored[name].append(part)
 
     def append_columns(self, columns: Mapping[str, Tensor]) -> None:
         """Append one step's columns; a stat not seen before is 0 for earlier tokens."""
@@ -51,45 +60,47 @@ class ArchiveStorage:
         new = dict(columns)
         like = columns["index"]
         for name in self.columns.keys() - new.keys():
-            new[name] = self.columns[name].view().new_zeros(like.shape)
+            new[name] = self.columns[name].example.new_zeros(like.shape)
         for name, value in new.items():
             if name not in self.columns:
-                column = self.columns[name] = GrowingTensor(value, -1)
+                sizes = PageSizes.of([value], -1, self.codec.page_bytes)
+                column = PagedTensor.like(value, -1, sizes)
                 if before:
-                    column.append(value.new_zeros(*value.shape[:-1], before))
-            self.columns[name].append(value)
-
-    def reserve(self, layer: int, count: int) -> None:
-        """Make scratch room for `count` tokens behind the archive of one layer."""
-        for growing in self.layers[layer].values():
-            growing.reserve(count)
+                    column = column.append(value.new_zeros(*value.shape[:-1], before))
+                self.columns[name] = column
+            self.columns[name] = self.columns[name].append(value)
 
     def draft(self) -> ArchiveStorage:
         """A storage to append to, which may then replace this one; one at a time."""
-        return self._twin(GrowingTensor.draft)
+        return self._twin(lambda paged: paged)
 
     def fork(self) -> ArchiveStorage:
         """An independent storage of the same tokens; copies nothing until one of them appends."""
-        return self._twin(GrowingTensor.fork)
+        return self._twin(PagedTensor.fork)
 
-    def _twin(self, of: Callable[[GrowingTensor], GrowingTensor]) -> ArchiveStorage:
+    def _twin(self, of: Callable[[PagedTensor], PagedTensor]) -> ArchiveStorage:
         twin = ArchiveStorage(self.codec, len(self.layers))
-        twin.layers = [{n: of(g) for n, g in layer.items()} for layer in self.layers]
-        twin.columns = {name: of(growing) for name, growing in self.columns.items()}
+        twin.layers = [{n: of(paged) for n, paged in layer.items()} for layer in self.layers]
+        twin.columns = {name: of(paged) for name, paged in self.columns.items()}
         return twin
 
     @property
     def bytes_held(self) -> int:
-        """Bytes of all storage, room to grow included."""
-        return sum(growing.bytes_held for growing in self._growing())
+        """Bytes of all pages, room to grow included."""
+        return sum(paged.bytes_held for paged in self._paged())
+
+    @property
+    def bytes_appended(self) -> int:
+        """Bytes of all that was appended, without room to grow."""
+        return sum(paged.bytes_appended for paged in self._paged())
 
     @property
     def bytes_copied(self) -> int:
-        """Bytes written by appending and growing since this storage began."""
-        return sum(growing.bytes_copied for growing in self._growing())
+        """Bytes written by appending, and again where a page was shared with a fork."""
+        return sum(paged.bytes_copied for paged in self._paged())
 
-    def _growing(self) -> list[GrowingTensor]:
-        return [*self.columns.values(), *(g for layer in self.layers for g in layer.values())]
+    def _paged(self) -> list[PagedTensor]:
+        return [*self.columns.values(), *(p for layer in self.layers for p in layer.values())]
 
 
 class LayerArchive:
@@ -123,7 +134,7 @@ class LayerArchive:
     def frames(self) -> Tensor:
         """[tokens] int64, the frame number of every archived token; -1 is the prompt."""
         self._require_kept()
-        return self._storage.columns["frame"].view()[0]
+        return self._storage.columns["frame"].joined()[0]
 
     def slots(
         self,
@@ -133,8 +144,7 @@ class LayerArchive:
     ) -> Slots:
         """Some archived slots in stream order, all by default; only they are unpacked.
 
-        With a plain archive, all slots and those of a range come as a view of the storage, without
-        a copy.
+        With a plain archive, a range of tokens that lies on one page comes without a copy.
 
         Args:
             frames: take those of the given frames.
@@ -148,14 +158,14 @@ class LayerArchive:
         self._require_kept()
         rows = self._rows(frames, tokens)
 
-        def pick(value: Tensor, dim: int) -> Tensor:
+        def pick(paged: PagedTensor) -> Tensor:
             if isinstance(rows, range):
-                return value.narrow(dim, rows.start, len(rows))
-            return value.index_select(dim, rows.to(value.device))
+                return paged.between(rows.start, rows.stop)
+            return paged.take(rows)
 
         storage = self._storage
-        packed = {n: pick(g.view(), 2) for n, g in storage.layers[self.layer].items()}
-        columns = {n: pick(g.view(), -1) for n, g in storage.columns.items()}
+        packed = {name: pick(paged) for name, paged in storage.layers[self.layer].items()}
+        columns = {name: pick(paged) for name, paged in storage.columns.items()}
         return self._assemble(packed, columns)
 
     def _require_kept(self) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ..archives.growing import GrowingTensor
 from ..archives.storage import ArchiveStorage
+from ..files.tensor_file import InParts
 from ..frame_tokens import Cursor, FrameTokens
 from ..model import VideoModel
 from ..ragged import PackedSlots
@@ -42,13 +42,13 @@ def state_facts(state: StreamState) -> dict[str, Any]:
     }
 
 
-def archive_tensors(archive: ArchiveStorage) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor of an archive by name, without a copy."""
-    for name, growing in archive.columns.items():
-        yield COLUMNS + name, growing.view()
+def archive_tensors(archive: ArchiveStorage) -> Iterator[tuple[str, InParts]]:
+    """Every tensor of an archive by name, page by page, without a copy."""
+    for name, paged in archive.columns.items():
+        yield COLUMNS + name, InParts(paged.parts(), paged.dim)
     for number, layer in enumerate(archive.layers):
-        for name, growing in layer.items():
-            yield f"{LAYERS}{number}.{name}", growing.view()
+        for name, paged in layer.items():
+            yield f"{LAYERS}{number}.{name}", InParts(paged.parts(), paged.dim)
 
 
 def state_of(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> StreamState:
@@ -76,15 +76,13 @@ def state_of(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> StreamS
 
 def fill_archive(archive: ArchiveStorage, tensors: Mapping[str, Tensor], model: VideoModel) -> None:
     """Packed tensors as they were saved, copied once to where the archive keeps them."""
-    for name, column in below(COLUMNS, tensors).items():
-        own = column.to(model.device)
-        archive.columns[name] = GrowingTensor(own, -1)
-        archive.columns[name].append(own)
-    for name, packed in below(LAYERS, tensors).items():
-        number, _, part = name.partition(".")
-        example = packed.narrow(2, 0, 0).to(model.device)
-        archive.layers[int(number)][part] = growing = GrowingTensor(example, 2, archive.codec.room)
-        growing.append(packed)
+    columns = below(COLUMNS, tensors)
+    if columns:
+        archive.append_columns({name: part.to(model.device) for name, part in columns.items()})
+    for number in range(len(archive.layers)):
+        packed = below(f"{LAYERS}{number}.", tensors)
+        if packed:
+            archive.append_packed(number, packed, model.device)
 
 
 def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

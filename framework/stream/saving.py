@@ -45,7 +45,7 @@ def save_session(session: SessionView, path: str | Path) -> None:
     """
     session.check()
     facts = json.dumps(facts_of(session))
-    tensors = dict(session.state.tensors()) | dict(archive_tensors(session.archive))
+    tensors = {**dict(session.state.tensors()), **dict(archive_tensors(session.archive))}
     with whole_file(path) as file:
         write_tensors(file, facts, tensors)
 

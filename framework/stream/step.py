@@ -205,31 +205,11 @@ class AskStep:
         # An archive may unpack to another dtype than the model's.
         keys, values = slots.keys.to(query.dtype), slots.values.to(query.dtype)
         slots = replace(slots, keys=keys, values=values)
-        stored = self.archive.layers[layer]
-        whole = all(
-            name in stored and _is_view(value, stored[name].view())
-            for name, value in (("keys", slots.keys), ("values", slots.values))
-        )
-        if whole and slots.valid is None and not slots.moved and self._has_room(layer):
-            return Context(stored["keys"].tail(), stored["values"].tail(), slots.num_slots, None)
         keys = readable_keys(slots, self.rotate)
         return Context.copy_of(replace(slots, keys=keys), self.room)
-
-    def _has_room(self, layer: int) -> bool:
-        """Whether the text fits behind the archive; not on a full disk, whose archive is then
-        read into memory."""
-        try:
-            self.archive.reserve(layer, self.room)
-        except OSError:
-            return False
-        return True
 
 
 def _blocks(frame: Tensor) -> Tensor:
     """[T] the block each token shares with its frame; prompt text stays causal, a block each."""
     own = torch.arange(len(frame), device=frame.device) - len(frame)
     return torch.where(frame < 0, own, frame)
-
-
-def _is_view(keys: Tensor, stored: Tensor) -> bool:
-    return keys.data_ptr() == stored.data_ptr() and keys.shape == stored.shape

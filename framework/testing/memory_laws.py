@@ -121,13 +121,13 @@ def prefix_causal(memory: CrossFrameMemory, stream: Stream) -> None:
         before = session.fork()
         session.push(frame)
         entered = frame if is_prompt(before.cursor, frame) else watched.admitted[-1]
-        index = session.archive.columns["index"].view()
+        index = session.archive.columns["index"].joined()
         require(bool((index.diff(dim=-1) > 0).all()), "law 1: tokens entered out of order")
         loops = LoopAttention(before)
         stream.model.step(entered, loops, session.max_tokens)
         for layer, archived in enumerate(session.archive.layers):
             for name, expected in (("keys", loops.keys), ("values", loops.values)):
-                new = archived[name].view()[:, :, before.archive.num_tokens :]
+                new = archived[name].joined()[:, :, before.archive.num_tokens :]
                 require_close(new, expected[layer], stream.wide, f"law 1: {name}, layer {layer}")
 
 
@@ -216,7 +216,7 @@ def stream_positions(memory: CrossFrameMemory, stream: Stream) -> None:
     """Law 4: tokens keep the stream's positions; stored keys and values stay as produced, but for
     slots that a merging memory marks by `stats["merged"]`, see `merge_laws.py`."""
     session = stream.seen_by(memory)
-    index, positions = (session.archive.columns[n].view() for n in ("index", "positions"))
+    index, positions = (session.archive.columns[n].joined() for n in ("index", "positions"))
     whole = torch.cat([frame.positions for frame in stream.frames], -1)
     expected = whole.gather(-1, index.expand(positions.shape))
     require(torch.equal(positions, expected), "law 4: positions differ from the stream's")
@@ -226,7 +226,7 @@ def stream_positions(memory: CrossFrameMemory, stream: Stream) -> None:
         if memory.merges and "merged" in slots.stats:
             exempt |= slots.stats["merged"] > 0
         for name, held in (("keys", slots.keys), ("values", slots.values)):
-            stored = session.archive.layers[layer][name].view()
+            stored = session.archive.layers[layer][name].joined()
             same = (_at(stored, index, slots.index) == held).all(-1) | exempt
             require(bool(same.all()), f"law 4: {name} of layer {layer} were modified")
 

@@ -23,9 +23,9 @@ def merged_between(memory: CrossFrameMemory, stream: Stream) -> None:
     session = stream.session(memory)
     for part in stream.parts():
         session.push(part)
-        positions = session.archive.columns["positions"].view()[:, :, None]
+        positions = session.archive.columns["positions"].joined()[:, :, None]
         for layer, stored in enumerate(session.archive.layers):
-            keys, values = stored["keys"].view(), stored["values"].view()
+            keys, values = stored["keys"].joined(), stored["values"].joined()
             at_zero = -positions.expand(-1, -1, keys.shape[1], -1)
             produced = stream.model.rotate(keys, at_zero, session.max_tokens)
             slots = session.slots(layer)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from crossframe.framework import VideoSession
-from crossframe.framework.archives import growing, storage
+from crossframe.framework.archives import paged, storage
 from crossframe.framework.stream import progress, step, turns
 from crossframe.framework.stream import session as sessions
 from crossframe.methods import StateKVMemory
@@ -27,8 +27,7 @@ from crossframe.models.tiny import tiny_qwen2, tiny_qwen3_vl
 from .cases import Case, Family
 
 WATCHED = {
-    str(module.__file__)
-    for module in (sessions, progress, turns, step, storage, growing, hf, loans)
+    str(module.__file__) for module in (sessions, progress, turns, step, storage, paged, hf, loans)
 }
 QUESTION = [7, 8, 9]
 HOOKS = [name for name, value in vars(nn.Module()).items() if name.endswith("_hooks")]
@@ -112,7 +111,7 @@ class Scene:
             except KeyboardInterrupt:
                 came = True
         assert came == (at in interrupter.moments), f"{at}: the interrupt was lost"
-        assert came or at[0] in ("growing.py", "storage.py"), f"{at} never came"
+        assert came or at[0] in ("paged.py", "storage.py"), f"{at} never came"
         return session
 
 
@@ -176,7 +175,7 @@ def require_equal(got: VideoSession, expected: VideoSession, where: object) -> N
 def stored(session: VideoSession) -> Iterator[Tensor]:
     """All that is archived, layer by layer, and the columns."""
     for parts in (*session.archive.layers, session.archive.columns):
-        yield from (parts[name].view() for name in sorted(parts))
+        yield from (parts[name].joined() for name in sorted(parts))
 
 
 def token_ids(count: int, seed: int) -> Tensor:

@@ -55,7 +55,7 @@ def test_it_writes_english_and_goes_on_as_stock_generate_does(model: Any, memory
 
 def test_the_start_is_text_before_the_stream(model: Any) -> None:
     session = session_after(model, STORY, StateKVMemory(4))
-    frame = session.archive.columns["frame"].view()
+    frame = session.archive.columns["frame"].joined()
     assert frame[0, :2].tolist() == [-1, 0]
     assert model.prologue(Cursor()).num_tokens == 1
 

@@ -56,7 +56,7 @@ def test_a_decoder_pushed_frame_by_frame_equals_one_forward(kind, memory, dtype)
         session.push(model.frame(part, session.cursor))
     expected = stock_logits(model.hf_model, input_ids=ids)[:, 33:]
     assert worst(session.question_logits(ids[:, 33:]), expected) <= TOLERANCES[dtype]
-    positions = session.archive.columns["positions"].view()
+    positions = session.archive.columns["positions"].joined()
     assert torch.equal(positions, torch.arange(33).expand(1, 2, -1))
 
 

@@ -45,7 +45,7 @@ def test_three_hours_of_frames_cost_the_same_each() -> None:
     )
     assert len({cost.state_bytes for cost in costs[20:]}) == 1
     assert len({cost.flops for cost in costs[20:]}) == 1
-    assert archive.bytes_copied <= 3 * archive.bytes_held
+    assert archive.bytes_copied <= 1.05 * archive.bytes_appended
     # Medians of 1000 frames each; growth with the stream would show as a factor of many.
     assert late < 1.5 * early
     assert len(session.ask([1, 2, 3], max_new_tokens=4).token_ids) == 4

@@ -13,7 +13,7 @@ import torch
 
 from crossframe.experiments.benchmarks import MLVU, Question
 from crossframe.experiments.evaluation.options import EvaluateOptions
-from crossframe.experiments.evaluation.passes import PassRunner, archived_bytes
+from crossframe.experiments.evaluation.passes import PassRunner
 from crossframe.experiments.evaluation.rows import Row, owing
 from crossframe.experiments.publishing.small_benchmarks import write_clip
 from crossframe.experiments.streaming.cells import Cell
@@ -187,7 +187,7 @@ def test_answers_and_costs_are_those_of_separate_sessions(
                 "tokens": sum(cost.tokens for cost in session.costs),
                 "decoder_flops": sum(cost.flops for cost in session.costs),
                 "state_bytes": session.state_bytes,
-                "archive_bytes": archived_bytes(session.archive),
+                "archive_bytes": session.archive.bytes_appended,
             }
             assert {field: row[field] for field in expected} == expected
 

@@ -98,7 +98,7 @@ def test_costs_count_what_the_archive_holds(archive: Archive) -> None:
     session = seen(archive)
     columns = sum(g.bytes_held for g in session.archive.columns.values())
     packed = [g for layer in session.archive.layers for g in layer.values()]
-    held = sum(growing.view().untyped_storage().nbytes() for growing in packed)
+    held = sum(paged.joined().untyped_storage().nbytes() for paged in packed)
     assert session.costs[-1].archive_bytes == session.archive.bytes_held == columns + held
 
 
@@ -211,7 +211,7 @@ def test_what_a_gpu_packs_is_held_on_the_cpu(inner: Archive, pinned: bool) -> No
     for part in rows.split(7, 2):
         storage.append_layer(0, part, -part)
     for name, expected in archive.pack(rows, -rows).items():
-        stored = storage.layers[0][name].view()
+        stored = storage.layers[0][name].joined()
         assert stored.device.type == "cpu"
         assert stored.is_pinned() == pinned
         assert torch.equal(stored, expected.cpu())

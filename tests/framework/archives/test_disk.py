@@ -28,6 +28,7 @@ from crossframe.framework.reference import ReferenceDecoder
 from crossframe.framework.testing.session_laws import require_same
 
 from ..streams import push
+from .small_pages import SmallPages
 
 QUESTION = torch.tensor([[3, 1, 4]])
 MAPS, STATUS = Path("/proc/self/maps"), Path("/proc/self/status")
@@ -176,10 +177,11 @@ def test_a_full_disk_fails_the_push_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk fills while the second tensor of the second layer grows."""
-    session, steady = (opened(DiskArchive(tmp_path, inner=Int4Archive())) for _ in range(2))
+    small = SmallPages(64, inner=Int4Archive())  # 8 tokens
+    session, steady = (opened(DiskArchive(tmp_path, inner=small)) for _ in range(2))
     for both in (session, steady):
         push(both, 4)
-    left = [1] * 5
+    left = [1] * (4 * 2 + 2 + 1)  # two pages more for each tensor
 
     def allocate(handle: int, num_bytes: int) -> None:
         if not left:
@@ -188,7 +190,7 @@ def test_a_full_disk_fails_the_push_and_nothing_else(
 
     with monkeypatch.context() as patch:
         patch.setattr(disk_archive, "_reserve", allocate)
-        with pytest.raises(OSError, match=r"of 96 bytes in .*No space left.*is unharmed") as caught:
+        with pytest.raises(OSError, match=r"of 64 bytes in .*No space left.*is unharmed") as caught:
             push(session, 8)
     assert caught.value.errno == errno.ENOSPC
     assert not left

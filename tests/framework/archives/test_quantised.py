@@ -150,7 +150,7 @@ def test_bytes_per_token_follow_the_closed_form(archive: Archive, head_dim: int)
     storage = ArchiveStorage(archive, 1)
     for _ in range(3):
         storage.append_layer(0, torch.randn(2, 3, 5, head_dim), torch.randn(2, 3, 5, head_dim))
-    packed = [growing.view() for growing in storage.layers[0].values()]
+    packed = [paged.joined() for paged in storage.layers[0].values()]
     measured = sum(tensor.numel() * tensor.element_size() for tensor in packed)
     per_vector = head_dim + 4
     if isinstance(archive, Int4Archive):

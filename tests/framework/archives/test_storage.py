@@ -1,13 +1,19 @@
 """The archive's storage: columns beside layers, undoing, forking, and picking frames."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 import torch
 from torch import Tensor
 
-from crossframe.framework import LayerArchive, PlainArchive, WrappedArchive
+from crossframe.framework import (
+    Archive,
+    CPUArchive,
+    LayerArchive,
+    PlainArchive,
+    WrappedArchive,
+)
 from crossframe.framework.archives.storage import ArchiveStorage
 
 
@@ -57,10 +63,10 @@ def test_a_layer_shows_all_tokens_with_what_is_known_of_them() -> None:
     assert LayerArchive(storage, 0).num_tokens == 6
 
 
-def test_all_frames_come_without_a_copy() -> None:
+def test_a_page_comes_without_a_copy() -> None:
     storage = filled()
     keys = LayerArchive(storage, 0).slots().keys
-    assert keys.data_ptr() == storage.layers[0]["keys"].view().data_ptr()
+    assert keys.data_ptr() == storage.layers[0]["keys"].parts()[0].data_ptr()
 
 
 @pytest.mark.parametrize("kind", [list, set, tuple, torch.tensor])
@@ -114,8 +120,9 @@ def test_undoing_the_first_step_frees_everything() -> None:
 
 @dataclass(frozen=True)
 class Bounded(WrappedArchive):
-    """Has room for a number of allocations."""
+    """Has room for a number of pages, of 1, 1, 2, 3, 3, ... tokens."""
 
+    page_bytes: int = 3 * (2 * 3 * 4) * 8
     left: list[int] = field(default_factory=list)
 
     def room(self, example: Tensor, shape: Sequence[int]) -> Tensor:
@@ -129,7 +136,7 @@ class Bounded(WrappedArchive):
 @pytest.mark.parametrize("more", range(4))
 def test_a_step_that_finds_no_room_half_way_can_be_undone(more: int) -> None:
     """Two layers of two tensors grow in each step; the step fails after `more` of them."""
-    codec = Bounded(left=[1] * 4)
+    codec = Bounded(left=[1] * 12)
     storage, steady = ArchiveStorage(codec, 2), ArchiveStorage(PlainArchive(), 2)
     for each in (storage, steady):
         append(each, [0, 1, 2])
@@ -160,8 +167,8 @@ def test_a_first_step_that_finds_no_room_can_be_undone() -> None:
 def test_forks_share_until_they_diverge() -> None:
     storage = filled()
     fork = storage.fork()
-    held = [growing.view().data_ptr() for growing in storage.layers[0].values()]
-    assert [growing.view().data_ptr() for growing in fork.layers[0].values()] == held
+    held = [paged.joined().data_ptr() for paged in storage.layers[0].values()]
+    assert [paged.joined().data_ptr() for paged in fork.layers[0].values()] == held
     append(storage, [7], frame=2, late=1.0)
     append(fork, [70, 80], frame=9)
     assert LayerArchive(storage, 0).slots().index[0, 0].tolist() == [0, 1, 2, 3, 5, 6, 7]
@@ -169,12 +176,35 @@ def test_forks_share_until_they_diverge() -> None:
     assert LayerArchive(fork, 0).slots().stats == {}
 
 
-def test_reserved_room_is_scratch_of_one_layer() -> None:
-    storage = filled()
-    storage.reserve(0, 20)
-    for growing in storage.layers[0].values():
-        growing.tail()[:, :, 6:] = float("nan")
-    assert torch.equal(LayerArchive(storage, 0).slots().keys, rows([0, 1, 2, 3, 5, 6]))
-    append(storage, [7], frame=2)
-    assert torch.equal(LayerArchive(storage, 0).slots().keys, rows([0, 1, 2, 3, 5, 6, 7]))
-    assert LayerArchive(storage, 1).num_tokens == 7
+@dataclass(frozen=True)
+class Uneven(WrappedArchive):
+    """Packs keys in half as many bytes as values."""
+
+    page_bytes = 1000
+
+    def pack(self, keys: Tensor, values: Tensor) -> Mapping[str, Tensor]:
+        return {"keys": keys.float(), "values": values}
+
+
+def test_all_tensors_of_a_layer_have_their_pages_at_the_same_tokens() -> None:
+    storage = ArchiveStorage(Uneven(), 2)
+    for start in range(0, 21, 3):
+        append(storage, list(range(start, start + 3)))
+    bounds = [0, 1, 2, 4, 8, 13, 18, 21]  # a token of values has 6 x 4 x 8 = 192 bytes
+    for stored in storage.layers:
+        assert [paged.bounds for paged in stored.values()] == [bounds, bounds]
+    slots = LayerArchive(storage, 0).slots()
+    assert torch.equal(slots.keys, rows(list(range(21))).float())
+    assert torch.equal(slots.values, 10 * rows(list(range(21))))
+    part = LayerArchive(storage, 1).slots(tokens=torch.tensor([0, 3, 7, 8, 20]))
+    assert torch.equal(part.values, -10 * rows([0, 3, 7, 8, 20]))
+    assert part.index[0, 0].tolist() == [0, 3, 7, 8, 20]
+
+
+@pytest.mark.parametrize("copies", [0, 1, 2])
+def test_a_wrapper_has_the_pages_of_what_it_wraps(copies: int) -> None:
+    archive: Archive = Uneven()
+    for _ in range(copies):
+        archive = CPUArchive(inner=archive)
+    assert archive.page_bytes == 1000
+    assert CPUArchive().page_bytes == PlainArchive().page_bytes == 1 << 24

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from crossframe.framework import FrameTokens, FullMemory, VideoSession, WrappedMemory
+from crossframe.framework import FrameTokens, FullMemory, PlainArchive, VideoSession, WrappedMemory
+from crossframe.framework.archives.paged import FIRST_PAGE
 from crossframe.framework.flops import step_flops
 from crossframe.framework.reference import TINY, ReferenceDecoder
 from crossframe.framework.stream import costs
@@ -87,12 +88,18 @@ def test_state_bytes_are_those_of_the_slots_held(memory: WrappedMemory, slots: i
     assert session.costs[-1].state_bytes == session.state_bytes == layers * heads * slots * SLOT
 
 
+FIRST = PlainArchive.page_bytes // FIRST_PAGE  # bytes of the page that every tensor begins with
+
+
 def test_archive_bytes_are_those_of_its_storage() -> None:
     session = VideoSession(ReferenceDecoder(), RecencyMemory(2))
     session.push(frames(6))
     numbers = TINY.num_layers * TINY.num_kv_heads * 6 * 2 * TINY.head_dim
     columns = 6 * (8 + 8 + 1 + 8)
-    assert session.costs[-1].archive_bytes == session.archive.bytes_held == 8 * numbers + columns
+    archive = session.archive
+    assert archive.bytes_appended == 8 * numbers + columns
+    pages = TINY.num_layers * 2 + len(archive.columns)
+    assert session.costs[-1].archive_bytes == archive.bytes_held == pages * FIRST
 
 
 class Watchful(WrappedMemory):

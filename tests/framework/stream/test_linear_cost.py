@@ -130,7 +130,7 @@ def test_the_state_stops_growing_and_the_archive_never_copies_much(kind):
             torch.arange(push * tokens, (push + 1) * tokens)[None, None],
         )
         session.push(frame)
-        assert session.archive.bytes_copied <= 3 * session.archive.bytes_held
+        assert session.archive.bytes_copied <= 1.05 * session.archive.bytes_appended
         sizes.append(session.state_bytes)
     assert len(set(sizes[-(-full // tokens) :])) == 1
     assert session.slots(0).num_slots == full

@@ -187,7 +187,7 @@ def test_a_probe_changes_nothing_that_a_session_holds(
             plain.archive.layers[layer].values(),
             strict=True,
         )
-        assert all(torch.equal(one.view(), other.view()) for one, other in archived)
+        assert all(torch.equal(one.joined(), other.joined()) for one, other in archived)
     question = torch.tensor([1, 2])
     assert torch.equal(probed.question_logits(question), plain.question_logits(question))
 

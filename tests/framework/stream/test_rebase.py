@@ -186,7 +186,7 @@ def test_while_the_stream_fits_its_plan_nothing_is_moved_or_added() -> None:
     assert "origin" not in session.archive.columns
     session.push(stream(1, PLAN))
     assert session.state.origin == Origin(0, PLAN)
-    assert session.archive.columns["origin"].view().unique().tolist() == [0, PLAN]
+    assert session.archive.columns["origin"].joined().unique().tolist() == [0, PLAN]
 
 
 def test_forks_and_saved_sessions_go_on_across_a_move(tmp_path: Path) -> None:

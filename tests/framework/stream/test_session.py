@@ -86,7 +86,7 @@ def test_stats_reach_the_memory_and_the_archive() -> None:
     session.push(frames(2))
     session.push(frames(2, start=2, stats={"patch": torch.tensor([[7.0, 8.0]])}))
     assert memory.seen[1][0].stats["patch"][0, 1].tolist() == [0, 0, 7, 8]
-    assert session.archive.columns["stat:patch"].view().tolist() == [[0, 0, 7, 8]]
+    assert session.archive.columns["stat:patch"].joined().tolist() == [[0, 0, 7, 8]]
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ def test_images_that_pass_together_are_numbered_one_after_the_other() -> None:
     for session in (together, apart):
         session.push(images(4))
     for name in ("index", "frame", "positions", "visual"):
-        columns = [session.archive.columns[name].view() for session in (together, apart)]
+        columns = [session.archive.columns[name].joined() for session in (together, apart)]
         assert torch.equal(*columns), name
 
 
@@ -251,7 +251,8 @@ def test_moved_slots_are_read_with_keys_rotated_to_their_new_place(axes: int) ->
         session.push(frame)
         plain.push(frame)
         for layer, stored in enumerate(session.archive.layers):
-            new = {name: stored[name].view()[:, :, before.archive.num_tokens :] for name in stored}
+            held = before.archive.num_tokens
+            new = {name: paged.joined()[:, :, held:] for name, paged in stored.items()}
             torch.testing.assert_close(new["keys"], loops.keys[layer], atol=1e-10, rtol=0)
             torch.testing.assert_close(new["values"], loops.values[layer], atol=1e-10, rtol=0)
     produced: list[Tensor] = []
@@ -281,4 +282,4 @@ def test_asking_while_images_wait_does_not_add_up_as_copies() -> None:
     session.push(torch.zeros(7, 4, 4, 3, dtype=torch.uint8))
     for _ in range(40):
         session.question_logits([1, 2])
-    assert session.archive.bytes_copied <= 3 * session.archive.bytes_held
+    assert session.archive.bytes_copied <= 1.05 * session.archive.bytes_appended

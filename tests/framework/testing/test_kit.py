@@ -19,7 +19,7 @@ from crossframe.framework import (
     Slots,
     VideoSession,
 )
-from crossframe.framework.archives.growing import GrowingTensor
+from crossframe.framework.archives.paged import Page, PagedTensor
 from crossframe.framework.stream.turns import Turns
 from crossframe.framework.testing import (
     ARCHIVE_LAWS,
@@ -239,16 +239,14 @@ def test_the_kit_rejects_what_breaks_the_law(
 def test_the_kit_rejects_an_archive_that_is_copied_at_every_push(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def reserve(self: GrowingTensor, count: int) -> None:
-        """Room for exactly what comes: every append copies everything."""
-        block, old = self._line.block, self.view()
-        shape = list(old.shape)
-        shape[self.dim] = self.length + count
-        block.room = old.new_empty(shape)
-        block.room.narrow(self.dim, 0, self.length).copy_(old)
-        block.moved += old.numel() * old.element_size()
+    append = PagedTensor.append
 
-    monkeypatch.setattr(GrowingTensor, "reserve", reserve)
+    def append_anew(self: PagedTensor, new: Tensor) -> PagedTensor:
+        """Every append copies everything."""
+        rooms = tuple(Page(page.room.clone()) for page in self.pages)
+        return append(replace(self, pages=rooms, moved=self.bytes_copied), new)
+
+    monkeypatch.setattr(PagedTensor, "append", append_anew)
     with pytest.raises(AssertionError, match="law 12"):
         check_law("12 archive", FullMemory(), max_examples=1, shrink=False)
 

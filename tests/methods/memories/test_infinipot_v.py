@@ -64,7 +64,7 @@ class PlainLoopInfiniPot:
     def keep(self, session: VideoSession, place: tuple[int, int, int], new: list[int]) -> list[int]:
         layer, row, head = place
         archived = session.archive.layers[layer]
-        keys, values = (archived[n].view()[row, head].tolist() for n in ("keys", "values"))
+        keys, values = (archived[n].joined()[row, head].tolist() for n in ("keys", "values"))
         pool = self.held.get(place, []) + new
         self.held[place] = sorted(self.chosen(pool, keys, values, layer))
         return self.held[place]

@@ -146,7 +146,7 @@ def test_a_copy_joins_its_original_wherever_it_stands(frames) -> None:
         session.push(frame)
     slots = session.slots(0)
     assert slots.stats["merged"].tolist() == [[[3] * 4] * 2]
-    newest = session.archive.layers[0]["keys"].view()[:, :, -4:]
+    newest = session.archive.layers[0]["keys"].joined()[:, :, -4:]
     torch.testing.assert_close(slots.keys, newest, rtol=0, atol=1e-9)
 
 
@@ -259,7 +259,7 @@ def test_padding_takes_nothing_in_and_hides_nothing() -> None:
 def test_slots_that_nothing_joined_keep_every_bit(frames) -> None:
     session = VideoSession(ReferenceDecoder(), MergedEvictions(StateKVMemory(6), 0.7))
     session.push(frames(*[5] * 12))
-    slots, archived = session.slots(1), session.archive.layers[1]["keys"].view()
+    slots, archived = session.slots(1), session.archive.layers[1]["keys"].joined()
     alone = slots.stats["merged"][0, 0] == 0
     assert 0 < alone.sum() < 6
     produced = archived[0, 0, slots.index[0, 0][alone]]

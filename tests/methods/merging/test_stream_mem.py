@@ -166,7 +166,7 @@ def test_without_a_bound_nothing_is_merged(capacity: int | None, frames) -> None
     slots = session.slots(1)
     assert (slots.num_slots, slots.moved) == (30, False)
     assert "merged" not in slots.stats
-    assert torch.equal(slots.keys, session.archive.layers[1]["keys"].view())
+    assert torch.equal(slots.keys, session.archive.layers[1]["keys"].joined())
 
 
 def test_prototypes_have_the_models_dtype(frames) -> None:

@@ -22,7 +22,7 @@ def test_what_the_archive_holds_does_not_matter(frames, memory) -> None:
         each.push(frames(3, 4, 6, 2, 5))
     for layer in other.archive.layers:
         for stored in layer.values():
-            stored.view().fill_(7.0)
+            stored.joined().fill_(7.0)
     expected = session.question_logits(QUESTION)
     assert torch.equal(other.question_logits(QUESTION), expected)
     assert not torch.equal(session.fork(reader=ReadAll()).question_logits(QUESTION), expected)

@@ -26,7 +26,7 @@ def test_it_reads_the_ends_of_the_archive_after_every_push(
     session = open_session(memory)
     for frame in frames(*SIZES):
         session.push(frame)
-        archived = session.archive.columns["index"].view()[0].tolist()
+        archived = session.archive.columns["index"].joined()[0].tolist()
         last = len(archived) - recent
         expected = [n for place, n in enumerate(archived) if place < num_sinks or place >= last]
         watched = WatchedReader(ReadSinksAndRecent(num_sinks, recent))

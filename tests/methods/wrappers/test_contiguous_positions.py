@@ -161,7 +161,7 @@ def test_keys_read_as_if_rotated_anew_to_where_they_stand(memory, axes) -> None:
         oracle.push(frame, number)
         for layer, keys in enumerate(oracle.keys):
             # Keys of the second layer depend on what the first one read.
-            archived = session.archive.layers[layer]["keys"].view()[:, :, -frame.num_tokens :]
+            archived = session.archive.layers[layer]["keys"].joined()[:, :, -frame.num_tokens :]
             torch.testing.assert_close(archived, keys, rtol=0, atol=1e-9)
         oracle.evict(session)
         for (layer, row, head), held in oracle.held.items():

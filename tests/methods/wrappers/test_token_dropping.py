@@ -29,14 +29,14 @@ def _pair(changed: list[int], tokens: int = 6) -> list[FrameTokens]:
 
 
 def _archived(session) -> list[int]:
-    return session.archive.columns["index"].view()[0].tolist()
+    return session.archive.columns["index"].joined()[0].tolist()
 
 
 def test_only_changed_tokens_enter_with_their_places(open_session) -> None:
     session = open_session(TokenDroppingMemory(threshold=0.5))
     session.push(_pair([1, 4]))
     assert _archived(session) == [0, 1, 2, 3, 4, 5, 7, 10]
-    positions = session.archive.columns["positions"].view()[0, 0].tolist()
+    positions = session.archive.columns["positions"].joined()[0, 0].tolist()
     assert positions == [0, 1, 2, 3, 4, 5, 7, 10]
     assert session.cursor.tokens == 12
 

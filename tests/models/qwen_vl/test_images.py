@@ -106,7 +106,7 @@ def test_simple_stream_is_the_stock_model_on_its_last_frames_as_images(family) -
 def test_four_images_have_twice_the_visual_tokens_of_a_video_of_four_frames(family) -> None:
     model, frames = around_a_video(family).for_stream(4), video(4, (64, 64))
     apart, together = (after(twin, frames) for twin in (model.for_images(), model))
-    seen = [int(each.archive.columns["visual"].view().sum()) for each in (apart, together)]
+    seen = [int(each.archive.columns["visual"].joined().sum()) for each in (apart, together)]
     assert seen == [16, 8]
 
 

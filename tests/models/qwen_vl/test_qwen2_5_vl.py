@@ -40,7 +40,7 @@ def test_text_goes_on_behind_the_rows_and_columns():
     session = session_after(adapter(fps=0.1), video(6))  # 80 positions in time between two patches
     start = session.cursor.tokens - 3 * 8
     assert session.cursor.position == start + 4
-    assert int(session.archive.columns["positions"].view().max()) == start + 160
+    assert int(session.archive.columns["positions"].joined().max()) == start + 160
     found = session.slots(0)
     times = [int(found.positions[0][found.frame == number].max()) for number in range(3)]
     assert times == [start, start + 80, start + 160]

@@ -149,9 +149,9 @@ def rotated(model: Qwen3VL, keys: Tensor, positions: Tensor) -> Tensor:
 
 def test_a_patch_takes_as_many_positions_as_its_longer_side():
     session = streamed(video(4))
-    positions = session.archive.columns["positions"].view()
+    positions = session.archive.columns["positions"].joined()
     assert positions.shape == (3, 1, session.cursor.tokens)
-    visual = session.archive.columns["visual"].view()[0]
+    visual = session.archive.columns["visual"].joined()[0]
     time, height, width = positions[:, 0, visual][:, :6] - positions[0, 0, visual][0]
     assert time.tolist() == [0] * 6
     assert height.tolist() == [0, 0, 0, 1, 1, 1]
