@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
 from ...framework import Archive, CrossFrameMemory, FullMemory, PlainArchive, ReadAll, Reader
-from ..streaming.cells import Cell, require_cell
+from ..streaming.cells import Cell, is_readable, require_cell
 from .options import AblateOptions
 from .variants import Variant
 
@@ -38,15 +38,21 @@ class Grid:
         cells: by name.
         settings: of each cell, as columns of a table.
         same: names that stand for the same as another one, and which.
+        left_out: names of cells that cannot be, because the memory carries nothing that the reader
+            could read.
     """
 
     cells: dict[str, Cell]
     settings: dict[str, dict[str, Any]]
     same: dict[str, str]
+    left_out: list[str] = field(default_factory=list)
 
 
-def grid(options: AblateOptions, memories: Iterable[Sized]) -> Grid:
+def grid(options: AblateOptions, memories: Iterable[Sized], layers: int = 1) -> Grid:
     """The cells of one model: all memories of the study, at their sizes on it.
+
+    Args:
+        layers: of the model's decoder.
 
     Raises:
         ValueError: for two different cells of one name, or a reference that is none.
@@ -58,7 +64,10 @@ def grid(options: AblateOptions, memories: Iterable[Sized]) -> Grid:
         _add(made, "full", cell, {"family": "full", **_settings(full, "all", "plain", cell)})
     for sized in memories:
         for name, cell, settings in _cut(sized, options):
-            _add(made, name, cell, settings)
+            if is_readable(cell.memory, cell.reader or ReadAll(), layers):
+                _add(made, name, cell, settings)
+            else:
+                made.left_out.append(name)
     require_cell("ablate", options.reference, made.cells)
     return made
 

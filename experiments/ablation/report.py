@@ -144,12 +144,15 @@ def _results(study: Study, name: str, options: AblateOptions) -> Table:
     ]
     same = Markup(" <b>{}</b> is the same as {} and was run once.")
     twins = study.runs[name].grid.same.items()
+    unread = Markup(" <b>{}</b> was not run: it carries nothing that the reader could read.")
     return Table(
         f"results-{name}",
         f"{name}: results",
         heads,
         lines,
-        RESULTS + Markup().join(same.format(one, other) for one, other in twins),
+        RESULTS
+        + Markup().join(same.format(one, other) for one, other in twins)
+        + Markup().join(map(unread.format, study.runs[name].grid.left_out)),
         marked=[place for place, cell in enumerate(cells) if cell["cell"] == options.reference],
     )
 

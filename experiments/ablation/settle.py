@@ -108,7 +108,8 @@ def known_plan(options: AblateOptions, name: str, memories: Sequence[Variant]) -
 
 
 def _planned(options: AblateOptions, settled: Settled, memories: Sequence[Variant]) -> Plan:
-    return Plan(settled.look, grid(options, map(settled.size, memories)))
+    layers = settled.look.spec.num_layers if settled.look is not None else 1
+    return Plan(settled.look, grid(options, map(settled.size, memories), layers))
 
 
 def read_settled(folder: Path, key: str | None = None) -> Settled | None:

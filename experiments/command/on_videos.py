@@ -11,7 +11,7 @@ from rich.console import Console
 from ...framework import VideoModel
 from ..comparison.report import Report, report_folder
 from ..comparison.run import Choices, Comparison, compare
-from ..comparison.table import print_grid, print_results
+from ..comparison.table import left_out_notes, print_grid, print_results
 from ..demo import settings as demo
 from ..demo.clip import video_path
 from ..observation.stream import ObserveOptions
@@ -124,10 +124,10 @@ def run_observe(values: Values) -> None:
 def _report(comparison: Comparison, model: VideoModel, values: Values, note: str = "") -> None:
     """Print the results and write the report, if one is wanted."""
     console = Console()
-    rows = comparison.rows()
-    print_results(rows, console, note)
+    rows, left_out = comparison.rows(), left_out_notes(comparison.left_out)
+    print_results(rows, console, note, left_out)
     print_grid(rows, console)
     if values["report"]:
         config = {name: value for name, value in values.items() if name not in ("debug", "report")}
-        report = Report(rows, comparison.step_rows(), config, environment(model), note)
+        report = Report(rows, comparison.step_rows(), config, environment(model), note, left_out)
         tell(report.write(values["report"]), console)

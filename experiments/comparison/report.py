@@ -28,6 +28,7 @@ class Report:
         config: everything the run was asked to do; `question` and `video` must be in it.
         environment: where it ran.
         note: a warning for readers, shown on top.
+        left_out: a line for each combination that was not run, and why.
     """
 
     rows: Sequence[Row]
@@ -35,6 +36,7 @@ class Report:
     config: Mapping[str, Any]
     environment: Mapping[str, Any]
     note: str = ""
+    left_out: Sequence[str] = ()
 
     def write(self, folder: str | Path) -> Path:
         """Write report.html, rows.json and steps.csv; the path of the page."""
@@ -53,7 +55,8 @@ class Report:
 
     def json(self) -> str:
         """Config, environment and rows; what is not a finite number becomes null."""
-        about = {"note": self.note, "config": self.config, "environment": self.environment}
+        about: dict[str, Any] = {"note": self.note, "left_out": list(self.left_out)}
+        about |= {"config": self.config, "environment": self.environment}
         return strict_json({**about, "rows": self.rows})
 
     def html(self, figures: Sequence[Drawing]) -> str:

@@ -32,7 +32,7 @@ from ...framework.archives.storage import LayerArchive
 from ...framework.metrics import answer_agreement, kl_to_full, relative_error
 from ...framework.stream.costs import Timer
 from ...methods import SimpleStream
-from ..streaming.cells import require_readable
+from ..streaming.cells import is_readable, require_readable
 from ..streaming.frames import VideoFrames, progress_bar
 from ..streaming.media import TextFile, seen_by
 from ..streaming.options import StreamOptions
@@ -94,7 +94,8 @@ class Comparison:
     """Runs over the same frames and question, with full attention as the reference.
 
     `runs` hold every combination, memory by memory, then archive, then reader; `flagged` counts
-    the frames that FFmpeg flags as damaged.
+    the frames that FFmpeg flags as damaged; `left_out` names the pairs of memory and reader that
+    cannot be, because nothing is carried that could be read.
     """
 
     question: str
@@ -102,6 +103,7 @@ class Comparison:
     reference: Run
     baseline: Baseline | None = None
     flagged: int = 0
+    left_out: Sequence[tuple[str, str]] = ()
 
     def rows(self) -> list[Row]:
         """One row per combination: answer, closeness to full attention, cost."""
@@ -203,9 +205,9 @@ def compare(
     nothing.
     """
     model, frames = seen_by(model, media, stream)
-    for memory, reader in product(choices.memories.values(), choices.readers.values()):
-        require_readable(model, memory, reader)
-    written = list(product(choices.memories, choices.archives))
+    left_out = _unreadable(model, choices)
+    read = [m for m in choices.memories if any((m, r) not in left_out for r in choices.readers)]
+    written = list(product(read, choices.archives))
     opened = {
         (memory, archive): stream.session(
             model, choices.memories[memory], choices.archives[archive]
@@ -229,13 +231,32 @@ def compare(
             return Run(memory, name, archive, session, *_asked(session, question, stream))
 
         reference = run("full", "plain", "all", seen[exact], ReadAll())
-        combined = [(*pair, reader) for pair in written for reader in choices.readers]
+        combined = [
+            (*pair, reader)
+            for pair, reader in product(written, choices.readers)
+            if (pair[0], reader) not in left_out
+        ]
         runs = [
             run(memory, archive, reader, seen[memory, archive], choices.readers[reader])
             for memory, archive, reader in bar.track(combined, description="answers")
         ]
     baseline = None if alone is None else Baseline(alone, *_asked(alone, question, stream))
-    return Comparison(question, runs, reference, baseline, frames.flagged)
+    return Comparison(question, runs, reference, baseline, frames.flagged, left_out)
+
+
+def _unreadable(model: VideoModel, choices: Choices) -> list[tuple[str, str]]:
+    """The pairs that cannot be. The ValueError names one where no other is left."""
+    layers = model.spec.num_layers
+    pairs = list(product(choices.memories, choices.readers))
+    unreadable = [
+        (memory, reader)
+        for memory, reader in pairs
+        if not is_readable(choices.memories[memory], choices.readers[reader], layers)
+    ]
+    if len(unreadable) == len(pairs):
+        memory, reader = unreadable[0]
+        require_readable(model, choices.memories[memory], choices.readers[reader])
+    return unreadable
 
 
 def _is_exact(session: VideoSession) -> bool:

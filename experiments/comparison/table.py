@@ -64,13 +64,26 @@ def _closeness(row: Row) -> tuple[str, str]:
     return f"{row['agreement']:.0%}", number(row["kl_to_full"])
 
 
-def print_results(rows: Sequence[Row], console: Console, note: str = "") -> None:
-    """The table, below it the answers where the console is too narrow for them, and a note to
-    readers."""
+def left_out_notes(left_out: Sequence[tuple[str, str]]) -> list[str]:
+    """A line for each pair of memory and reader that was not run."""
+    return [
+        f"{memory}, read by {reader}: not run, because {memory} carries nothing that {reader} "
+        "could read."
+        for memory, reader in left_out
+    ]
+
+
+def print_results(
+    rows: Sequence[Row], console: Console, note: str = "", left_out: Sequence[str] = ()
+) -> None:
+    """The table, below it the answers where the console is too narrow for them, what was left out,
+    and a note to readers."""
     heads, cells = headed_cells(rows)
     if not print_table(heads, cells, console):
         for line in cells:
             console.print(Text(f"{line[0]}: {line[heads.index('answer')]}"), highlight=False)
+    for line in left_out:
+        console.print(Text(line, style="dim"), highlight=False)
     if note:
         console.print(note, style="bold yellow", markup=False, highlight=False)
 
@@ -90,7 +103,10 @@ def grid(rows: Sequence[Row], readers: Sequence[str]) -> tuple[list[str], list[l
     """A line per memory, a column per reader."""
     divergences = {(row["memory"], row["reader"]): number(row["kl_to_full"]) for row in rows}
     memories = dict.fromkeys(row["memory"] for row in rows)
-    cells = [[memory, *(divergences[memory, reader] for reader in readers)] for memory in memories]
+    cells = [
+        [memory, *(divergences.get((memory, reader), "not run") for reader in readers)]
+        for memory in memories
+    ]
     return ["memory", *(f"reads {reader}" for reader in readers)], cells
 
 

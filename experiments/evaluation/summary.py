@@ -11,13 +11,14 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from ..benchmarks.question import Benchmark
 from ..benchmarks.scores import mean, members, share
 from ..reports.intervals import paired_difference
-from ..reports.text import some
+from ..reports.text import number, scale, some
 from ..streaming.frames import told_flags
 from .options import EvaluateOptions
 from .rows import Row
@@ -77,9 +78,10 @@ def summarise(
     """What each cell's rows say; cells without rows are left out.
 
     Per cell: `questions` (rows), `scores` (official, in percent, headline first; a question without
-    a reply counts as wrong), `accuracy` over each way of grouping (micro, macro, each group),
-    `counts` of each status, medians of the costs and means of the closeness over the questions that
-    were asked, and the paired `difference` to the reference cell.
+    a reply counts as wrong), `right` (percent of the questions, each counted once), `accuracy` over
+    each way of grouping (micro, macro, each group), `counts` of each status, medians of the costs
+    and means of the closeness over the questions that were asked, and the paired `difference` to
+    the reference cell.
     """
     by_cell: dict[str, list[Row]] = {name: [] for name in cells}
     for row in rows:
@@ -98,6 +100,7 @@ def _of_cell(rows: Sequence[Row], benchmark: Benchmark, against: Sequence[Row]) 
     return {
         "questions": len(rows),
         "scores": benchmark.score(rows),
+        "right": round(share(rows), 4),
         "accuracy": {name: accuracies(rows, name) for name in names},
         "counts": {status: counted[status] for status in STATUSES},
         **{name: _over(rows, name, median) for name in COSTS},
@@ -135,8 +138,9 @@ def _difference(rows: Sequence[Row], against: Sequence[Row]) -> dict[str, float]
 
 
 def print_summary(summary: Outcome, folder: Path, console: Console) -> None:
-    """A line per cell: headline score, difference to the reference with its 95 % interval, counts,
-    median FLOPs. Then what is to know about the run."""
+    """A line per cell: headline score; the share of questions answered right, and its difference
+    to the reference's with a 95 % interval; counts; median FLOPs. Then what is to know about the
+    run."""
     if summary["cells"]:
         console.print(_table(summary["cells"]))
     for line in [*_remarks(summary), f"Rows and all scores: {folder}"]:
@@ -145,20 +149,26 @@ def print_summary(summary: Outcome, folder: Path, console: Console) -> None:
 
 def _table(cells: Mapping[str, Mapping[str, Any]]) -> Table:
     headline = next(iter(next(iter(cells.values()))["scores"]))
-    table = Table(show_edge=False)
-    names = (headline, "vs reference", "invalid", "no video", "FLOPs")
+    spent = {name: cell["decoder_flops"] for name, cell in cells.items()}
+    prefix, unit = scale([flops for flops in spent.values() if flops is not None])
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
     table.add_column("cell", overflow="fold", min_width=12)
-    for name in names:
-        table.add_column(name, justify="right", no_wrap=True)
+    # The paired difference is one of shares right; official scores may average over tasks.
+    for head in (
+        headline, "right, %", "right, points\nvs reference", "invalid", "no\nvideo",
+        f"{prefix}FLOP",
+    ):  # fmt: skip
+        table.add_column(head, justify="right", no_wrap=True)
     for name, cell in cells.items():
-        counts = cell["counts"]
+        counts, flops = cell["counts"], spent[name]
         table.add_row(
             name,
             f"{cell['scores'][headline]:.2f}",
+            f"{cell['right']:.2f}",
             _difference_text(cell["difference"]),
             str(counts["invalid"]),
             str(counts["missing"] + counts["unreadable"]),
-            "" if cell["decoder_flops"] is None else f"{cell['decoder_flops']:.3g}",
+            "" if flops is None else number(flops / unit),
         )
     return table
 

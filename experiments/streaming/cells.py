@@ -67,10 +67,14 @@ def require_cell(owner: str, reference: str | None, cells: Collection[str]) -> N
 def require_readable(model: VideoModel, memory: CrossFrameMemory, reader: Reader) -> None:
     """Refuse a reader of carried slots alone where none is ever carried, before frames pass; the
     ValueError names both."""
-    layers = model.spec.num_layers
-    carries = any(memory.limit(layer, layers, 1) != 0 for layer in range(layers))
-    if not carries and not reader.needs_archive:
+    if not is_readable(memory, reader, model.spec.num_layers):
         raise ValueError(
             f"{memory!r} carries nothing, so {reader!r} has nothing to read: leave this pair out, "
             "or take a reader that reads the archive, such as ReadAll"
         )
+
+
+def is_readable(memory: CrossFrameMemory, reader: Reader, layers: int) -> bool:
+    """Whether a reader finds anything behind a memory, in a model of so many layers."""
+    carries = any(memory.limit(layer, layers, 1) != 0 for layer in range(layers))
+    return carries or reader.needs_archive

@@ -6,7 +6,7 @@ from crossframe.experiments.ablation.grid import Grid, as_it_is, grid
 from crossframe.experiments.ablation.options import AblateOptions
 from crossframe.experiments.ablation.variants import variants
 from crossframe.framework import FullMemory, Int8Archive, PlainArchive, ReadAll
-from crossframe.methods import ReadCarried, SlidingWindowMemory, StateKVMemory
+from crossframe.methods import IsolatedFramesMemory, ReadCarried, SlidingWindowMemory, StateKVMemory
 
 from .conftest import MakeOptions
 
@@ -53,6 +53,20 @@ def test_the_same_cell_is_run_once(make_options: MakeOptions) -> None:
     assert made.same["exact, reads all, plain"] == "full"
     assert made.same["full, reads whole, as is"] == "full"
     assert made.same["statekv 4096, reads whole, plain"] == "paper, reads all, plain"
+
+
+def test_a_memory_that_carries_nothing_is_not_read_for_what_it_carries(
+    make_options: MakeOptions,
+) -> None:
+    options = make_options(
+        fixed={"isolated": IsolatedFramesMemory()},
+        capacities=(16,),
+        readers={"all": None, "carried": ReadCarried()},
+    )
+    made = swept(options)
+    assert made.left_out == ["isolated, reads carried"]
+    assert [name for name in made.cells if "isolated" in name] == ["isolated, reads all"]
+    assert "statekv 16, reads carried" in made.cells
 
 
 def test_full_attention_is_not_multiplied_over_capacities(make_options: MakeOptions) -> None:

@@ -75,7 +75,11 @@ def test_what_is_the_same_or_owed_is_told(
 ) -> None:
     study.runs["tiny"].grid.same["another"] = "full"
     told = page_text(replace(study, owed=3), options, figures)
+    study.runs["tiny"].grid.left_out.append("isolated, reads carried")
+    unread = page_text(study, options, figures)
     study.runs["tiny"].grid.same.clear()
+    study.runs["tiny"].grid.left_out.clear()
+    assert "<b>isolated, reads carried</b> was not run: it carries nothing" in unread
     assert "<b>another</b> is the same as full and was run once" in told
     assert "Unfinished: 3 rows are owed" in told
 

@@ -163,6 +163,23 @@ def test_command_prints_written_x_read(
     assert rows[-1]["archive_error"] is None  # there is no archive
 
 
+def test_a_pair_that_cannot_be_is_left_out_and_said(
+    video: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--memories", "isolated", "statekv(16)", "--readers", "all", "carried"]
+    report = ["--report", str(tmp_path), "--model", str(checkpoint), "--max-new-tokens", "2"]
+    assert main(["compare", str(video), QUESTION, *options, *report]) == 0
+    said = "isolated, read by carried: not run, because isolated carries nothing that carried"
+    told = " ".join(capsys.readouterr().out.split())
+    assert said in told
+    assert "isolated" in told.partition("written x read")[2].partition("not run")[0]
+    result = json.loads((tmp_path / "rows.json").read_text())
+    names = [(row["memory"], row["reader"]) for row in result["rows"]]
+    assert names == [("isolated", "all"), ("statekv(16)", "all"), ("statekv(16)", "carried")]
+    assert said in result["left_out"][0]
+    assert said in (tmp_path / "report.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -172,7 +189,7 @@ def test_command_prints_written_x_read(
         (["--archives", "none"], "NoArchive keeps nothing that ReadAll could read"),
         (["--readers", "last_frames(0)"], "frames must be an integer of at least 1"),
         (
-            ["--memories", "full", "isolated", "--readers", "all", "carried"],
+            ["--memories", "isolated", "--readers", "carried"],
             "IsolatedFramesMemory() carries nothing, so ReadCarried() has nothing to read",
         ),
         (["--simple-stream", "0"], "frames must be an integer of at least 1"),

@@ -14,7 +14,8 @@ from crossframe.experiments.evaluation.summary import print_summary
 def cell(score: float, **more: Any) -> dict[str, Any]:
     counts = {"answered": 6, "invalid": 2, "nonfinite": 0, "missing": 1, "unreadable": 3}
     told = {"counts": counts, "difference": None, "decoder_flops": 1.25e12}
-    return {"scores": {"m_avg": score, "accuracy": 1.0}, **told, **more}
+    scores = {"m_avg": score, "accuracy": 1.0}
+    return {"scores": scores, "right": score + 1, **told, **more}
 
 
 def told(**changes: Any) -> str:
@@ -42,16 +43,30 @@ def test_a_line_per_cell_with_its_headline_score() -> None:
     }
     text = told(cells=cells)
     assert max(len(line) for line in text.splitlines()) <= 80
-    head, full, *more = [line for line in text.splitlines() if "━" not in line]
-    assert [part.strip() for part in head.split("┃")] == [
-        "cell", "m_avg", "vs reference", "invalid", "no video", "FLOPs",
-    ]  # fmt: skip
-    assert [part.strip() for part in full.split("│")] == [
-        "full", "61.25", "", "2", "4", "1.25e+12",
-    ]  # fmt: skip
+    upper, head, _, full, *more = text.splitlines()
+    assert [upper.split(), head.split()] == [
+        ["right,", "points", "no"],
+        ["cell", "m_avg", "right,", "%", "vs", "reference", "invalid", "video", "TFLOP"],
+    ]
+    assert full.split() == ["full", "61.25", "62.25", "2", "4", "1.25"]
     assert "-3.20 [-7.75, +1.00]" in more[0]
     assert "12 questions, 5 passes over videos; 7 questions shared another's pass" in text
     assert text.rstrip().endswith("Rows and all scores: runs/first")
+
+
+def test_no_number_is_cut_at_eighty_columns() -> None:
+    widest = {"points": -100.0, "low": -100.0, "high": -99.95, "gained": 1, "lost": 2}
+    flops = {"full": 1.56e18, "small": 1.2e9}
+    cells = {
+        name: cell(100.0, difference=widest, right=100.0, decoder_flops=count)
+        for name, count in flops.items()
+    }
+    lines = told(cells=cells).splitlines()
+    assert max(map(len, lines)) <= 80
+    for line, spent in zip(lines[3:5], ("1,560", "1.2e-06"), strict=True):
+        assert line.split()[1:] == ["100.00", "100.00", "-100.00", "[-100.00,", "-99.95]", "2", "4",
+            spent]  # fmt: skip
+    assert "…" not in "".join(lines)
 
 
 def test_what_is_owed_missing_or_unreadable_is_named() -> None:
@@ -67,7 +82,7 @@ def test_what_is_owed_missing_or_unreadable_is_named() -> None:
 
 def test_a_run_without_rows_has_no_table() -> None:
     text = told(cells={}, owed=24)
-    assert "┃" not in text
+    assert "m_avg" not in text
     assert "24 rows are owed" in text
 
 
