@@ -4,11 +4,71 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
+from math import prod
+
+
+@dataclass(frozen=True)
+class RecurrentSpec:
+    """The layers of a hybrid decoder that carry a state of fixed size instead of KV: Gated DeltaNet
+    (arXiv 2412.06464), a short convolution and a matrix per value head.
+
+    Attributes:
+        layers: their numbers in the decoder.
+        kernel: tokens that the convolution sees.
+        chunk: tokens that pass the delta rule together.
+    """
+
+    layers: tuple[int, ...]
+    num_key_heads: int
+    num_value_heads: int
+    key_dim: int
+    value_dim: int
+    kernel: int
+    chunk: int = 64
+
+    @property
+    def channels(self) -> int:
+        """Of the convolution: queries, keys and values of all heads."""
+        return 2 * self.num_key_heads * self.key_dim + self.num_value_heads * self.value_dim
+
+    def state_shapes(self, batch: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Of the convolution's state and of the heads' matrices, in every layer."""
+        matrices = (batch, self.num_value_heads, self.key_dim, self.value_dim)
+        return (batch, self.channels, self.kernel), matrices
+
+    def state_bytes(self, dtype_bytes: int) -> int:
+        """Bytes of one stream's state over all layers; the matrices are float32 in any dtype."""
+        convolution, matrices = (prod(shape) for shape in self.state_shapes(1))
+        return len(self.layers) * (convolution * dtype_bytes + matrices * 4)
+
+    def parameters(self, hidden: int) -> int:
+        """Weights every token passes in one layer besides the MLP: query, key, value, gate and
+        output, a decay and a rate for each value head."""
+        gate = self.num_value_heads * self.value_dim
+        return hidden * (self.channels + 2 * gate + 2 * self.num_value_heads)
+
+    def flops(self, new_tokens: int) -> int:
+        """FLOPs of all layers' convolutions and delta rules, whose last chunk is padded. The
+        triangular solution in each chunk is left out, as torch's counter does: a ninth more of the
+        rule at a chunk of 64 and heads of 128."""
+        chunks = -(-new_tokens // self.chunk)
+        inside = self.chunk**2 * (2 * self.key_dim + self.value_dim)
+        through = 3 * self.chunk * self.key_dim * self.value_dim
+        rule = chunks * self.num_value_heads * (inside + through)
+        return 2 * len(self.layers) * (rule + new_tokens * self.channels * self.kernel)
 
 
 @dataclass(frozen=True)
 class DecoderSpec:
-    """The dimensions of a decoder."""
+    """The dimensions of a decoder.
+
+    Attributes:
+        num_layers: layers of full attention, which hold KV; memories know no others.
+        intermediate: width of the MLPs; of experts, of those that a token passes.
+        vocab: only the LM head depends on it: asking pays for that, pushing does not.
+        gated: queries are projected together with a gate of the attention's output.
+        recurrent: the other layers of a hybrid decoder.
+    """
 
     num_layers: int
     hidden: int
@@ -16,13 +76,26 @@ class DecoderSpec:
     num_query_heads: int
     num_kv_heads: int
     head_dim: int
-    vocab: int  # only the LM head depends on it: asking pays for that, pushing does not
+    vocab: int
+    gated: bool = False
+    recurrent: RecurrentSpec | None = None
+
+    @property
+    def attention_layers(self) -> tuple[int, ...]:
+        """Numbers in the decoder of the layers of full attention."""
+        others = self.recurrent.layers if self.recurrent else ()
+        return tuple(n for n in range(self.num_layers + len(others)) if n not in others)
 
     @property
     def linear_parameters(self) -> int:
-        """Weights every token passes, over all layers: q, k, v, o and three MLP matrices."""
-        attention = 2 * self.hidden * (self.num_query_heads + self.num_kv_heads) * self.head_dim
-        return self.num_layers * (attention + 3 * self.hidden * self.intermediate)
+        """Weights every token passes, over all layers: q, k, v, o and three MLP matrices, and those
+        of recurrent layers."""
+        heads = (2 + self.gated) * self.num_query_heads + 2 * self.num_kv_heads
+        mlp = 3 * self.hidden * self.intermediate
+        weights = self.num_layers * (self.hidden * heads * self.head_dim + mlp)
+        if self.recurrent is None:
+            return weights
+        return weights + len(self.recurrent.layers) * (self.recurrent.parameters(self.hidden) + mlp)
 
     def kv_bytes_per_token(self, dtype_bytes: int) -> int:
         """Bytes of one token's keys and values over all layers (bfloat16: `dtype_bytes=2`)."""
@@ -79,7 +152,8 @@ def step_flops(
         )
     keys = sum(contexts) + spec.num_layers * new_tokens
     attention = 2 * (2 + extra_products) * new_tokens * keys * spec.num_query_heads * spec.head_dim
-    return batch * (2 * spec.linear_parameters * new_tokens + attention)
+    recurrent = spec.recurrent.flops(new_tokens) if spec.recurrent else 0
+    return batch * (2 * spec.linear_parameters * new_tokens + attention + recurrent)
 
 
 def stream_flops(

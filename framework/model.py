@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -38,6 +38,13 @@ class Reading(LayerAttention, Protocol):
     def num_text(self) -> int:
         """Text tokens that have passed the first layer."""
         ...
+
+
+# What layers without KV carry instead, see `DecoderSpec.recurrent`: of layer n of the decoder,
+# "n.convolution" and "n.matrices" in the shapes of `RecurrentSpec.state_shapes`. Tensors are
+# replaced, never written into. Empty at the start of a stream, and for other decoders.
+RecurrentState = dict[str, Tensor]
+RECURRENT = ("convolution", "matrices")
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,9 +226,20 @@ class VideoModel(ABC):
         return positions.expand(self.position_axes, batch, -1)
 
     @abstractmethod
-    def step(self, frame: FrameTokens, attention: LayerAttention, max_tokens: int) -> Tensor:
-        """[B, tokens, hidden] of the last layer; every layer attends through `attention`.
-        `max_tokens`, the planned length of the stream, fixes the RoPE scaling."""
+    def step(
+        self,
+        frame: FrameTokens,
+        attention: LayerAttention,
+        max_tokens: int,
+        recurrent: RecurrentState | None = None,
+    ) -> Tensor:
+        """[B, tokens, hidden] of the last layer; every layer with KV attends through `attention`.
+
+        Args:
+            max_tokens: the planned length of the stream, which fixes the RoPE scaling.
+            recurrent: what the other layers of a hybrid decoder carry; on return, what they carry
+                behind this frame. None: the stream begins here, and is not gone on with.
+        """
 
     @abstractmethod
     def logits(self, hidden: Tensor) -> Tensor:
@@ -241,6 +259,8 @@ class VideoModel(ABC):
         *,
         max_tokens: int,
         max_new_tokens: int,
+        recurrent: Mapping[str, Tensor] | None = None,
         **generation: Any,
     ) -> Generated:
-        """Decode after the question's token_ids [1, tokens] at positions [axes, 1, tokens]."""
+        """Decode after the question's token_ids [1, tokens] at positions [axes, 1, tokens];
+        `recurrent` as of `step`, but left as it is."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from .flops import DecoderSpec
 from .frame_tokens import Cursor, FrameTokens
-from .model import Generated, LayerAttention, Reading, VideoModel
+from .model import Generated, LayerAttention, Reading, RecurrentState, VideoModel
 
 TINY = DecoderSpec(
     num_layers=2,
@@ -89,7 +89,14 @@ class ReferenceDecoder(VideoModel):
     def embed(self, token_ids: Tensor) -> Tensor:
         return self.weights["embed"][token_ids]
 
-    def step(self, frame: FrameTokens, attention: LayerAttention, max_tokens: int) -> Tensor:
+    def step(
+        self,
+        frame: FrameTokens,
+        attention: LayerAttention,
+        max_tokens: int,
+        recurrent: RecurrentState | None = None,
+    ) -> Tensor:
+        del max_tokens, recurrent
         hidden = frame.embeds
         for layer in range(self.sizes.num_layers):
             weights = {
@@ -124,9 +131,11 @@ class ReferenceDecoder(VideoModel):
         *,
         max_tokens: int,
         max_new_tokens: int,
+        recurrent: Mapping[str, Tensor] | None = None,
         **generation: Any,
     ) -> Generated:
         """Greedy decoding; knows no generation options."""
+        del recurrent
         if generation:
             raise ValueError(f"ReferenceDecoder decodes greedily, got {sorted(generation)}")
         new: list[Tensor] = []

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AttentionInterface, Cache, GenerationMixin, PreTrainedModel
-from transformers.cache_utils import CacheLayerMixin
+from transformers import AttentionInterface, Cache, PreTrainedModel
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from ..framework import DecoderSpec, FrameTokens, VideoModel
-from ..framework.model import Generated, LayerAttention, Reading
+from ..framework.model import Generated, LayerAttention, Reading, RecurrentState
 from ..framework.stream.verify import check_generation
+from .cache_layers import PassingLayer, ReadingLayer, cache_argument
+from .hybrid import DELTA_SIZES, LINEAR, HybridLayers, recurrent_spec
 from .loans import NAME, Changes, FirstLogits, lender_of, running_attention
 
 GREEDY = {"do_sample": False, "num_beams": 1, "num_return_sequences": 1}
@@ -61,19 +61,37 @@ class HFDecoder(VideoModel):
     def embed(self, token_ids: Tensor) -> Tensor:
         return self.decoder.get_input_embeddings()(token_ids.to(self.device))
 
-    def step(self, frame: FrameTokens, attention: LayerAttention, max_tokens: int) -> Tensor:
-        inputs = {
+    def step(
+        self,
+        frame: FrameTokens,
+        attention: LayerAttention,
+        max_tokens: int,
+        recurrent: RecurrentState | None = None,
+    ) -> Tensor:
+        inputs: dict[str, Any] = {
             "inputs_embeds": frame.embeds.to(self.device, self.dtype),
             "position_ids": self._position_ids(frame.positions),
+            "use_cache": False,
             **self.decoder_inputs(frame),
         }
+        hybrid = self._hybrid(recurrent or {})
+        if hybrid is not None:
+            passing = [PassingLayer() for _ in range(self.spec.num_layers)]
+            inputs |= {"use_cache": True, cache_argument(): Cache(layers=hybrid.among(passing))}
         out: Any = lender_of(self.decoder).run(
             self.decoder,
-            attention,
+            attention if hybrid is None else hybrid.numbered(attention),
             Changes(self._rotary(max_tokens)),
-            lambda: self.decoder(use_cache=False, **inputs),
+            lambda: self.decoder(**inputs),
         )
+        if hybrid is not None and recurrent is not None:
+            recurrent.update(hybrid.state)
         return out.last_hidden_state
+
+    def _hybrid(self, state: Mapping[str, Tensor]) -> HybridLayers | None:
+        """The layers without KV as a step finds them; None where all layers have it."""
+        spec = self.spec.recurrent
+        return None if spec is None else HybridLayers(spec, self.spec.attention_layers, state)
 
     def decoder_inputs(self, frame: FrameTokens) -> Mapping[str, Any]:
         """Further keyword arguments of the decoder for one step; none by default."""
@@ -88,16 +106,13 @@ class HFDecoder(VideoModel):
         wide = torch.float64 if keys.dtype == torch.float64 else torch.float32
         rotary: Any = self._rotary(max_tokens)
         cos, sin = rotary(keys.new_empty(0, dtype=wide), flat.to(keys.device))
-        if cos.shape[-1] != keys.shape[-1]:
-            raise ValueError(
-                f"{self.config.model_type} rotates {cos.shape[-1]} of {keys.shape[-1]} "
-                "dimensions; memories that move slots need a rotary embedding of whole heads"
-            )
+        size = cos.shape[-1]  # of a head, its first dimensions may be all that is rotated
         # The scaling is in the stored keys already.
-        cos, sin = (x.view(*keys.shape) / rotary.attention_scaling for x in (cos, sin))
-        first, second = keys.to(wide).chunk(2, -1)
-        turned = torch.cat([-second, first], -1)
-        return (keys.to(wide) * cos + turned * sin).to(keys.dtype)
+        cos, sin = (x.view(*keys.shape[:-1], size) / rotary.attention_scaling for x in (cos, sin))
+        rotated = keys[..., :size].to(wide)
+        first, second = rotated.chunk(2, -1)
+        turned = rotated * cos + torch.cat([-second, first], -1) * sin
+        return torch.cat([turned.to(keys.dtype), keys[..., size:]], -1)
 
     def generate(
         self,
@@ -107,11 +122,14 @@ class HFDecoder(VideoModel):
         *,
         max_tokens: int,
         max_new_tokens: int,
+        recurrent: Mapping[str, Tensor] | None = None,
         **generation: Any,
     ) -> Generated:
         _require_one_by_one(generation)
         layers = [ReadingLayer(reading) for _ in range(self.spec.num_layers)]
-        cache, first = Cache(layers=[*layers]), FirstLogits()
+        hybrid = self._hybrid(recurrent or {})
+        cache = Cache(layers=[*layers] if hybrid is None else hybrid.among(layers))
+        first = FirstLogits()
 
         def attention(
             layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float
@@ -121,7 +139,7 @@ class HFDecoder(VideoModel):
 
         ids: Any = lender_of(self.decoder).run(
             self.decoder,
-            attention,
+            attention if hybrid is None else hybrid.numbered(attention),
             Changes(self._rotary(max_tokens), self.hf_model.get_output_embeddings(), first),
             lambda: self.hf_model.generate(
                 input_ids=token_ids,
@@ -167,62 +185,28 @@ class HFDecoder(VideoModel):
         return rotary
 
 
-class ReadingLayer(CacheLayerMixin):
-    """A cache layer that holds nothing: the attention function joins what the reader picked."""
-
-    def __init__(self, reading: Reading) -> None:
-        super().__init__()
-        self.reading = reading
-        self._passing: Tensor | None = None
-
-    def require_own(self, key: Tensor) -> None:
-        """Refuse, with a RuntimeError, keys that did not come through this cache just now but by a
-        forward pass of somebody else, in a streamer say: its text would join the answer."""
-        own, self._passing = self._passing is key, None
-        if not own:
-            raise RuntimeError(
-                "the model was called in the middle of an answer of crossframe, in a streamer or "
-                "a stopping rule: call it when ask has returned"
-            )
-
-    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        self.is_initialized = True
-
-    def update(
-        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
-    ) -> tuple[Tensor, Tensor]:
-        self._passing = key_states
-        return key_states, value_states
-
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        return self.get_seq_length() + query_length, 0
-
-    def get_seq_length(self) -> int:
-        return self.reading.num_read + self.reading.num_text
-
-    def get_max_length(self) -> int:
-        return -1
-
-
-def cache_argument() -> str:
-    """The name under which the installed transformers' models take a cache: newer ones warn of
-    `past_key_values` (5.24), older ones do not know `cache` (5.23)."""
-    taken = inspect.signature(vars(GenerationMixin)["prepare_inputs_for_generation"]).parameters
-    return "cache" if "cache" in taken else "past_key_values"
-
-
 def spec_of(config: Any) -> DecoderSpec:
     """Sizes of a decoder from its transformers text configuration."""
-    heads = config.num_attention_heads
+    heads, recurrent = config.num_attention_heads, recurrent_spec(config)
     return DecoderSpec(
-        num_layers=config.num_hidden_layers,
+        num_layers=config.num_hidden_layers - (len(recurrent.layers) if recurrent else 0),
         hidden=config.hidden_size,
-        intermediate=config.intermediate_size,
+        intermediate=_mlp_width(config.to_dict()),
         num_query_heads=heads,
         num_kv_heads=config.num_key_value_heads,
         head_dim=config.to_dict().get("head_dim") or config.hidden_size // heads,
         vocab=config.vocab_size,
+        gated=recurrent is not None,
+        recurrent=recurrent,
     )
+
+
+def _mlp_width(fields: Mapping[str, Any]) -> int:
+    """Of the MLP; of experts, of all that a token passes."""
+    if not fields.get("num_experts_per_tok"):
+        return fields["intermediate_size"]
+    shared = fields.get("shared_expert_intermediate_size") or 0
+    return fields["num_experts_per_tok"] * fields["moe_intermediate_size"] + shared
 
 
 def _attention(
@@ -249,7 +233,8 @@ def _attention(
 
 def _require_supported(config: Any, decoder: nn.Module) -> None:
     sizes, family = config.to_dict(), config.model_type
-    needed = ("num_attention_heads", "num_key_value_heads", "intermediate_size")
+    width = "moe_intermediate_size" if sizes.get("num_experts_per_tok") else "intermediate_size"
+    needed = ("num_attention_heads", "num_key_value_heads", width)
     missing = [name for name in needed if name not in sizes]
     missing += [name for name in ("rotary_emb",) if name not in dict(decoder.named_children())]
     if missing:
@@ -258,10 +243,15 @@ def _require_supported(config: Any, decoder: nn.Module) -> None:
             f"rotary embedding: it lacks {missing}"
         )
     layers = set(sizes.get("layer_types") or ["full_attention"])
-    if layers != {"full_attention"}:
+    if "full_attention" not in layers or layers - {"full_attention", LINEAR}:
         raise ValueError(
             f"{family} has layers of type {sorted(layers)}; cross-frame memories need "
-            "full_attention in every layer"
+            "full_attention in every layer, or Gated DeltaNet in some of them as in Qwen3.5"
+        )
+    if LINEAR in layers and not sizes.keys() >= set(DELTA_SIZES):
+        raise ValueError(
+            f"{family} has linear attention that is no Gated DeltaNet as in Qwen3.5: it lacks "
+            f"{sorted(set(DELTA_SIZES) - sizes.keys())}"
         )
     if (sizes.get("rope_parameters") or {}).get("rope_type") == "longrope":
         raise ValueError(

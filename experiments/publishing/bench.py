@@ -23,7 +23,7 @@ from transformers import DynamicCache
 from ...framework import CrossFrameMemory, FullMemory, VideoSession
 from ...methods import SlidingWindowMemory, StateKVMemory
 from ...models import DecoderModel
-from ...models.hf import cache_argument
+from ...models.cache_layers import cache_argument
 from ...models.tiny import tiny_qwen2
 from ..streaming.environment import environment
 

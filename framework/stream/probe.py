@@ -68,7 +68,7 @@ def run_probe(
         slots.probe_mass = mass[..., : slots.num_slots].clone()
         return output
 
-    model.step(text, look, max_tokens)
+    model.step(text, look, max_tokens, dict(state.recurrent))
     return step_flops(
         model.spec,
         batch=token_ids.shape[0],

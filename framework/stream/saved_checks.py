@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..archives.codec import Archive
 from ..archives.storage import ORIGIN
-from ..model import VideoModel
+from ..model import RECURRENT, VideoModel
 from ..ragged import PackedSlots, unpack
 from ..slots import STAT, TOKEN_COLUMNS, Slots
 from .saved_facts import require
@@ -66,6 +66,8 @@ def check_tensors(
     forms = _Forms(dict(tensors), model.position_axes)
     for number in range(len(facts["layers"])):
         _take_layer(forms, number, model)
+    if facts["layers"]:
+        _take_recurrent(forms, model)
     for number in range(len(facts["pending"])):
         image = forms.take(f"pending.{number}", (None, None, 3), (torch.uint8,))
         require(image.numel() > 0, f"pending.{number} has no pixels")
@@ -181,6 +183,15 @@ def _take_layer(forms: _Forms, number: int, model: VideoModel) -> None:
         forms.take(name, lead)
     for name in forms.names(f"{prefix}state."):
         del forms.left[name]
+
+
+def _take_recurrent(forms: _Forms, model: VideoModel) -> None:
+    spec = model.spec.recurrent
+    if spec is None:
+        return
+    for number in spec.layers:
+        for name, shape in zip(RECURRENT, spec.state_shapes(forms.batch), strict=True):
+            forms.take(f"recurrent.{number}.{name}", shape)
 
 
 def _take_previous(forms: _Forms, model: VideoModel, largest: int) -> None:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..as_data import describe, require_description
+from ..flops import DecoderSpec
 from ..model import VideoModel
 from .saved_state import PLAIN, state_facts
 from .session_view import SessionView
@@ -28,13 +29,19 @@ def facts_of(session: SessionView) -> dict[str, Any]:
     """
     return {
         "format": FORMAT,
-        "model": asdict(session.model.spec),
+        "model": model_facts(session.model.spec),
         "memory": describe(session.memory),
         "archive": describe(session.archive.codec),
         "reader": describe(session.reader),
         "settings": {name: getattr(session, name) for name in SETTINGS},
         **state_facts(session.state),
     }
+
+
+def model_facts(spec: DecoderSpec) -> dict[str, Any]:
+    """Sizes of a decoder as the header has them; of a plain decoder the same as ever."""
+    given = {name: value for name, value in asdict(spec).items() if value}
+    return json.loads(json.dumps(given))
 
 
 def parse_facts(text: str) -> dict[str, Any] | None:

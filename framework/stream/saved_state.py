@@ -20,7 +20,7 @@ from .state import PendingFrame, StreamState
 LAYERS, COLUMNS = "archive.", "column."
 # Fields of `StreamState` that hold tensors, each saved in its own way (`finite` not at all: only
 # what is finite is saved); the others are plain.
-_WITH_TENSORS = ("layers", "admission", "previous", "pending", "finite")
+_WITH_TENSORS = ("layers", "recurrent", "admission", "previous", "pending", "finite")
 PLAIN = tuple(part.name for part in fields(StreamState) if part.name not in _WITH_TENSORS)
 
 
@@ -65,6 +65,7 @@ def state_of(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> StreamS
             _layer(below(f"layer.{number}.", tensors), info)
             for number, info in enumerate(facts["layers"])
         ),
+        recurrent=below("recurrent.", tensors),
         admission=below("admission.", tensors),
         previous=None if previous is None else _frame(below("previous.", tensors), previous),
         pending=tuple(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +23,7 @@ from .saved_checks import (
     check_tensors,
     require_packed_by,
 )
-from .saved_facts import SETTINGS, check_facts, facts_of, parse_facts, require
+from .saved_facts import SETTINGS, check_facts, facts_of, model_facts, parse_facts, require
 from .saved_state import COLUMNS, LAYERS, archive_tensors, below, fill_archive, state_of
 from .session_view import SessionView
 from .state import StreamState
@@ -108,10 +107,11 @@ def _facts(file: TensorFile, model: VideoModel) -> Mapping[str, Any]:
     facts = parse_facts(file.facts)
     if facts is None:
         raise ValueError(f"{file.path} is not a session saved by this version of crossframe")
-    if facts.get("model") != asdict(model.spec):
+    own = model_facts(model.spec)
+    if facts.get("model") != own:
         raise ValueError(
             f"{file.path} was saved with a decoder of {facts.get('model')!r:.200}, this model is "
-            f"{asdict(model.spec)!r:.200}: load it with the model it was made with"
+            f"{own!r:.200}: load it with the model it was made with"
         )
     with _blamed_on(file.path):
         if facts["format"] > 1 and not file.is_whole():

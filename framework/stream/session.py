@@ -154,6 +154,7 @@ class VideoSession(SessionView):
             reading,
             max_tokens=self.max_tokens,
             max_new_tokens=max_new_tokens,
+            recurrent=reading.recurrent,
             **generation,
         )
         finite = reading.finite(made.first_logits)
@@ -169,7 +170,8 @@ class VideoSession(SessionView):
         ids = ids.to(self.model.device)
         reading, positions = self._read(now, ids, 0)
         text = FrameTokens(self.model.embed(ids), positions)
-        return self.model.logits(self.model.step(text, reading, self.max_tokens))
+        hidden = self.model.step(text, reading, self.max_tokens, reading.recurrent)
+        return self.model.logits(hidden)
 
     def fork(self, *, reader: Reader | None = None) -> Self:
         """An independent session that has seen the same stream, with another reader if given;
@@ -244,10 +246,12 @@ class VideoSession(SessionView):
         )
         hidden = step.run()
         passed = step.joined
-        probed = run_probe(self.memory, self.model, passed, state, self.max_tokens, self.attention)
+        # A probe reads what the frame left in layers without KV, too.
+        behind = replace(state, recurrent=step.recurrent)
+        probed = run_probe(self.memory, self.model, passed, behind, self.max_tokens, self.attention)
         layers = updated(self.memory, passed)
         verify.check_layers(self.memory, layers, len(passed), state, now.checks, self.max_tokens)
-        state = state.carry(layers, step.finite)
+        state = state.carry(layers, step.finite, step.recurrent)
         cost = StepCost(
             joined.num_tokens,
             step.flops + probed,

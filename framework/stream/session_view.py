@@ -11,7 +11,7 @@ from ..memory import CrossFrameMemory
 from ..model import VideoModel
 from ..ragged import unpack
 from ..slots import Slots
-from .costs import StepCosts
+from .costs import StepCosts, held_bytes
 from .finite import NOT_FINITE, is_finite
 from .progress import Progress
 from .state import StreamState, empty_slots
@@ -51,8 +51,13 @@ class SessionView:
         """Bytes held for later frames."""
         return self._now.state.bytes_held
 
+    @property
+    def recurrent_bytes(self) -> int:
+        """Those of `state_bytes` that layers without KV carry, the same at any length."""
+        return held_bytes(self._now.state.recurrent.values())
+
     def slots(self, layer: int) -> Slots:
-        """The carried slots of one layer; empty before the first push."""
+        """The carried slots of one layer of attention; empty before the first push."""
         layers = self._now.state.layers
         if not layers:
             return empty_slots(self.model, 1, range(self.model.spec.num_layers)[layer])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..frame_tokens import Cursor, FrameTokens
-from ..model import VideoModel
+from ..model import RecurrentState, VideoModel
 from ..ragged import PackedSlots, pack, unpack
 from ..slots import Slots, token_slots
 from .costs import held_bytes
@@ -37,6 +37,7 @@ class StreamState:
         largest_frame: tokens of the largest frame so far.
         origin: where the rotary angles of keys and queries are counted from.
         finite: bool scalar, no step made NaN or Inf of its tokens; None before the first.
+        recurrent: what layers without KV carry, see `RecurrentState`.
         latest: seconds, the newest timestamp pushed; None before the first one.
     """
 
@@ -48,6 +49,7 @@ class StreamState:
     largest_frame: int = 0
     origin: Origin = field(default_factory=Origin)
     finite: Tensor | None = None
+    recurrent: RecurrentState = field(default_factory=dict)
     latest: float | None = None
 
     @property
@@ -65,11 +67,16 @@ class StreamState:
         count = model.spec.num_layers
         return [empty_slots(model, batch, layer) for layer in range(count)]
 
-    def carry(self, layers: Sequence[Slots], finite: Tensor | None = None) -> StreamState:
+    def carry(
+        self,
+        layers: Sequence[Slots],
+        finite: Tensor | None = None,
+        recurrent: RecurrentState | None = None,
+    ) -> StreamState:
         """The state after a step left these slots; step-only tensors are let go. `finite` is a bool
         scalar, whether all steps so far computed with numbers only."""
-        settled = (slots.settled() for slots in layers)
-        return replace(self, layers=tuple(pack(slots) for slots in settled), finite=finite)
+        settled = tuple(pack(slots.settled()) for slots in layers)
+        return replace(self, layers=settled, finite=finite, recurrent=recurrent or {})
 
     def counted_from(self, origin: Origin) -> StreamState:
         """The state with another origin: carried keys read as rotated that much further on."""
@@ -81,7 +88,8 @@ class StreamState:
 
     @property
     def bytes_held(self) -> int:
-        """Bytes held for later frames: slots, statistics, the last frame, pending frames."""
+        """Bytes held for later frames: slots, statistics, states of layers without KV, the last
+        frame, pending frames."""
         return held_bytes(dict(self.tensors()).values())
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
@@ -94,6 +102,8 @@ class StreamState:
         for prefix, owner in held.items():
             for name, value in owner.tensors():
                 yield f"{prefix}.{name}", value
+        for name, value in self.recurrent.items():
+            yield f"recurrent.{name}", value
         for name, value in self.admission.items():
             yield f"admission.{name}", value
         for number, pending in enumerate(self.pending):

@@ -54,6 +54,7 @@ class PushStep:
         self.model = model
         self.carried = state.carried(model, entering.tokens.batch)
         self.origin, self.finite = state.origin, state.finite
+        self.recurrent = dict(state.recurrent)
         self.tokens = entering.tokens
         self.columns = entering.columns(model.device)
         self.archive = archive
@@ -98,8 +99,9 @@ class PushStep:
 
     def run(self) -> Tensor:
         """[B, T, hidden] of the last layer, after the frame's KV has joined the archive; `joined`
-        then holds [carried ; frame] of every layer."""
-        hidden = self.model.step(self.origin.tokens(self.tokens), self, self.max_tokens)
+        then holds [carried ; frame] of every layer, and `recurrent` what the others carry on."""
+        tokens = self.origin.tokens(self.tokens)
+        hidden = self.model.step(tokens, self, self.max_tokens, self.recurrent)
         self.finite = still_finite(self.finite, hidden, *self._extents)
         columns = self.columns
         if self.origin.moved:
@@ -149,6 +151,7 @@ class AskStep:
         self.model = model
         self.carried = state.carried(model, asked_at.shape[1])
         self.origin, self._finite = state.origin, state.finite
+        self.recurrent = dict(state.recurrent)
         self.archive = archive
         self.reader = reader
         self.asked_at = asked_at

@@ -124,7 +124,8 @@ def prefix_causal(memory: CrossFrameMemory, stream: Stream) -> None:
         index = session.archive.columns["index"].joined()
         require(bool((index.diff(dim=-1) > 0).all()), "law 1: tokens entered out of order")
         loops = LoopAttention(before)
-        stream.model.step(entered, loops, session.max_tokens)
+        recurrent = dict(before.state.recurrent)
+        stream.model.step(entered, loops, session.max_tokens, recurrent)
         for layer, archived in enumerate(session.archive.layers):
             for name, expected in (("keys", loops.keys), ("values", loops.values)):
                 new = archived[name].joined()[:, :, before.archive.num_tokens :]

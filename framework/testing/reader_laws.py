@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -136,14 +137,15 @@ def answers_from_its_picks(reader: Reader, memory: CrossFrameMemory, stream: Str
     model, ids = stream.model, stream.question
     positions = model.text_positions(session.cursor, *ids.shape)
     loops = LoopReading(session, positions)
-    hidden = model.step(FrameTokens(model.embed(ids), positions), loops, session.max_tokens)
+    text, recurrent = FrameTokens(model.embed(ids), positions), session.state.recurrent
+    hidden = model.step(text, loops, session.max_tokens, dict(recurrent))
     got = session.question_logits(ids)
     require_close(got, model.logits(hidden), stream.wide, "reader, attention: logits")
     if len(ids) > 1:
         return
     loops = LoopReading(session, positions)
-    sizes = {"max_tokens": session.max_tokens, "max_new_tokens": 3}
-    expected = model.generate(ids, positions, loops, **sizes)
+    sizes: dict[str, Any] = {"max_tokens": session.max_tokens, "max_new_tokens": 3}
+    expected = model.generate(ids, positions, loops, recurrent=recurrent, **sizes)
     answer = session.ask(ids, max_new_tokens=3)
     same = torch.equal(answer.token_ids, expected.token_ids)
     require(same, "reader, attention: the answer's tokens")

@@ -35,7 +35,7 @@ from crossframe.framework.flops import (
     stream_flops,
 )
 from crossframe.framework.testing.flop_counting import flop_counter
-from crossframe.models.hf import cache_argument
+from crossframe.models.cache_layers import cache_argument
 from crossframe.models.paper_models import PAPER_MODELS, paper_specs
 
 TINY = DecoderSpec(3, 24, 40, num_query_heads=6, num_kv_heads=2, head_dim=8, vocab=32)

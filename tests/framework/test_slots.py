@@ -251,14 +251,16 @@ class AsksForMass(CrossFrameMemory):
 class Recording(ReferenceDecoder):
     """Keeps the queries of the last step, by layer."""
 
-    def step(self, frame: FrameTokens, attention: Any, max_tokens: int) -> Tensor:
+    def step(
+        self, frame: FrameTokens, attention: Any, max_tokens: int, recurrent: Any = None
+    ) -> Tensor:
         self.queries: dict[int, Tensor] = {}
 
         def watch(layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
             self.queries[layer] = query
             return attention(layer, query, key, value, scale)
 
-        return super().step(frame, watch, max_tokens)
+        return super().step(frame, watch, max_tokens, recurrent)
 
 
 def push(session: VideoSession, tokens: int) -> None:

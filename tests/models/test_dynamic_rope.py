@@ -16,7 +16,7 @@ from crossframe.framework import (
 )
 from crossframe.methods import RecencyMemory, SlidingWindowMemory, StateKVMemory
 from crossframe.models import DecoderModel, InternVL3
-from crossframe.models.hf import cache_argument
+from crossframe.models.cache_layers import cache_argument
 from crossframe.models.tiny import tiny_internvl, tiny_qwen2
 
 from .stock import processed, stock_logits, worst

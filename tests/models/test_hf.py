@@ -15,7 +15,8 @@ from transformers import GenerationConfig, StoppingCriteria, TextStreamer
 from crossframe.framework import FullMemory, VideoSession
 from crossframe.methods import RecencyMemory, StateKVMemory
 from crossframe.models import DecoderModel, Eagle2_5, InternVL3
-from crossframe.models.hf import HFDecoder, cache_argument
+from crossframe.models.cache_layers import cache_argument
+from crossframe.models.hf import HFDecoder
 from crossframe.models.tiny import tiny_internvl, tiny_qwen2, tiny_tokenizer
 
 from ..every import FAMILIES, Family

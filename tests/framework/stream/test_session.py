@@ -17,7 +17,7 @@ from crossframe.framework import (
     VideoSession,
     WrappedMemory,
 )
-from crossframe.framework.model import LayerAttention
+from crossframe.framework.model import LayerAttention, RecurrentState
 from crossframe.framework.reference import ReferenceDecoder
 from crossframe.framework.stream.step import readable_keys
 from crossframe.framework.testing.memory_laws import Watched
@@ -108,14 +108,20 @@ class Stumbling(ReferenceDecoder):
 
     stumbles: list[int] = field(default_factory=list)
 
-    def step(self, frame: FrameTokens, attention: LayerAttention, max_tokens: int) -> Tensor:
+    def step(
+        self,
+        frame: FrameTokens,
+        attention: LayerAttention,
+        max_tokens: int,
+        recurrent: RecurrentState | None = None,
+    ) -> Tensor:
         def watch(layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
             if self.stumbles and self.stumbles[0] == layer:
                 self.stumbles.pop()
                 raise KeyboardInterrupt
             return attention(layer, query, key, value, scale)
 
-        return super().step(frame, watch, max_tokens)
+        return super().step(frame, watch, max_tokens, recurrent)
 
 
 @pytest.mark.parametrize("pushes", [0, 1, 3])

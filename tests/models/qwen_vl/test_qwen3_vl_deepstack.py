@@ -22,8 +22,10 @@ class Watched(Qwen3VL):
     steps: list[tuple[FrameTokens, Tensor]]
     blind = False
 
-    def step(self, frame: FrameTokens, attention: Any, max_tokens: int) -> Tensor:
-        hidden = super().step(frame, attention, max_tokens)
+    def step(
+        self, frame: FrameTokens, attention: Any, max_tokens: int, recurrent: Any = None
+    ) -> Tensor:
+        hidden = super().step(frame, attention, max_tokens, recurrent)
         self.steps.append((frame, hidden))
         return hidden
 
