@@ -20,6 +20,8 @@ from transformers import (
     PreTrainedModel,
     ProcessorMixin,
     Qwen2_5_VLForConditionalGeneration,
+    Qwen3_5ForConditionalGeneration,
+    Qwen3_5MoeForConditionalGeneration,
     Qwen3VLForConditionalGeneration,
     Qwen3VLMoeForConditionalGeneration,
 )
@@ -39,6 +41,7 @@ from .internvl3.original import load_original_internvl3
 from .llava_onevision import LlavaOnevision
 from .own_checkpoints import own_folder
 from .qwen_vl.qwen2_5_vl import Qwen2_5VL
+from .qwen_vl.qwen3_5 import Qwen3_5
 from .qwen_vl.qwen3_vl import Qwen3VL
 
 DeviceMap = str | Mapping[str, int | str]
@@ -48,6 +51,8 @@ NATIVE: dict[str, tuple[Any, Any]] = {
     "internvl": (InternVLForConditionalGeneration, InternVL3),
     "llava_onevision": (LlavaOnevisionForConditionalGeneration, LlavaOnevision),
     "qwen2_5_vl": (Qwen2_5_VLForConditionalGeneration, Qwen2_5VL),
+    "qwen3_5": (Qwen3_5ForConditionalGeneration, Qwen3_5),
+    "qwen3_5_moe": (Qwen3_5MoeForConditionalGeneration, Qwen3_5),
     "qwen3_vl": (Qwen3VLForConditionalGeneration, Qwen3VL),
     "qwen3_vl_moe": (Qwen3VLMoeForConditionalGeneration, Qwen3VL),
 }

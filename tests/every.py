@@ -54,11 +54,13 @@ from crossframe.models import (
     InternVL3,
     LlavaOnevision,
     Qwen2_5VL,
+    Qwen3_5,
     Qwen3VL,
     tiny,
 )
 from crossframe.models.hf import HFDecoder
 
+from .models.delta_rule import widen_delta_rules
 from .models.eagle2_5.layout import save_official_eagle2_5
 
 # Families
@@ -73,9 +75,11 @@ class Watched(HFDecoder):
         super().__init__(*parts, **options)
         self.steps: list[FrameTokens] = []
 
-    def step(self, frame: FrameTokens, attention: Any, max_tokens: int) -> Tensor:
+    def step(
+        self, frame: FrameTokens, attention: Any, max_tokens: int, recurrent: Any = None
+    ) -> Tensor:
         self.steps.append(frame)
-        return super().step(frame, attention, max_tokens)
+        return super().step(frame, attention, max_tokens, recurrent)
 
     @property
     def picture_id(self) -> int:
@@ -115,6 +119,10 @@ class WatchedQwen2_5VL(Watched, Qwen2_5VL):
     """Notes what passes the decoder."""
 
 
+class WatchedQwen3_5(Watched, Qwen3_5):
+    """Notes what passes the decoder."""
+
+
 class WatchedQwen3VL(Watched, Qwen3VL):
     """Notes what passes the decoder."""
 
@@ -125,6 +133,7 @@ class WatchedEagle2_5(Watched, Eagle2_5):
 
 @cache
 def _loaded(make: Callable[..., Any], sizes: tuple[tuple[str, Any], ...]) -> tuple[Any, Any]:
+    widen_delta_rules()
     return make(**dict(sizes))
 
 
@@ -211,6 +220,23 @@ NATIVE = {
         ),
         small=ONE_LAYER | {"heads": 2, "kv_heads": 1, "max_tokens": 2},
         kinds={"tied": ONE_GROUP_OF_SEVEN | {"hidden": 112, "layers": 3}},
+        fps=2.0,
+    ),
+    "qwen3_5": Family(
+        WatchedQwen3_5,
+        tiny.tiny_qwen3_5,
+        partial(save_tiny_checkpoint, family="qwen3_5"),
+        (
+            transformers.Qwen3_5ForConditionalGeneration,
+            transformers.Qwen3VLProcessor,
+            transformers.Qwen3VLVideoProcessor,
+        ),
+        small={"layers": 2, "hidden": 32},
+        kinds={
+            "tied": {"tie_word_embeddings": True, "heads": 7, "kv_heads": 1, "layers": 3},
+            "experts": {"experts": 4},
+        },
+        tokens=("video", "vision_start", "vision_end"),
         fps=2.0,
     ),
     "qwen3_vl": Family(

@@ -11,14 +11,16 @@ from ...models.tiny import (
     tiny_llava_onevision,
     tiny_qwen2,
     tiny_qwen2_5_vl,
+    tiny_qwen3_5,
     tiny_qwen3_vl,
     tiny_tokenizer,
 )
 
 
 def save_tiny_checkpoint(folder: str | Path, family: str = "internvl3", **options: Any) -> Path:
-    """Write an untrained "internvl3", "qwen2", "eagle2_5", "llava_onevision", "qwen2_5_vl" or
-    "qwen3_vl", a model and its processor, with the options of `crossframe.models.tiny`."""
+    """Write an untrained "internvl3", "qwen2", "eagle2_5", "llava_onevision", "qwen2_5_vl",
+    "qwen3_5" or "qwen3_vl", a model and its processor, with the options of
+    `crossframe.models.tiny`."""
     if family == "qwen2":
         return save_parts(folder, tiny_qwen2(**options), tiny_tokenizer())
     families: dict[str, Callable[..., tuple[Any, Any]]] = {
@@ -26,6 +28,7 @@ def save_tiny_checkpoint(folder: str | Path, family: str = "internvl3", **option
         "eagle2_5": tiny_eagle2_5,
         "llava_onevision": tiny_llava_onevision,
         "qwen2_5_vl": tiny_qwen2_5_vl,
+        "qwen3_5": tiny_qwen3_5,
         "qwen3_vl": tiny_qwen3_vl,
     }
     if family not in families:

@@ -25,7 +25,9 @@ class QwenVL(ChatDecoder):
 
     def __init__(self, model: Any, processor: Any, planned_frames: int | None) -> None:
         super().__init__(model, model.model.language_model)
-        _require_sections(self.config.rope_parameters.get("mrope_section"), self.spec.head_dim)
+        rope = self.config.rope_parameters
+        rotated = int(self.spec.head_dim * rope.get("partial_rotary_factor", 1))
+        _require_sections(rope.get("mrope_section"), rotated // 2)
         self.vlm: Any = model.model
         self.processor: Any = processor
         self.pixels: Any = QwenVLPixels(processor, planned_frames)
@@ -77,12 +79,12 @@ class QwenVL(ChatDecoder):
         return twin
 
 
-def _require_sections(sections: Any, head_dim: int) -> None:
+def _require_sections(sections: Any, pairs: int) -> None:
     """Refuse shares of the rotary pairs for time, rows and columns that are not all pairs."""
     counts = sections if isinstance(sections, list | tuple) else []
     whole = all(type(count) is int and count >= 0 for count in counts)
-    if len(counts) != 3 or not whole or sum(counts) != head_dim // 2:
+    if len(counts) != 3 or not whole or sum(counts) != pairs:
         raise ValueError(
             f"config.json has mrope_section={sections!r}, which are no three numbers of rotary "
-            f"pairs with the sum {head_dim // 2}: download the checkpoint anew"
+            f"pairs with the sum {pairs}: download the checkpoint anew"
         )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -50,6 +49,11 @@ class Qwen3VL(QwenVL):
             planned frames, or a tokenizer whose vision tokens are not the model's.
     """
 
+    families: ClassVar[tuple[type, ...]] = (
+        Qwen3VLForConditionalGeneration,
+        Qwen3VLMoeForConditionalGeneration,
+    )
+
     def __init__(
         self,
         model: Qwen3VLForConditionalGeneration | Qwen3VLMoeForConditionalGeneration,
@@ -58,13 +62,9 @@ class Qwen3VL(QwenVL):
         planned_frames: int | None = None,
         layout: str = "installed",
     ) -> None:
-        families = (Qwen3VLForConditionalGeneration, Qwen3VLMoeForConditionalGeneration)
-        require_class("Qwen3VL", model, *families)
-        require_class("Qwen3VL", processor, Qwen3VLProcessor)
+        require_class(type(self).__name__, model, *self.families)
+        require_class(type(self).__name__, processor, Qwen3VLProcessor)
         super().__init__(model, processor, planned_frames)
-        if isinstance(model, Qwen3VLMoeForConditionalGeneration):
-            passed = self.config.num_experts_per_tok * self.config.moe_intermediate_size
-            self._spec = replace(self._spec, intermediate=passed)
         self.prompt = Qwen3VLPrompt(processor, layout, model.config)
 
     def encode(

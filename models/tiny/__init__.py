@@ -13,6 +13,8 @@ from .qwen2 import tiny_tokenizer as tiny_tokenizer
 from .qwen2_5_vl import Qwen2_5VLOptions as Qwen2_5VLOptions
 from .qwen2_5_vl import tiny_qwen2_5_vl as tiny_qwen2_5_vl
 from .qwen2_5_vl import tiny_qwen2_5_vl_processor as tiny_qwen2_5_vl_processor
+from .qwen3_5 import Qwen3_5Options as Qwen3_5Options
+from .qwen3_5 import tiny_qwen3_5 as tiny_qwen3_5
 from .qwen3_vl import Qwen3VLOptions as Qwen3VLOptions
 from .qwen3_vl import tiny_qwen3_vl as tiny_qwen3_vl
 from .qwen3_vl import tiny_qwen3_vl_processor as tiny_qwen3_vl_processor

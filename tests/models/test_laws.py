@@ -55,5 +55,7 @@ def test_memories_keep_the_laws_on_every_adapter(name, law, pair):
         pytest.skip("the law pushes raw frames, which a decoder without a vision side cannot take")
     if law == "13 cost" and rotary_products(model):
         pytest.skip("this transformers' rotary embedding multiplies matrices, which law 13 leaves")
+    if law == "13 cost" and model.spec.recurrent:
+        pytest.skip("the tests' delta rule costs something else; test_hybrid counts the stock one")
     memory, unbounded = pair
     check_law(law, memory, unbounded=unbounded, models=st.just(model), max_examples=3)
