@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 from itertools import accumulate
 from math import prod
@@ -135,13 +136,14 @@ def step_flops(
     batch: int = 1,
     new_tokens: int,
     context_tokens: int | Sequence[int],
-    extra_products: int = 0,
+    extra_products: int | Fraction = 0,
 ) -> int:
     """FLOPs of one decoder step, without the LM head.
 
     `context_tokens` are the slots carried into the step: one number, or one for each layer.
-    `extra_products` of the size of QK^T are taken beside attention's own two: none, or one for a
-    fused kernel that computes QK^T again to get the mass, see `attention.backend.Backend`.
+    `extra_products` of the size of QK^T are taken beside attention's own two: none, or one
+    and a bit for a fused kernel that computes QK^T again to get the mass, see
+    `attention.backend.Backend`.
     """
     same = isinstance(context_tokens, int)
     contexts = [context_tokens] * spec.num_layers if same else list(context_tokens)
@@ -153,7 +155,7 @@ def step_flops(
     keys = sum(contexts) + spec.num_layers * new_tokens
     attention = 2 * (2 + extra_products) * new_tokens * keys * spec.num_query_heads * spec.head_dim
     recurrent = spec.recurrent.flops(new_tokens) if spec.recurrent else 0
-    return batch * (2 * spec.linear_parameters * new_tokens + attention + recurrent)
+    return int(batch * (2 * spec.linear_parameters * new_tokens + attention + recurrent))
 
 
 def stream_flops(

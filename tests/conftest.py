@@ -45,6 +45,14 @@ def seeds() -> None:
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def flex_is_not_traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the CPU flex attention computes the same traced or not, but tracing takes seconds for each
+    new shape, and torch's FLOP counter does not see through it."""
+    module = "torch.nn.attention.flex_attention"
+    monkeypatch.setattr(f"{module}._FLEX_ATTENTION_DISABLE_COMPILE_DEBUG", True)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def rooms_are_imported_by_full_name() -> Iterator[None]:
     """Fail the run if a test imported `framework` instead of `crossframe.framework`.

@@ -59,7 +59,7 @@ def stream_curve(cell: Cell, look: Look, entering: int, frames: int) -> np.ndarr
     bounds = [memory.limit(layer, layers, look.frame_tokens) for layer in range(layers)]
     carried = sum(seen if bound is None else np.minimum(seen, bound) for bound in bounds)
     asked = memory.needs_mass, memory.reductions
-    extra = choose(cell.attention, *asked).extra_products(*asked)
+    extra = choose(cell.attention, *asked).extra_products(*asked, look.spec.head_dim)
 
     def cost(context: int) -> int:
         return step_flops(

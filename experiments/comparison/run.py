@@ -135,6 +135,7 @@ class Comparison:
             "ask_ms": run.ask_milliseconds,
             "state_bytes": costs[-1].state_bytes,
             "archive_bytes": costs[-1].archive_bytes,
+            "attention": costs[-1].attention,
         }
 
     def _spent(self, costs: StepCosts) -> Row:
@@ -170,6 +171,7 @@ class Comparison:
             "ask_ms": baseline.ask_milliseconds,
             "state_bytes": baseline.stream.state_bytes,
             "archive_bytes": 0,
+            "attention": baseline.stream.costs[-1].attention,
         }
 
     def _steps_of(self, run: Run) -> Iterator[Row]:
@@ -185,6 +187,7 @@ class Comparison:
                 "milliseconds": cost.milliseconds,
                 "vision_milliseconds": cost.encode_milliseconds,
                 "state_bytes": cost.state_bytes,
+                "attention": cost.attention,
                 "archive_bytes": cost.archive_bytes,
             }
             frame += cost.images

@@ -122,6 +122,7 @@ class PassRunner:
             "state_bytes": costs[-1].state_bytes,
             "archive_bytes": session.archive.bytes_appended,
             "planned_tokens": session.max_tokens,
+            "attention": costs[-1].attention,
         }
 
 

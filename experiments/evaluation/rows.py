@@ -16,7 +16,8 @@ A row says
   older rows lack it), `tokens` (that entered the decoder), `decoder_flops`, `decoder_ms`,
   `vision_ms` (encoder and projector), `ask_ms` and `reply_tokens` (reading the question and
   decoding the reply), `state_bytes` (held for later frames), `archive_bytes` (held for answering,
-  without room to grow), `planned_tokens` (which fixes the RoPE scaling),
+  without room to grow), `planned_tokens` (which fixes the RoPE scaling), `attention` (the backend
+  that ran in the last step; older rows lack it),
 - where it came from: `config` (hash of the settings in config.json, of cells this one and the
   reference), `commit`, `environment`.
 

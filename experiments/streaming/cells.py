@@ -19,7 +19,7 @@ class Cell:
         archive: how the KV of all frames is kept; null for as it is.
         frames_per_step: temporal patches that pass the decoder together.
         in_frame: "causal" or "bidirectional" attention inside a frame.
-        attention: "auto", "plain", "chunked" or "sdpa".
+        attention: "auto", "plain", "chunked", "sdpa" or "flex".
 
     Raises:
         ValueError: for a backend of attention that there is not.

@@ -61,7 +61,7 @@ class StreamOptions:
         frames_per_step: temporal patches that pass the decoder together.
         max_tokens: planned length of video, question and answer; null is the range the model was
             trained for.
-        attention: "auto", "plain", "chunked" or "sdpa".
+        attention: "auto", "plain", "chunked", "sdpa" or "flex".
         max_new_tokens: most tokens of the answer.
 
     Raises:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 
@@ -24,8 +25,8 @@ class Visibility:
     """Which keys a query row of the step sees.
 
     Attributes:
-        block: [T] int64 for `in_frame="bidirectional"`: the frame each new token belongs to; a row
-            sees its own frame whole and earlier ones. None is causal.
+        block: [T] int64, ascending, for `in_frame="bidirectional"`: the frame each new token
+            belongs to; a row sees its own frame whole and earlier ones. None is causal.
         valid: [B, K, S] bool for ragged heads, None where every slot is real.
         own: the last T keys are the queries' own. False for a block of earlier keys, all visible.
     """
@@ -69,6 +70,14 @@ class Inputs(NamedTuple):
         return self.query.shape[2] if self.visibility.own else 0
 
 
+class Place(NamedTuple):
+    """Where a step's attention runs: the device, dtype and size of its heads."""
+
+    device: torch.device
+    dtype: torch.dtype
+    head_dim: int
+
+
 class Backend(ABC):
     """One way to compute a step's attention. All are equal up to rounding; they differ in what
     they hold, support and cost, which each says here.
@@ -103,15 +112,25 @@ class Backend(ABC):
         """`received` takes in the weights that these keys have in the reading `whole` of these and
         further keys; `whole.output` is as wide as its lse."""
 
+    def lack(self, place: Place) -> str | None:
+        """Why it cannot run there, and what could; None where it can."""
+        del place
+        return None
+
     def extra_products(
-        self, needs_mass: bool, reductions: Sequence[str], in_blocks: bool = False
-    ) -> int:
+        self,
+        needs_mass: bool,
+        reductions: Sequence[str],
+        head_dim: int,
+        in_blocks: bool = False,
+    ) -> Fraction:
         """Products of the size of QK^T, beside attention's own two, of a step that asks for it.
 
         Where keys come in blocks, weights are known only after the last of them and take QK^T once
         more; outputs are at hand by then.
         """
+        del head_dim
         wanted = bool(needs_mass or reductions)
         if in_blocks:
-            return self.lse_products + wanted + ("output_change" in reductions)
-        return wanted * self.weight_products + sum(self.reductions[name] for name in reductions)
+            return Fraction(self.lse_products + wanted + ("output_change" in reductions))
+        return Fraction(wanted * self.weight_products + sum(self.reductions[n] for n in reductions))

@@ -28,8 +28,13 @@ class Chunked(Backend):
         return Reading(*(torch.cat(part, 2) for part in zip(*parts, strict=True)))
 
     def receive(self, inputs: Inputs, whole: Reading, received: WeightReductions) -> None:
-        for rows in row_chunks(inputs):
-            receive_rows(inputs, whole, received, rows)
+        receive_in_chunks(inputs, whole, received)
+
+
+def receive_in_chunks(inputs: Inputs, whole: Reading, received: WeightReductions) -> None:
+    """`Backend.receive`, a few query rows at a time."""
+    for rows in row_chunks(inputs):
+        receive_rows(inputs, whole, received, rows)
 
 
 def row_chunks(inputs: Inputs) -> tuple[Tensor, ...]:

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from .backend import Backend, Inputs
-from .chunked import row_chunks
+from .chunked import receive_in_chunks, row_chunks
 from .merging import Reading
-from .plain import receive_rows, scores_of
+from .plain import scores_of
 from .reductions import WeightReductions
 
 
@@ -37,8 +37,7 @@ class Fused(Backend):
         return Reading(_fused(inputs).masked_fill((lse == float("-inf"))[..., None], 0), lse)
 
     def receive(self, inputs: Inputs, whole: Reading, received: WeightReductions) -> None:
-        for rows in row_chunks(inputs):
-            receive_rows(inputs, whole, received, rows)
+        receive_in_chunks(inputs, whole, received)
 
 
 def _fused(inputs: Inputs) -> Tensor:

@@ -55,6 +55,7 @@ class StepCost:
             before the video and for pushed `FrameTokens`.
         images: raw frames that passed; 0 where `encode` has none.
         timestamp: of the first of them, in seconds.
+        attention: the backend of attention that ran, see `attention.attend.BACKENDS`.
     """
 
     tokens: int
@@ -65,6 +66,7 @@ class StepCost:
     encode: Sequence[Timer] = ()
     images: int = 0
     timestamp: float | None = None
+    attention: str = ""
 
     @property
     def milliseconds(self) -> float:

@@ -15,7 +15,7 @@ from ..memory import CrossFrameMemory
 from ..model import VideoModel
 from ..slots import Slots
 from .state import StreamState
-from .step import readable_keys
+from .step import place_of, readable_keys
 from .verify import check_room
 
 
@@ -49,7 +49,7 @@ def run_probe(
     token_ids = token_ids.to(model.device).expand(layers[0].keys.shape[0], -1)
     positions = model.text_positions(state.cursor, *token_ids.shape)
     text = FrameTokens(model.embed(token_ids), state.origin.angles(positions))
-    backend = choose(attention, needs_mass=True)
+    backend = choose(attention, needs_mass=True, place=place_of(model))
 
     def look(layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
         slots = layers[layer]
@@ -74,7 +74,7 @@ def run_probe(
         batch=token_ids.shape[0],
         new_tokens=token_ids.shape[1],
         context_tokens=[slots.num_slots for slots in layers],
-        extra_products=backend.extra_products(needs_mass=True, reductions=()),
+        extra_products=backend.extra_products(True, (), model.spec.head_dim),
     )
 
 

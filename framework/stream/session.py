@@ -33,7 +33,7 @@ from .rebase import settle_origin
 from .saving import load_session, save_session
 from .session_view import SessionView
 from .state import StreamState
-from .step import AskStep, PushStep
+from .step import AskStep, PushStep, place_of
 from .turns import Turns, in_turn
 
 
@@ -53,8 +53,8 @@ class VideoSession(SessionView):
         frames_per_step: temporal patches that pass the decoder together.
         max_tokens: planned length of the stream, questions and answers included, at most 2**22;
             fixes the RoPE scaling for the whole session. None: the range the model was trained for.
-        attention: "auto", "plain", "chunked" or "sdpa", see `attention.attend.choose`; for frames,
-            questions and the memory's probe alike.
+        attention: "auto", "plain", "chunked", "sdpa" or "flex", see `attention.attend.choose`; for
+            frames, questions and the memory's probe alike.
         cost_history: newest steps whose costs are kept one by one; None: all of an ending stream.
 
     Raises:
@@ -80,7 +80,7 @@ class VideoSession(SessionView):
         self.model, self.memory, self.reader = model, memory, reader or ReadAll()
         self.in_frame, self.frames_per_step = in_frame, frames_per_step
         self.max_tokens = planned_length(max_tokens, model.trained_tokens)
-        choose(attention, memory.needs_mass, memory.reductions)
+        choose(attention, memory.needs_mass, memory.reductions, place=place_of(model))
         self.attention = attention
         storage = ArchiveStorage(archive or PlainArchive(), model.spec.num_layers)
         self._turns = Turns("this session")
@@ -261,6 +261,7 @@ class VideoSession(SessionView):
             tuple(part.timer for part in parts if part.timer is not None),
             images,
             frames[0].timestamp,
+            step.backend.name,
         )
         return now.at(state).passed(cost, hidden)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..archives.reader import Reader
 from ..archives.storage import ORIGIN, ArchiveStorage, LayerArchive
 from ..attention.attend import attend, choose
-from ..attention.backend import Visibility
+from ..attention.backend import Place, Visibility
 from ..attention.plain import weights_of
 from ..flops import step_flops
 from ..memory import CrossFrameMemory
@@ -59,7 +59,9 @@ class PushStep:
         self.columns = entering.columns(model.device)
         self.archive = archive
         self.memory = memory
-        self.backend = choose(attention, memory.needs_mass, memory.reductions)
+        self.backend = choose(
+            attention, memory.needs_mass, memory.reductions, place=place_of(model)
+        )
         self.max_tokens = max_tokens
         # Bound to the model, not to the step: slots that point back would make a cycle, which holds
         # all keys of the step until the garbage collector comes by.
@@ -118,7 +120,7 @@ class PushStep:
             new_tokens=self.tokens.num_tokens,
             context_tokens=[slots.num_slots for slots in self.carried],
             extra_products=self.backend.extra_products(
-                self.memory.needs_mass, self.memory.reductions
+                self.memory.needs_mass, self.memory.reductions, self.model.spec.head_dim
             ),
         )
 
@@ -156,7 +158,7 @@ class AskStep:
         self.reader = reader
         self.asked_at = asked_at
         self.room = room
-        self.backend = choose(attention)
+        self.backend = choose(attention, place=place_of(model), question=True)
         self.rotate = partial(_rotated, model, max_tokens)
         self._contexts: dict[int, Context] = {}
         self._extents: list[Tensor] = []
@@ -210,6 +212,11 @@ class AskStep:
         slots = replace(slots, keys=keys, values=values)
         keys = readable_keys(slots, self.rotate)
         return Context.copy_of(replace(slots, keys=keys), self.room)
+
+
+def place_of(model: VideoModel) -> Place:
+    """Where a model's attention runs."""
+    return Place(model.device, model.dtype, model.spec.head_dim)
 
 
 def _blocks(frame: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from crossframe.framework.attention.attend import BACKENDS, Attended, attend
-from crossframe.framework.attention.backend import Visibility
+from crossframe.framework.attention.backend import Inputs, Visibility
+from crossframe.framework.attention.merging import Reading
 
 KINDS = tuple(BACKENDS)
 
@@ -39,6 +40,14 @@ class Problem(NamedTuple):
         query, keys, values = (part.to(dtype) for part in self[:3])
         return Problem(query, keys, values, self.visibility)
 
+    def on(self, device: str) -> Problem:
+        query, keys, values = (part.to(device) for part in self[:3])
+        block, valid = (
+            None if part is None else part.to(device)
+            for part in (self.visibility.block, self.visibility.valid)
+        )
+        return Problem(query, keys, values, Visibility(block, valid))
+
 
 def problem(
     new: int,
@@ -59,6 +68,11 @@ def problem(
     slots = (heads, carried + new)
     query = draw(heads * group, new)
     return Problem(query, draw(*slots), draw(*slots), visibility or Visibility())
+
+
+def read(kind: str, task: Problem) -> Reading:
+    query, keys, values, visibility = task
+    return BACKENDS[kind].read(Inputs(query, keys, values, query.shape[-1] ** -0.5, visibility))
 
 
 def by_loops(task: Problem) -> tuple[Tensor, Tensor, Tensor]:

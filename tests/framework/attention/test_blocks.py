@@ -156,7 +156,7 @@ def test_blocks_cost_what_the_backend_says(
     with flop_counter() as counter:
         Cut(task, [5, 64]).solve(kind, mass, reductions)
     product = 2 * task.query.numel() * task.keys.shape[2]
-    products = 2 + BACKENDS[kind].extra_products(mass, reductions, in_blocks=True)
+    products = 2 + BACKENDS[kind].extra_products(mass, reductions, 80, in_blocks=True)
     assert counter.get_total_flops() == products * product
 
 

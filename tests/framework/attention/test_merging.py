@@ -11,18 +11,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from crossframe.framework.attention import chunked
-from crossframe.framework.attention.attend import BACKENDS
-from crossframe.framework.attention.backend import Inputs, Visibility
+from crossframe.framework.attention.backend import Visibility
 from crossframe.framework.attention.merging import Reading, merged
 
-from .problems import KINDS, Problem, by_loops, problem, problems
+from .problems import KINDS, Problem, by_loops, problem, problems, read
 
 NOTHING = Reading(torch.zeros(1, 1, 2, 3), torch.full((1, 1, 2), float("-inf")))
-
-
-def read(kind: str, task: Problem) -> Reading:
-    query, keys, values, visibility = task
-    return BACKENDS[kind].read(Inputs(query, keys, values, query.shape[-1] ** -0.5, visibility))
 
 
 @pytest.mark.parametrize("kind", KINDS)
