@@ -14,7 +14,7 @@ LOCKED := .venv/.locked
 INSTALLED := .venv/.installed
 LINK := .types/crossframe
 
-.PHONY: help setup demo evidence ablate-demo test test-oldest test-newest lint bench soak clean
+.PHONY: help setup demo evidence ablate-demo test test-oldest test-newest lint bench bench-gpu soak clean
 
 help:
 	@echo 'make setup   environment in .venv, exact versions from requirements.lock'
@@ -26,6 +26,7 @@ help:
 	@echo 'make test-newest  the same on the newest that the package index serves'
 	@echo 'make lint    ruff, pyright, import contracts'
 	@echo 'make bench   time the paths that claim to be fast'
+	@echo 'make bench-gpu  time attention at the sizes of real models, on an NVIDIA GPU'
 	@echo 'make soak    the tests on fresh random examples, and the long ones that `make test` leaves out'
 	@echo 'make clean   remove all of the above'
 
@@ -89,6 +90,10 @@ test-oldest test-newest: test-%:
 
 bench: setup
 	$(BIN)/python -m crossframe.experiments.publishing.bench
+	$(BIN)/python -m crossframe.experiments.publishing.bench_attention
+
+bench-gpu: setup
+	$(BIN)/python -m crossframe.experiments.publishing.bench_attention --device cuda
 
 # The whole suite on fresh random examples, then the long tests.
 soak: setup
