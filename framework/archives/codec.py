@@ -12,6 +12,7 @@ from torch import Tensor
 
 # 16 MiB: an hour of InternVL3-8B at one frame per second has 57 of them per tensor and layer.
 PAGE_BYTES = 1 << 24
+BLOCK_BYTES = 1 << 26
 
 
 class Archive(ABC):
@@ -25,6 +26,8 @@ class Archive(ABC):
     Attributes:
         lossy: unpacking does not give back exactly what was packed.
         keeps: False if nothing is stored at all.
+        block_bytes: of the keys and values, in the model's dtype, that a question unpacks at a
+            time; it holds two such blocks.
         page_bytes: of a whole page of one packed tensor of one layer, see `paged.py`. A stream that
             has filled the first few holds at most one such page beside what was packed.
     """
@@ -32,6 +35,7 @@ class Archive(ABC):
     lossy: bool = False
     keeps: bool = True
     page_bytes: int = PAGE_BYTES
+    block_bytes: int = BLOCK_BYTES
 
     @abstractmethod
     def pack(self, keys: Tensor, values: Tensor) -> Mapping[str, Tensor]:
@@ -47,6 +51,10 @@ class Archive(ABC):
         They may come in another dtype and on another device than the model's: a question moves and
         converts what it reads.
         """
+
+    def unpack_keys(self, packed: Mapping[str, Tensor]) -> Tensor:
+        """The keys alone, for readers that score them; by default `unpack` without its values."""
+        return self.unpack(packed)[0]
 
     def room(self, example: Tensor, shape: Sequence[int]) -> Tensor:
         """Uninitialised storage of exactly this shape and the example's dtype.
@@ -91,7 +99,9 @@ class WrappedArchive(Archive):
             )
         # Read from the instance; a frozen dataclass has no other way to set it.
         object.__setattr__(self, "lossy", self.lossy or self.inner.lossy)
-        object.__setattr__(self, "page_bytes", min(self.page_bytes, self.inner.page_bytes))
+        for name in ("page_bytes", "block_bytes"):
+            least = min(getattr(self, name), getattr(self.inner, name))
+            object.__setattr__(self, name, least)
 
     def pack(self, keys: Tensor, values: Tensor) -> Mapping[str, Tensor]:
         return self.inner.pack(keys, values)
@@ -125,6 +135,9 @@ class CPUArchive(WrappedArchive):
     """
 
     pinned: bool = False
+
+    def unpack_keys(self, packed: Mapping[str, Tensor]) -> Tensor:
+        return self.inner.unpack_keys(packed)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -6,7 +6,7 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -66,6 +66,9 @@ class DiskArchive(WrappedArchive):
                 f"DiskArchive: no file can be made in folder={self.folder!r} ({error.strerror}): "
                 "give one that exists and may be written to"
             ) from error
+
+    def unpack_keys(self, packed: Mapping[str, Tensor]) -> Tensor:
+        return self.inner.unpack_keys(packed)
 
     def room(self, example: Tensor, shape: Sequence[int]) -> Tensor:
         count = math.prod(shape)

@@ -40,6 +40,10 @@ class Int8Archive(Archive):
     def unpack(self, packed: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         return _unpacked(packed, packed["key_codes"].shape[-1])
 
+    def unpack_keys(self, packed: Mapping[str, Tensor]) -> Tensor:
+        codes = packed["key_codes"]
+        return _restore(codes, packed["key_ranges"], codes.shape[-1])
+
 
 @final
 @dataclass(frozen=True)
@@ -79,6 +83,9 @@ class Int4Archive(Archive):
 
     def unpack(self, packed: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         return _unpacked({**packed, **{name: _apart(packed[name]) for name in _CODES}}, self.group)
+
+    def unpack_keys(self, packed: Mapping[str, Tensor]) -> Tensor:
+        return _restore(_apart(packed["key_codes"]), packed["key_ranges"], self.group)
 
 
 def _packed(keys: Tensor, values: Tensor, group: int, top: int) -> dict[str, Tensor]:

@@ -26,6 +26,10 @@ class Reader(ABC):
     def read(self, queries: Tensor, archive: LayerArchive, carried: Slots) -> Slots:
         """The slots that the question and its answer attend to, in one layer.
 
+        Slots of `archive.slots` that are returned as they came, and are a run of the archive, are
+        read without being unpacked as a whole: page by page where a plain archive lies on the
+        layer's device, else in blocks. All others are held, unpacked, while the answer takes.
+
         Called once per layer and `ask`, with queries that have seen what earlier layers read, and
         reused while decoding. At least one slot must be left, in stream order; other `positions`
         and `valid` are read as those of a memory. Nothing given may be written into.
@@ -56,8 +60,9 @@ class ReadAll(Reader):
 
     Rule: every archived token, at its position in the stream.
 
-    Cost per question: attention over all tokens of the stream; no copy if the archive is plain.
-    Bytes read: the whole archive, of other archives unpacked for as long as the answer takes.
+    Cost per question: attention over all tokens of the stream; no copy if the archive is plain, of
+    other archives all is unpacked anew for every token of the answer.
+    Bytes read: the whole archive; of other archives two blocks are unpacked at a time.
     """
 
     def read(self, queries: Tensor, archive: LayerArchive, carried: Slots) -> Slots:

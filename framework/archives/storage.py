@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from ..slots import Slots, token_slots
+from .archived_slots import ArchivedSlots
 from .codec import Archive
 from .paged import PagedTensor, PageSizes
 
@@ -30,6 +32,14 @@ class ArchiveStorage:
         self.codec = codec
         self.layers: list[dict[str, PagedTensor]] = [{} for _ in range(num_layers)]
         self.columns: dict[str, PagedTensor] = {}
+        self._joined: dict[str, tuple[PagedTensor, Tensor]] = {}
+
+    def column(self, name: str) -> Tensor:
+        """One column joined, once for all layers that ask for it."""
+        paged = self.columns[name]
+        if name not in self._joined or self._joined[name][0] is not paged:
+            self._joined[name] = (paged, paged.joined())
+        return self._joined[name][1]
 
     @property
     def num_tokens(self) -> int:
@@ -134,17 +144,19 @@ class LayerArchive:
     def frames(self) -> Tensor:
         """[tokens] int64, the frame number of every archived token; -1 is the prompt."""
         self._require_kept()
-        return self._storage.columns["frame"].joined()[0]
+        return self._storage.column("frame")[0]
 
     def slots(
         self,
         frames: Collection[int] | Tensor | None = None,
         *,
         tokens: range | Tensor | None = None,
-    ) -> Slots:
-        """Some archived slots in stream order, all by default; only they are unpacked.
+    ) -> ArchivedSlots:
+        """Some archived slots in stream order, all by default.
 
-        With a plain archive, a range of tokens that lies on one page comes without a copy.
+        Their keys and values are unpacked when they are looked at; where a reader returns slots
+        untouched, a block at a time, while the question attends to them (`ArchivedSlots`). With a
+        plain archive, tokens of one page come without a copy.
 
         Args:
             frames: take those of the given frames.
@@ -158,15 +170,14 @@ class LayerArchive:
         self._require_kept()
         rows = self._rows(frames, tokens)
 
-        def pick(paged: PagedTensor) -> Tensor:
-            if isinstance(rows, range):
-                return paged.between(rows.start, rows.stop)
-            return paged.take(rows)
-
         storage = self._storage
-        packed = {name: pick(paged) for name, paged in storage.layers[self.layer].items()}
-        columns = {name: pick(paged) for name, paged in storage.columns.items()}
-        return self._assemble(packed, columns)
+        columns = {name: _picked(storage.column(name), rows) for name in storage.columns}
+        known = self._known(columns, len(rows))
+        first = next(iter(storage.layers[self.layer].values()), None)
+
+        # The layer's pages as they are now, and nothing else of the storage.
+        packed_of = partial(_packed, dict(storage.layers[self.layer]), rows)
+        return ArchivedSlots.of(known, storage.codec, packed_of, _bounds(first, rows))
 
     def _require_kept(self) -> None:
         if not self._storage.codec.keeps:
@@ -195,10 +206,40 @@ class LayerArchive:
             )
         return rows
 
-    def _assemble(self, packed: dict[str, Tensor], columns: dict[str, Tensor]) -> Slots:
-        keys, values = self._storage.codec.unpack(packed)
-        slots = token_slots(keys, values, columns, self.layer, len(self._storage.layers))
+    def _known(self, columns: dict[str, Tensor], count: int) -> Slots:
+        """What is known of some tokens, with keys and values that hold nothing."""
+        nothing = self._example().expand(-1, -1, count, -1)
+        slots = token_slots(nothing, nothing, columns, self.layer, len(self._storage.layers))
         if ORIGIN in columns:
-            further = (self.moved - columns[ORIGIN]).to(keys.device)[:, None]
+            further = (self.moved - columns[ORIGIN]).to(nothing.device)[:, None]
             slots = replace(slots, rotated=slots.positions + further)
         return slots
+
+    def _example(self) -> Tensor:
+        """[B, K, 1, 0] where the layer's pages lie."""
+        packed = next(iter(self._storage.layers[self.layer].values())).between(0, 0)
+        return packed.new_empty(*packed.shape[:2], 1, 0)
+
+
+def _picked(column: Tensor, rows: range | Tensor) -> Tensor:
+    if isinstance(rows, range):
+        return column[..., rows.start : rows.stop]
+    return column.index_select(-1, rows.to(column.device))
+
+
+def _packed(
+    stored: Mapping[str, PagedTensor], rows: range | Tensor, some: range | None
+) -> dict[str, Tensor]:
+    """Packed tensors of some rows, or of all."""
+    wanted = rows if some is None else rows[some.start : some.stop]
+    if isinstance(wanted, range):
+        return {name: paged.between(wanted.start, wanted.stop) for name, paged in stored.items()}
+    return {name: paged.take(wanted) for name, paged in stored.items()}
+
+
+def _bounds(paged: PagedTensor | None, rows: range | Tensor) -> list[int] | None:
+    """Where pages start among the rows, and their number; None if they are no run."""
+    if paged is None or not isinstance(rows, range):
+        return None
+    inside = [place - rows.start for place in paged.bounds if rows.start < place < rows.stop]
+    return [0, *inside, len(rows)]

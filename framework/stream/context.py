@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ..attention.blocks import KeyBlock
 from ..slots import Slots
 
 
 @dataclass(eq=False)
 class Context:
-    """Buffers [B, K, room, D] of one layer, filled up to `length`."""
+    """Buffers [B, K, room, D] of one layer, filled up to `length`; and what is read before them
+    where it lies, or unpacked on the way.
+
+    Attributes:
+        blocks: gone over at every attention; empty where the buffers hold all.
+    """
 
     key_room: Tensor
     value_room: Tensor
     length: int
     read_valid: Tensor | None
+    blocks: Iterable[KeyBlock] = ()
 
     def __post_init__(self) -> None:
         self.num_read = self.length
@@ -30,6 +38,21 @@ class Context:
             return wide
 
         return cls(widen(slots.keys), widen(slots.values), slots.num_slots, slots.valid)
+
+    @classmethod
+    def behind(
+        cls, blocks: Iterable[KeyBlock], small: Sequence[KeyBlock], like: Tensor, room: int
+    ) -> Context:
+        """For text behind blocks, and behind small ones that one buffer joins with it."""
+
+        def widen(parts: Sequence[Tensor]) -> Tensor:
+            length = sum(part.shape[2] for part in parts)
+            wide = like.new_empty(*like.shape[:2], length + room, like.shape[3])
+            torch.cat([*parts, like[:, :, :0]], 2, out=wide[:, :, :length])
+            return wide
+
+        keys, values = widen([one.keys for one in small]), widen([one.values for one in small])
+        return cls(keys, values, keys.shape[2] - room, None, blocks)
 
     def append(self, key: Tensor, value: Tensor) -> None:
         end = self.length + key.shape[2]

@@ -9,10 +9,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from ..archives.archived_slots import ArchivedSlots
 from ..archives.reader import Reader
 from ..archives.storage import ORIGIN, ArchiveStorage, LayerArchive
 from ..attention.attend import attend, choose
 from ..attention.backend import Place, Visibility
+from ..attention.blocks import attend_blocks
 from ..attention.plain import weights_of
 from ..flops import step_flops
 from ..memory import CrossFrameMemory
@@ -22,6 +24,7 @@ from .admission import EnteringTokens
 from .context import Context
 from .finite import extents, is_finite, still_finite
 from .state import StreamState
+from .unpacking import Buffers, UnpackedBlocks, pages_in_place, token_bytes
 
 
 def readable_keys(slots: Slots, rotate: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
@@ -128,9 +131,9 @@ class PushStep:
 class AskStep:
     """A question and its answer: attends to what the reader picks, then to the text so far.
 
-    What the reader picks is joined with the text in one buffer per layer. Where it picks the whole
-    of a plain archive, that buffer is the archive's own storage and the text goes into the unused
-    room behind its end, so that asking copies no keys or values.
+    The text has a buffer of its own in every layer. What the reader picks is copied in front of it,
+    unless that is a run of the archive of more than a block over all layers. Then the pages of a
+    plain archive are read where they lie, and others unpacked block by block at every token.
 
     Args:
         asked_at: [axes, B, tokens] positions of the question.
@@ -158,8 +161,11 @@ class AskStep:
         self.reader = reader
         self.asked_at = asked_at
         self.room = room
-        self.backend = choose(attention, place=place_of(model), question=True)
+        place = place_of(model)
+        self.backend = choose(attention, place=place, question=True)
+        self.block_backend = choose(attention, in_blocks=True, place=place, question=True)
         self.rotate = partial(_rotated, model, max_tokens)
+        self._buffers = Buffers(archive.codec.block_bytes)
         self._contexts: dict[int, Context] = {}
         self._extents: list[Tensor] = []
 
@@ -177,18 +183,10 @@ class AskStep:
     ) -> Tensor:
         context = self._contexts.get(layer)
         if context is None:
-            context = self._contexts[layer] = self._open(layer, query)
+            context = self._contexts[layer] = self._open(layer, query, key)
         context.append(key, value)
         self._extents += extents(query, key)
-        attended = attend(
-            query,
-            context.keys,
-            context.values,
-            backend=self.backend,
-            scale=scale,
-            visibility=Visibility(valid=context.valid),
-        )
-        output = attended.output
+        output = self._attend(context, query, scale)
         if layer == len(self.carried) - 1:  # NaN spreads through all layers
             self._finite = still_finite(self._finite, output, *self._extents)
             self._extents = []
@@ -198,20 +196,47 @@ class AskStep:
         """Whether stream, question and answer so far, and these logits, are numbers only."""
         return is_finite(still_finite(self._finite, logits))
 
-    def _open(self, layer: int, query: Tensor) -> Context:
+    def _attend(self, context: Context, query: Tensor, scale: float) -> Tensor:
+        own = context.keys, context.values
+        visibility = Visibility(valid=context.valid)
+        if not context.blocks:
+            options = {"scale": scale, "visibility": visibility, "backend": self.backend}
+            return attend(query, *own, **options).output
+        options = {"scale": scale, "visibility": visibility, "backend": self.block_backend}
+        return attend_blocks(query, context.blocks, *own, **options).output
+
+    def _open(self, layer: int, query: Tensor, key: Tensor) -> Context:
         asked_at, moved = self.asked_at.to(query.device), self.origin.moved
         view = LayerArchive(self.archive, layer, rotate=self.rotate, asked_at=asked_at, moved=moved)
-        slots = on_device(self.reader.read(query, view, self.carried[layer]), query.device)
+        slots = self.reader.read(query, view, self.carried[layer])
         if slots.num_slots == 0:
             raise ValueError(
                 f"{type(self.reader).__name__} picked no slots in layer {layer}; a reader must "
                 "leave at least one to attend to"
             )
+        if isinstance(slots, ArchivedSlots) and slots.untouched and slots.is_run:
+            limit = self.archive.codec.block_bytes // len(self.carried)
+            if 2 * token_bytes(key) * slots.num_slots > limit:
+                return self._in_blocks(slots, key, limit)
+        slots = on_device(slots, query.device)
         # An archive may unpack to another dtype than the model's.
         keys, values = slots.keys.to(query.dtype), slots.values.to(query.dtype)
         slots = replace(slots, keys=keys, values=values)
         keys = readable_keys(slots, self.rotate)
         return Context.copy_of(replace(slots, keys=keys), self.room)
+
+    def _in_blocks(self, slots: ArchivedSlots, like: Tensor, limit: int) -> Context:
+        """The slots where they lie, or unpacked on the way; `limit` bytes may be copied."""
+        pages = pages_in_place(slots, like)
+        if pages is None:
+            blocks = UnpackedBlocks(slots, like, self._buffers, self.rotate)
+            return Context.behind(blocks, [], like, self.room)
+        # A call takes as long as reading some hundred KiB. The first pages double, so that those
+        # below a quarter, and a last one, come to less than the limit.
+        small = [8 * token_bytes(like) * page.keys.shape[2] < limit for page in pages]
+        joined = [page for page, one in zip(pages, small, strict=True) if one]
+        apart = [page for page, one in zip(pages, small, strict=True) if not one]
+        return Context.behind(apart, joined, like, self.room)
 
 
 def place_of(model: VideoModel) -> Place:

@@ -58,7 +58,7 @@ class ReKVReader(Reader):
     Cost per question: one pass over all archived keys per layer, `RUN_TOKENS` at a time, and
     attention over prompt and blocks.
     Bytes read: those of prompt and blocks (for a batch, of what any row retrieves), unpacked, and
-    one run while scoring.
+    the keys of one run while scoring.
     """
 
     blocks: int = 64
@@ -119,7 +119,7 @@ def _token_scores(queries: Tensor, archive: LayerArchive) -> Tensor:
         run = archive.slots(tokens=range(start, stop))
         assert archive.rotate is not None  # a question is passing
         assert run.rotated is not None  # filled by __post_init__
-        keys = archive.rotate(run.keys.to(asked), at - run.rotated.to(asked.device))
+        keys = archive.rotate(run.keys_alone().to(asked), at - run.rotated.to(asked.device))
         per_key = asked.unflatten(1, (keys.shape[1], -1)).sum(2)
         scores.append(torch.einsum("bkd,bktd->bt", per_key, keys))
     return torch.cat(scores, -1)

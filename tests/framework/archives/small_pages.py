@@ -1,4 +1,4 @@
-"""An archive in pages of a few tokens, so that short streams have many."""
+"""An archive in pages and blocks of a few tokens, so that short streams have many."""
 
 from __future__ import annotations
 
@@ -12,3 +12,4 @@ class SmallPages(WrappedArchive):
     """As the inner one, with pages of 1, 1, 2, 4, ... tokens up to so many bytes."""
 
     page_bytes: int = 512
+    block_bytes: int = 512

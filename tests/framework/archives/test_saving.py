@@ -126,7 +126,7 @@ def test_a_full_disk_archive_is_still_read_and_saved_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = seen(DiskArchive(tmp_path, inner=SmallPages()), 3, 4)
-    expected = session.question_logits(QUESTION)
+    expected, archive = session.question_logits(QUESTION), CPUArchive(inner=SmallPages())
     session = seen(DiskArchive(tmp_path, inner=SmallPages()), 3, 4)
     with monkeypatch.context() as patch:
         patch.setattr(disk_archive, "_reserve", full)
@@ -134,7 +134,7 @@ def test_a_full_disk_archive_is_still_read_and_saved_elsewhere(
             push(session, 20)
         assert torch.equal(session.question_logits(QUESTION), expected)
         session.save(tmp_path / "session")
-        loaded = VideoSession.load(tmp_path / "session", session.model, archive=CPUArchive())
+        loaded = VideoSession.load(tmp_path / "session", session.model, archive=archive)
     require_same(loaded, session, QUESTION, "a full disk")
 
 
