@@ -5,20 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import cycle
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter
 from pandas import DataFrame, Series
 
-from ..reports.drawing import COLOURS, Drawing, drawn, legend_below, tidy_axes, whole_numbers
+from ..reports.drawing import (
+    Drawing,
+    Style,
+    drawn,
+    family_styles,
+    legend_below,
+    legend_height,
+    tidy_axes,
+    whole_numbers,
+)
 from ..reports.tables import DataTable
 
 SIZE = (9.6, 3.7)  # inches
+COLUMNS = 4  # of the legend
+MARKED = 6  # markers on a curve
+FULL = "FullMemory"
 LOG_FROM = 30.0  # a largest value this many times the smallest takes a logarithmic axis
 
 Curve = Callable[["DataFrame"], Any]  # one number per row
@@ -43,7 +52,8 @@ LAYOUT: Sequence[tuple[str, str, str, tuple[Panel, Panel]]] = (
         "with its attention, by closed form. Right: measured time of decoder and memory; "
         "faint as measured (single slow frames may leave the picture), clear as a running "
         "median. Vision is the same for all memories and left out. A flat line means prefill "
-        "linear in the video's length. Equal curves are dashed over one another.",
+        "linear in the video's length. A colour is a rule, marker and line tell its variants "
+        "apart, full attention is black; where curves are equal their markers take turns.",
         (
             Panel("Decoder FLOPs per frame", "FLOP", lambda s: s["flops"] / s["frames"]),
             Panel(
@@ -77,32 +87,48 @@ LAYOUT: Sequence[tuple[str, str, str, tuple[Panel, Panel]]] = (
 )
 
 
-def figures_of(steps: DataFrame) -> list[Drawing]:
-    """All figures of a comparison, from one row per memory and step, as `Comparison.step_rows`."""
+def figures_of(steps: DataFrame, families: Mapping[str, str] | None = None) -> list[Drawing]:
+    """All figures of a comparison.
+
+    Args:
+        steps: one row per memory and step, as `Comparison.step_rows`.
+        families: of each memory, the class of its innermost rule; None: each is its own.
+    """
+    names = dict.fromkeys(steps["memory"])
+    styles = family_styles({name: (families or {}).get(name, name) for name in names}, FULL)
+    draw = partial(_draw_all, steps=steps, styles=styles)
     return [
-        drawn(name, heading, caption, SIZE, partial(_draw_all, panels=panels, steps=steps))
+        drawn(name, heading, caption, _size(len(styles)), partial(draw, panels=panels))
         for name, heading, caption, panels in LAYOUT
     ]
 
 
-def _draw_all(figure: Figure, panels: Sequence[Panel], steps: DataFrame) -> None:
+def _size(memories: int) -> tuple[float, float]:
+    width, height = SIZE
+    return width, height + legend_height(memories, COLUMNS) - legend_height(1)
+
+
+def _draw_all(
+    figure: Figure, panels: Sequence[Panel], steps: DataFrame, styles: Mapping[str, Style]
+) -> None:
     video: DataTable = steps[steps["frame"] >= 0]
-    colours = dict(zip(video["memory"].unique(), cycle(COLOURS), strict=False))
     for axes, panel in zip(figure.subplots(1, len(panels)), panels, strict=True):
-        _draw(axes, panel, video, colours)
-    lines = {name: Line2D([], [], color=colour, linewidth=2.2) for name, colour in colours.items()}
-    legend_below(figure, lines, 5)
+        _draw(axes, panel, video, styles)
+    legend_below(figure, {name: style.legend() for name, style in styles.items()}, COLUMNS)
 
 
-def _draw(axes: Axes, panel: Panel, video: DataTable, colours: Mapping[str, str]) -> None:
+def _draw(axes: Axes, panel: Panel, video: DataTable, styles: Mapping[str, Style]) -> None:
     shown: list[Any] = []
-    for name, colour in colours.items():
+    for number, (name, style) in enumerate(styles.items()):
         own = video[video["memory"] == name]
         frames, values = own["frame"] + own["frames"], panel.curve(own).to_numpy()
         if panel.noisy:
-            axes.plot(frames, values, color=colour, alpha=0.2, linewidth=0.8)
+            axes.plot(frames, values, color=style.colour, alpha=0.2, linewidth=0.8)
             values = _running_median(values)
-        _draw_curve(axes, frames, values, shown, color=colour)
+        # Markers of the curves one behind the other, so that equal ones can all be seen.
+        every = max(1, -(-len(values) // MARKED))
+        start = min(number * every // len(styles), len(values) - 1)
+        axes.plot(frames, values, markevery=(start, every), **style.line)
         shown.append(values)
     _set_scale(axes, shown)
     axes.set_xlabel("frame")
@@ -111,24 +137,9 @@ def _draw(axes: Axes, panel: Panel, video: DataTable, colours: Mapping[str, str]
     tidy_axes(axes, panel.title)
 
 
-def _draw_curve(axes: Axes, frames: Any, values: Any, shown: Sequence[Any], **style: Any) -> None:
-    """One curve; on top of equal ones dashed, ever more sparsely, so that all can be seen."""
-    twins = sum(_nearly_equal(values, other) for other in shown)
-    dash = 8.0 / 2**twins
-    line = (0, (dash, 8.0 - dash)) if twins else "solid"
-    marker = "o" if len(values) == 1 else None
-    axes.plot(frames, values, linewidth=2.2, linestyle=line, marker=marker, **style)
-
-
 def _running_median(values: Any) -> Any:
     window = max(5, len(values) // 6)
     return Series(values).rolling(window, center=True, min_periods=1).median().to_numpy()
-
-
-def _nearly_equal(ours: Any, others: Any) -> bool:
-    """Within 1 % at most frames."""
-
-    return ours.shape == others.shape and np.isclose(ours, others, rtol=0.01).mean() > 0.5
 
 
 def _set_scale(axes: Axes, curves: Sequence[Any]) -> None:

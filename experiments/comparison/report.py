@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..reports.drawing import Drawing
 
 Row = Mapping[str, Any]
+TEXTS = ("memory", "reader", "stored as")
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class Report:
         steps.to_csv(folder / "steps.csv", index=False)
         (folder / "rows.json").write_text(self.json(), "utf-8")
         page = folder / "report.html"
-        page.write_text(self.html(figures_of(steps)), "utf-8")
+        families = {row["memory"]: row["family"] for row in self.rows}
+        page.write_text(self.html(figures_of(steps, families)), "utf-8")
         return page
 
     def json(self) -> str:
@@ -63,13 +65,16 @@ class Report:
         """The page, with nothing to load from elsewhere."""
         memories = {row["memory"]: row["settings"] for row in self.rows}
         heads, lines = headed_cells(self.rows)
-        kinds = ["text" if head in ("memory", "answer") else "number" for head in heads]
+        place = heads.index("answer")
+        answers = [line.pop(place) for line in lines]
+        heads.pop(place)
+        kinds = ["text" if head in TEXTS else "number" for head in heads]
         return web_page(
             "comparison/report.html",
             f"Cross-frame memories on {Path(self.config['video']).name}",
             self.note,
             report=self,
-            results=Table("results", "Results", heads, lines, kinds=kinds),
+            results=Table("results", "Results", heads, lines, kinds=kinds, details=answers),
             figures=figures,
             memories=memories,
         )

@@ -27,6 +27,7 @@ from ...framework import (
     StepCosts,
     VideoModel,
     VideoSession,
+    innermost,
 )
 from ...framework.archives.storage import LayerArchive
 from ...framework.metrics import answer_agreement, kl_to_full, relative_error
@@ -126,6 +127,7 @@ class Comparison:
             "reader": run.reader,
             "archive": run.archive,
             "settings": repr(run.session.memory),
+            "family": type(innermost(run.session.memory)).__name__,
             **self._closeness(run.answer),
             "archive_error": archive_error(run.session, full.session),
             **self._spent(costs),
@@ -162,6 +164,7 @@ class Comparison:
             "reader": "prefills anew",
             "archive": "none",
             "settings": "no memory",
+            "family": "SimpleStream",
             **self._closeness(baseline.answer),
             "archive_error": nan,
             **self._spent(baseline.stream.costs),

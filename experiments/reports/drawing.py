@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import cycle
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,13 @@ COLOURS = (
     *("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00"),
     *("#56B4E9", "#7A5195", "#8C8C8C", "#8B4513", "#B5BD00", "#FF9DA7"),
 )
+# Of families of memories, of which more than a dozen may be on one page; black is full attention's.
+FAMILY_COLOURS = (
+    *COLOURS[1:],
+    *("#332288", "#2F4F4F", "#882255", "#4040FF", "#C8102E", "#0A6E3C", "#8DA0FF", "#C8A200"),
+    *("#C49A6C", "#00CFC8", "#5A5A00", "#FF5FD2"),
+)
+LINES = ("-", "--", "-.", ":")
 DOTS_PER_INCH = 150
 STYLE: Any = {"font.size": 9.5, "axes.titlesize": 10, "axes.titlelocation": "left"}
 WIDTH = 10.4
@@ -101,11 +110,18 @@ class Style:
 
     colour: str
     marker: str
+    dashes: str = "-"
 
     @property
     def line(self) -> dict[str, Any]:
         """For a curve with its points."""
-        return {"color": self.colour, "marker": self.marker, "markersize": 5, "linewidth": 1.5}
+        return {
+            "color": self.colour,
+            "marker": self.marker,
+            "markersize": 5,
+            "linewidth": 1.5,
+            "linestyle": self.dashes,
+        }
 
     def legend(self) -> Any:
         """The curve's entry in a legend."""
@@ -124,6 +140,21 @@ def styles(names: Sequence[str], reference: str | None) -> dict[str, Style]:
         for n, name in enumerate(others)
     }
     return {**({} if reference is None else {reference: Style("#000000", "*")}), **own}
+
+
+def family_styles(families: Mapping[str, str], full: str) -> dict[str, Style]:
+    """One style for each name by its family: the colour is the family's, marker and line tell its
+    members apart; the family `full` is black."""
+    others = dict.fromkeys(family for family in families.values() if family != full)
+    colours = {full: COLOURS[0], **dict(zip(others, cycle(FAMILY_COLOURS), strict=False))}
+    members: Counter[str] = Counter()
+    styles: dict[str, Style] = {}
+    for name, family in families.items():
+        number = members[family]
+        marker, dashes = MARKERS[number % len(MARKERS)], LINES[number % len(LINES)]
+        styles[name] = Style(colours[family], marker, dashes)
+        members[family] += 1
+    return styles
 
 
 def percent_axis(axes: Axes) -> None:

@@ -22,6 +22,7 @@ class Table:
         kinds: a class of the page's style for each column, "" for none; empty: none at all.
         groups: texts above the heads, each with the number of columns that it spans.
         marked: numbers of the lines that stand out, from 0.
+        details: a text below each line, as wide as what can be seen of the table; empty: none.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Table:
     kinds: Sequence[str] = ()
     groups: Sequence[tuple[str, int]] = ()
     marked: Container[int] = ()
+    details: Sequence[str] = ()
 
 
 def markdown_table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

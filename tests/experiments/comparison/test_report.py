@@ -19,6 +19,7 @@ def row(name: str, answer: str = "A ball.") -> dict[str, Any]:
     return {
         "memory": name,
         "settings": f"Some({name!r})",
+        "family": "FullMemory" if name == "full" else f"Of{name}",
         "answer": answer,
         "agreement": 0.5,
         "kl_to_full": 0.01234,

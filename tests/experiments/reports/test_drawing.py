@@ -1,0 +1,42 @@
+"""One visual grammar: a colour is a family of memories, marker and line tell its members apart."""
+
+from itertools import combinations
+
+import numpy as np
+from matplotlib.colors import to_rgb
+
+from crossframe.experiments.reports.drawing import FAMILY_COLOURS, family_styles
+from crossframe.experiments.streaming.rule_text import MEMORIES
+
+
+def lab(colour: str) -> np.ndarray:
+    """CIELAB under D65: distances are differences as people see them, about 2 is the least."""
+    rgb = np.array(to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    rows = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    x, y, z = np.cbrt(np.array(rows) @ linear / np.array([0.9505, 1, 1.089]))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def test_every_memory_has_a_colour_of_its_own_that_can_be_told_from_others() -> None:
+    styles = family_styles({name: name for name in MEMORIES}, "full")
+    colours = [style.colour for style in styles.values()]
+    assert len(set(colours)) == len(MEMORIES)
+    assert styles["full"].colour == "#000000"
+    near = [
+        (one, other)
+        for one, other in combinations(["#000000", *FAMILY_COLOURS], 2)
+        if np.linalg.norm(lab(one) - lab(other)) < 15
+    ]
+    assert not near
+    light = [colour for colour in FAMILY_COLOURS if lab(colour)[0] > 80]
+    assert not light, "hardly seen on white"
+
+
+def test_variants_share_the_colour_and_differ_in_marker_and_line() -> None:
+    families = {"full": "F", "a": "A", "b": "B", "sinks(a)": "A", "drop(a)": "A", "drop(full)": "F"}
+    styles = family_styles(families, "F")
+    assert styles["a"].colour == styles["sinks(a)"].colour == styles["drop(a)"].colour
+    assert len({(styles[n].marker, styles[n].dashes) for n in ("a", "sinks(a)", "drop(a)")}) == 3
+    assert styles["a"].colour != styles["b"].colour
+    assert {name for name, s in styles.items() if s.colour == "#000000"} == {"full", "drop(full)"}
