@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -137,12 +139,12 @@ class PagedTensor:
         """Bytes of the largest page, 0 before the first."""
         return max((_bytes(page.room) for page in self.pages), default=0)
 
-    @property
+    @cached_property
     def bounds(self) -> list[int]:
         """The tokens at which pages start, and the length."""
         bounds = [0]
-        for _, part in self._filled():
-            bounds.append(bounds[-1] + part.shape[self.dim])
+        for page in self.pages:
+            bounds.append(min(self.length, bounds[-1] + self._capacity(page)))
         return bounds
 
     def parts(self) -> tuple[Tensor, ...]:
@@ -155,11 +157,12 @@ class PagedTensor:
 
     def between(self, start: int, stop: int) -> Tensor:
         """A run of tokens; without a copy where it lies on one page."""
-        found: list[Tensor] = []
-        for begin, part in zip(self.bounds, self.parts(), strict=False):
-            low, high = max(start - begin, 0), min(stop - begin, part.shape[self.dim])
-            if low < high:
-                found.append(part.narrow(self.dim, low, high - low))
+        bounds, found = self.bounds, list[Tensor]()
+        number = max(0, bisect_right(bounds, start) - 1)
+        while start < stop:
+            low, count = start - bounds[number], min(stop, bounds[number + 1]) - start
+            found.append(self.pages[number].room.narrow(self.dim, low, count))
+            start, number = start + count, number + 1
         return self._cat(found)
 
     def take(self, rows: Tensor) -> Tensor:

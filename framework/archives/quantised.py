@@ -128,7 +128,9 @@ def _quantise(rows: Tensor, group: int, top: int) -> tuple[Tensor, Tensor]:
 def _restore(codes: Tensor, ranges: Tensor, group: int) -> Tensor:
     """[..., D] float32 numbers from codes [..., D]."""
     low, step = ranges.float().split(1, -1)
-    return (low + _grouped(codes, group) * step).flatten(-2)[..., : codes.shape[-1]]
+    # In place, as new memory costs more than the arithmetic; codes of float32 run vectorised.
+    numbers = _grouped(codes, group).to(torch.float32).mul_(step).add_(low)
+    return numbers.flatten(-2)[..., : codes.shape[-1]]
 
 
 def _grouped(rows: Tensor, group: int) -> Tensor:

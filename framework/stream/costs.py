@@ -48,7 +48,7 @@ class StepCost:
         tokens: tokens that entered the decoder, per row of the batch.
         flops: of the decoder step with its attention and mass pass, by closed form; without
             vision, `admit`, `update` and the LM head.
-        state_bytes: held for later frames after the step.
+        state_bytes: held for later frames after the step; raw frames that wait apart.
         archive_bytes: held for answering after the step, room to grow included.
         decode: times the decoder step and the memory's update.
         encode: time vision encoder and projector, one temporal patch each; none for the prompt

@@ -98,7 +98,12 @@ def take_in(
         return follow(state, tokens), encoded
     state = queue_images(state, frames, timestamps)
     full = len(state.pending) - len(state.pending) % model.frames_per_patch
-    return state, encode_frames(model, state.pending[:full], state.cursor)
+    passing, waiting = state.pending[:full], state.pending[full:]
+    # Copies of those that wait: the caller may reuse his buffer, and one frame must not hold a
+    # whole clip. Those that pass are read where they lie, so that a long push takes no room.
+    kept = (PendingFrame(image.clone(), time) for image, time in waiting)
+    state = replace(state, pending=(*passing, *kept))
+    return state, encode_frames(model, passing, state.cursor)
 
 
 def follow(state: StreamState, tokens: Sequence[FrameTokens]) -> StreamState:
@@ -114,7 +119,7 @@ def follow(state: StreamState, tokens: Sequence[FrameTokens]) -> StreamState:
 def queue_images(
     state: StreamState, frames: object, timestamps: Sequence[float] | float | None
 ) -> StreamState:
-    """The state with more raw frames waiting.
+    """The state with more raw frames waiting, which are not copied.
 
     Raises:
         ValueError: for anything but images or frames of a text, another number of timestamps, or
@@ -123,8 +128,7 @@ def queue_images(
     images = as_text_frames(frames) or as_images(frames)
     times = as_timestamps(timestamps, len(images))
     latest = in_order(state.latest, times)
-    # Copies: the caller may reuse his buffer, and one waiting frame must not hold a whole clip.
-    new = (PendingFrame(image.clone(), time) for image, time in zip(images, times, strict=True))
+    new = (PendingFrame(image, time) for image, time in zip(images, times, strict=True))
     return replace(state, pending=(*state.pending, *new), latest=latest)
 
 

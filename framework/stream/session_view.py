@@ -48,13 +48,18 @@ class SessionView:
 
     @property
     def state_bytes(self) -> int:
-        """Bytes held for later frames."""
+        """Bytes held for later frames; without raw frames that wait, see `pending_bytes`."""
         return self._now.state.bytes_held
 
     @property
     def recurrent_bytes(self) -> int:
         """Those of `state_bytes` that layers without KV carry, the same at any length."""
         return held_bytes(self._now.state.recurrent.values())
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of raw frames that wait to be encoded."""
+        return self._now.state.pending_bytes
 
     def slots(self, layer: int) -> Slots:
         """The carried slots of one layer of attention; empty before the first push."""

@@ -16,6 +16,9 @@ from ..slots import Slots, token_slots
 from .costs import held_bytes
 from .origin import Origin
 
+# In front of the names of raw frames.
+PENDING = "pending."
+
 
 class PendingFrame(NamedTuple):
     """A raw frame [height, width, 3] that waits to fill a temporal patch."""
@@ -89,8 +92,13 @@ class StreamState:
     @property
     def bytes_held(self) -> int:
         """Bytes held for later frames: slots, statistics, states of layers without KV, the last
-        frame, pending frames."""
-        return held_bytes(dict(self.tensors()).values())
+        frame; not `pending_bytes`."""
+        return held_bytes(value for name, value in self.tensors() if not name.startswith(PENDING))
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of raw frames that wait to be encoded."""
+        return held_bytes(pending.image for pending in self.pending)
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Every tensor by name."""
@@ -107,7 +115,7 @@ class StreamState:
         for name, value in self.admission.items():
             yield f"admission.{name}", value
         for number, pending in enumerate(self.pending):
-            yield f"pending.{number}", pending.image
+            yield f"{PENDING}{number}", pending.image
 
 
 def _rotated_further(stored: Slots | PackedSlots, by: int) -> Slots | PackedSlots:

@@ -122,7 +122,9 @@ def test_the_frame_held_for_admit_and_waiting_images_count_too() -> None:
     waiting = session.state.pending
     assert len(waiting) == 1
     assert held_bytes([frame.image for frame in waiting]) == 4 * 4 * 3, "not the whole clip"
-    assert session.state_bytes == 4 * 4 * 3 + 5 * (24 * 8 + 8 + 1)  # and the last whole frame
+    assert session.pending_bytes == 4 * 4 * 3
+    assert session.state_bytes == 5 * (24 * 8 + 8 + 1), "the last whole frame"
+    assert {cost.state_bytes for cost in session.costs[1:]} == {session.state_bytes}
 
 
 def test_asking_and_failing_leave_no_costs() -> None:

@@ -2,14 +2,17 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from crossframe.framework import FrameTokens, FullMemory, VideoSession
 from crossframe.framework.frame_tokens import Cursor, advance
 from crossframe.framework.reference import ReferenceDecoder
-from crossframe.framework.stream.encoding import encode_frames
+from crossframe.framework.stream.encoding import encode_frames, take_in
+from crossframe.framework.stream.state import StreamState
 
 IMAGE = torch.zeros(1, 4, 4, 3, dtype=torch.uint8)
 
@@ -128,3 +131,36 @@ def test_encoding_goes_on_where_a_stream_stands() -> None:
     assert [part.images for part in later] == [2, 1]
     for part, expected in zip(later, whole[3:], strict=True):
         assert torch.equal(part.tokens.positions, expected.tokens.positions)
+
+
+def test_frames_of_a_long_push_are_copied_only_where_they_wait() -> None:
+    clip = torch.zeros(9, 4, 4, 3, dtype=torch.uint8)
+    model = ReferenceDecoder(patch=2)
+    state, encoded = take_in(model, StreamState(), clip, None)
+    homes = [pending.image.data_ptr() for pending in state.pending]
+    assert homes[:8] == [image.data_ptr() for image in clip[:8]]
+    waiting = state.pending[8].image
+    assert waiting.untyped_storage().nbytes() == 4 * 4 * 3, "not the whole clip"
+    made = [part.images for part in encoded]
+    assert [images for images in made if images] == [2, 2, 2, 2]
+
+
+def test_a_long_push_is_encoded_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that its tokens need no more room than those of a step."""
+    order: list[str] = []
+    model = ReferenceDecoder(patch=1)
+    encode, step = ReferenceDecoder.encode, ReferenceDecoder.step
+
+    def encoding(self: ReferenceDecoder, *args: Any) -> FrameTokens:
+        order.append("encode")
+        return encode(self, *args)
+
+    def stepping(self: ReferenceDecoder, *args: Any) -> Tensor:
+        order.append("step")
+        return step(self, *args)
+
+    monkeypatch.setattr(ReferenceDecoder, "encode", encoding)
+    monkeypatch.setattr(ReferenceDecoder, "step", stepping)
+    session = VideoSession(model, FullMemory(), frames_per_step=2)
+    session.push(torch.zeros(6, 4, 4, 3, dtype=torch.uint8))
+    assert order == ["encode", "encode", "step"] * 3
