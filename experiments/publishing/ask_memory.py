@@ -1,8 +1,8 @@
 """Memory and time of a question about a long archive, by how that is kept.
 
 The archive is filled with random numbers at InternVL3-1B's sizes of attention; the rest of the
-decoder is small, so that what is measured is reading. Each archive is asked in this process alone;
-run one kind at a time. Prints one row of JSON.
+decoder is small, so that what is measured is reading. One kind of archive a process,
+as memory that another left free would not show. Prints one row of JSON.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from ...framework.reference import ReferenceDecoder
 
 SPEC = DecoderSpec(24, 64, 64, 14, 2, 64, 50)
 FRAME = 2048
-ARCHIVES: dict[str, Callable[[Path], Archive]] = {
+ARCHIVES: dict[str, Callable[[Path | None], Archive]] = {
     "plain": lambda folder: PlainArchive(),
     "cpu": lambda folder: CPUArchive(),
     "disk": lambda folder: DiskArchive(folder),
@@ -88,22 +88,21 @@ def _anonymous() -> int:
     return int(status["RssAnon"].split()[0]) << 10
 
 
-def main(archive: str, gib: float = 4.0, new_tokens: int = 3, folder: Path = Path("/tmp")) -> None:
+def main(archive: str, gib: float = 4.0, new_tokens: int = 3, folder: Path | None = None) -> None:
     """Measure one kind of archive.
 
     Args:
         archive: one of `ARCHIVES`.
         gib: bytes of the archive, in GiB.
         new_tokens: of the longer of two answers, by whose difference a token's time is measured.
-        folder: for files of an archive on disk.
+        folder: for files of an archive on disk; the system's own by default.
     """
     torch.set_num_threads(1)
     torch.manual_seed(0)
     model = ReferenceDecoder(SPEC, float_type=torch.float32)
-    session = VideoSession(
-        model, FullMemory(), archive=ARCHIVES[archive](folder), max_tokens=1 << 22
-    )
-    storage = filled(session.archive.codec, gib * 2**30)
+    kept = ARCHIVES[archive](folder)
+    session = VideoSession(model, FullMemory(), archive=kept, max_tokens=1 << 22)
+    storage = filled(kept, gib * 2**30)
     tokens = storage.num_tokens
     cursor = Cursor(tokens=tokens, frames=tokens // 256, position=tokens)
     session.resume(replace(session.state, cursor=cursor, largest_frame=256), storage)
