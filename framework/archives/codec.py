@@ -13,6 +13,7 @@ from torch import Tensor
 # 16 MiB: an hour of InternVL3-8B at one frame per second has 57 of them per tensor and layer.
 PAGE_BYTES = 1 << 24
 BLOCK_BYTES = 1 << 26
+KEPT_BYTES = 1 << 28
 
 
 class Archive(ABC):
@@ -28,6 +29,8 @@ class Archive(ABC):
         keeps: False if nothing is stored at all.
         block_bytes: of the keys and values, in the model's dtype, that a question unpacks at a
             time; it holds two such blocks.
+        kept_bytes: of those that it unpacks once and keeps until it is answered, if all layers
+            together have no more; else blocks are unpacked anew for every token of the answer.
         page_bytes: of a whole page of one packed tensor of one layer, see `paged.py`. A stream that
             has filled the first few holds at most one such page beside what was packed.
     """
@@ -36,6 +39,7 @@ class Archive(ABC):
     keeps: bool = True
     page_bytes: int = PAGE_BYTES
     block_bytes: int = BLOCK_BYTES
+    kept_bytes: int = KEPT_BYTES
 
     @abstractmethod
     def pack(self, keys: Tensor, values: Tensor) -> Mapping[str, Tensor]:
@@ -99,7 +103,7 @@ class WrappedArchive(Archive):
             )
         # Read from the instance; a frozen dataclass has no other way to set it.
         object.__setattr__(self, "lossy", self.lossy or self.inner.lossy)
-        for name in ("page_bytes", "block_bytes"):
+        for name in ("page_bytes", "block_bytes", "kept_bytes"):
             least = min(getattr(self, name), getattr(self.inner, name))
             object.__setattr__(self, name, least)
 

@@ -215,9 +215,9 @@ class AskStep:
                 "leave at least one to attend to"
             )
         if isinstance(slots, ArchivedSlots) and slots.untouched and slots.is_run:
-            limit = self.archive.codec.block_bytes // len(self.carried)
-            if 2 * token_bytes(key) * slots.num_slots > limit:
-                return self._in_blocks(slots, key, limit)
+            context = self._in_blocks(slots, key)
+            if context is not None:
+                return context
         slots = on_device(slots, query.device)
         # An archive may unpack to another dtype than the model's.
         keys, values = slots.keys.to(query.dtype), slots.values.to(query.dtype)
@@ -225,10 +225,16 @@ class AskStep:
         keys = readable_keys(slots, self.rotate)
         return Context.copy_of(replace(slots, keys=keys), self.room)
 
-    def _in_blocks(self, slots: ArchivedSlots, like: Tensor, limit: int) -> Context:
-        """The slots where they lie, or unpacked on the way; `limit` bytes may be copied."""
+    def _in_blocks(self, slots: ArchivedSlots, like: Tensor) -> Context | None:
+        """The slots where they lie, or unpacked on the way; None where they are unpacked once."""
+        codec, num_layers = self.archive.codec, len(self.carried)
+        limit, size = codec.block_bytes // num_layers, 2 * token_bytes(like) * slots.num_slots
+        if size <= limit:
+            return None
         pages = pages_in_place(slots, like)
         if pages is None:
+            if size <= codec.kept_bytes // num_layers:
+                return None
             blocks = UnpackedBlocks(slots, like, self._buffers, self.rotate)
             return Context.behind(blocks, [], like, self.room)
         # A call takes as long as reading some hundred KiB. The first pages double, so that those

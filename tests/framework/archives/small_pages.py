@@ -13,3 +13,4 @@ class SmallPages(WrappedArchive):
 
     page_bytes: int = 512
     block_bytes: int = 512
+    kept_bytes: int = 512

@@ -131,7 +131,7 @@ class LastRun(Reader):
 def test_a_run_that_begins_inside_a_page() -> None:
     for archive in (SmallPages(), SmallPages(inner=Int8Archive())):
         session = seen(archive, LastRun(41))
-        whole = seen(replace(archive, page_bytes=1 << 24, block_bytes=1 << 26), LastRun(41))
+        whole = seen(replace(archive, page_bytes=1 << 24, kept_bytes=1 << 28), LastRun(41))
         got, expected = (each.question_logits(QUESTION) for each in (session, whole))
         torch.testing.assert_close(got, expected, atol=1e-12, rtol=0)
 
@@ -212,6 +212,30 @@ def test_two_blocks_are_unpacked_whatever_the_archive_s_size(
     assert most[1] - most[0] < 0.5 * whole, "columns of what is known of tokens, not their keys"
     assert most[0] < 2 * BLOCK + whole
     assert touched[1] - touched[0] > whole, "the check can fail"
+
+
+@dataclass(frozen=True)
+class Counted(WrappedArchive):
+    """Notes how many tokens each unpacking gave."""
+
+    unpacked: list[int] = field(default_factory=list)
+
+    def unpack(self, packed: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        keys, values = self.inner.unpack(packed)
+        self.unpacked.append(keys.shape[2])
+        return keys, values
+
+
+@pytest.mark.parametrize(("kept", "once"), [(1 << 28, True), (1 << 12, False)])
+def test_what_kept_bytes_hold_is_unpacked_once_for_an_answer(kept: int, once: bool) -> None:
+    tokens = []
+    for count in (1, 4):
+        archive = Counted(inner=Int8Archive())
+        session = seen(SmallPages(kept_bytes=kept, inner=archive))
+        archive.unpacked.clear()
+        session.ask(QUESTION[0], max_new_tokens=count)
+        tokens.append(sum(archive.unpacked))
+    assert (tokens[0] == tokens[1]) is once
 
 
 def test_what_is_touched_is_unpacked_once_and_keys_alone_where_keys_are_enough() -> None:
