@@ -43,6 +43,7 @@ PAGES = {
     "testbed_internvl3": "docs/memories-on-video.md",
     "testbed_qwen3_vl": "docs/memories-on-video.md",
     "testbed_lengths": "docs/memories-on-video.md",
+    "testbed_readers": "docs/memories-on-video.md",
     "testbed_tasks": "docs/testbed.md",
     "testbed_encoding": "docs/testbed.md",
 }
