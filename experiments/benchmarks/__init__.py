@@ -9,7 +9,10 @@ from .lvbench import LVBench as LVBench
 from .mlvu import MLVU as MLVU
 from .ovobench import OVOBench as OVOBench
 from .question import Benchmark as Benchmark
+from .question import Harness as Harness
+from .question import MultipleChoice as MultipleChoice
 from .question import Question as Question
+from .question_file import QuestionFile as QuestionFile
 from .streamingbench import StreamingBench as StreamingBench
 from .videomme import VideoMME as VideoMME
 

@@ -56,10 +56,20 @@ class Harness:
     Attributes:
         parser: one of `choices.PARSERS`.
         max_new_tokens: of a reply.
+
+    Raises:
+        ValueError: for a parser that there is not, or no room for a reply.
     """
 
     parser: str
     max_new_tokens: int
+
+    def __post_init__(self) -> None:
+        if self.parser not in PARSERS:
+            known = ", ".join(map(repr, PARSERS))
+            raise ValueError(f"Harness: unknown parser {self.parser!r}; known are {known}")
+        if self.max_new_tokens < 1:
+            raise ValueError(f"Harness: max_new_tokens is {self.max_new_tokens}, give 1 or more")
 
 
 @dataclass(frozen=True)
