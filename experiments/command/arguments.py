@@ -26,6 +26,19 @@ def add_ask(parser: ArgumentParser) -> None:
     """Of one memory on one video."""
     _add_video_and_question(parser)
     parser.add_argument("--memory", type=str, default="statekv", help=_memory_help())
+    for name, known, default, what in (
+        ("--reader", READERS, "all", "what the answer reads"),
+        ("--archive", ARCHIVES, "plain", "how the KV of all frames is kept"),
+    ):
+        names = f"{what}: one of {', '.join(known)}, or a class of your own, as a memory"
+        parser.add_argument(name, type=str, default=default, help=names)
+    system = "the system turn; by default the model's own"
+    parser.add_argument("--system", type=str | None, default=None, help=system)
+    sampled = "sample the answer at this temperature; by default the likeliest token is taken"
+    parser.add_argument("--temperature", type=float | None, default=None, help=sampled)
+    further = 'further options of transformers\' generate as JSON, such as {"top_p": 0.9}'
+    parser.add_argument("--generation", type=dict[str, Any], default={}, help=further)
+    parser.add_argument("--seed", type=int, default=0, help="of a sampled answer")
     _add_run_options(parser)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from statistics import median
 from typing import IO, Any
 
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from transformers import TextStreamer
 
-from ...framework import CrossFrameMemory, VideoModel, VideoSession
+from ...framework import Archive, CrossFrameMemory, Reader, VideoModel, VideoSession
 from ...framework.stream.encoding import groups
 from ...framework.stream.finite import NOT_FINITE
 from ..reports.text import printable
@@ -78,14 +79,25 @@ def ask(
     stream: StreamOptions,
     console: Console,
     out: IO[str] | None = None,
+    reader: Reader | None = None,
+    archive: Archive | None = None,
+    system: str | None = None,
+    generation: Mapping[str, Any] | None = None,
 ) -> VideoSession:
     """Answer one question about one video or text. The answer goes, as it grows, to `out`, standard
-    output by default; progress, warnings and costs to the console."""
-    model, frames = seen_by(model, media, stream)
-    session = stream.session(model, memory)
+    output by default; progress, warnings and costs to the console.
+
+    Args:
+        reader, archive: of the session; None as it takes them.
+        system: the system turn, None for the model's own.
+        generation: options of transformers' `generate`.
+    """
+    model, frames = seen_by(model, media, stream, system)
+    session = stream.session(model, memory, archive, reader)
     stream_into(session, frames, console)
     streamer = AnswerStreamer(model, out or sys.stdout)
-    answer = session.ask(question, max_new_tokens=stream.max_new_tokens, streamer=streamer)
+    options = {**(generation or {}), "streamer": streamer}
+    answer = session.ask(question, max_new_tokens=stream.max_new_tokens, **options)
     if not answer.finite:
         console.print(f"WARNING: {NOT_FINITE}", style="bold yellow", markup=False, highlight=False)
     console.print(cost_line(session, frames.taken), style="dim", highlight=False, soft_wrap=True)

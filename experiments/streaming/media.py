@@ -34,9 +34,13 @@ def open_media(path: str | PathLike[str], options: StreamOptions) -> VideoFrames
 
 
 def seen_by(
-    model: VideoModel, media: VideoFrames | TextFile, options: StreamOptions
+    model: VideoModel,
+    media: VideoFrames | TextFile,
+    options: StreamOptions,
+    system: str | None = None,
 ) -> tuple[VideoModel, VideoFrames | TextFileFrames]:
-    """The model set up for a stream of so many frames, and the frames as it takes them.
+    """The model set up for a stream of so many frames, and the frames as it takes them; `system` is
+    the system turn, None for the model's own.
 
     Raises:
         ValueError: for a video and a model that reads text or the other way round, and for a text
@@ -44,7 +48,7 @@ def seen_by(
     """
     require_readable_file(model, media.path)
     if isinstance(media, VideoFrames):
-        return model.for_stream(media.expected, fps=media.fps), media
+        return model.for_stream(media.expected, system=system, fps=media.fps), media
     frames = text_frames(model, media.path, media.text)
     if options.max_frames is not None and len(frames) > options.max_frames:
         raise ValueError(
@@ -53,7 +57,7 @@ def seen_by(
             "more tokens per frame"
         )
     _require_room(model, media.path, frames, options.max_tokens, options.max_new_tokens)
-    return model.for_stream(len(frames)), TextFileFrames(media.path, frames)
+    return model.for_stream(len(frames), system=system), TextFileFrames(media.path, frames)
 
 
 def require_readable_file(model: VideoModel, path: Path) -> None:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ...framework import Archive, CrossFrameMemory, VideoModel, VideoSession, require_count
+from ...framework import (
+    Archive,
+    CrossFrameMemory,
+    Reader,
+    VideoModel,
+    VideoSession,
+    require_count,
+)
 from ...framework.attention.attend import choose
 from .cells import Cell
 
@@ -80,10 +87,18 @@ class StreamOptions:
         choose(self.attention)
 
     def session(
-        self, model: VideoModel, memory: CrossFrameMemory, archive: Archive | None = None
+        self,
+        model: VideoModel,
+        memory: CrossFrameMemory,
+        archive: Archive | None = None,
+        reader: Reader | None = None,
     ) -> VideoSession:
         """A new session with these options."""
         cell = Cell(
-            memory, archive=archive, frames_per_step=self.frames_per_step, attention=self.attention
+            memory,
+            reader,
+            archive,
+            frames_per_step=self.frames_per_step,
+            attention=self.attention,
         )
         return cell.session(model, self.max_tokens)

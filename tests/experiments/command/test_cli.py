@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from crossframe.experiments.command.cli import main
 from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
 from crossframe.experiments.reports.text import printable
-from crossframe.framework import VideoSession
+from crossframe.framework import Int8Archive, VideoSession
 from crossframe.framework.video import stream_video
-from crossframe.methods import StateKVMemory
+from crossframe.methods import ReadCarried, StateKVMemory
 from crossframe.models import load_model
 from crossframe.models.chat import ChatDecoder
 
@@ -58,6 +59,27 @@ def test_ask_passes_its_options_on(video: Path, checkpoint: Path, capsys: Output
     options += ["--layout", "video_first", "--attention", "plain", "--max-tokens", "2000"]
     assert run("ask", video, checkpoint, "--memory", "window(frames=1)", *options) == 0
     assert "4 frames, 28 tokens" in capsys.readouterr().err
+
+
+def test_ask_takes_reader_archive_system_turn_and_sampling(
+    video: Path, checkpoint: Path, capsys: Output
+) -> None:
+    options = ["--memory", "statekv(16)", "--reader", "carried", "--archive", "int8"]
+    options += ["--system", "Be brief.", "--temperature", "5", "--generation", '{"top_k": 20}']
+    told = []
+    for seed in ("3", "3", "4"):
+        assert run("ask", video, checkpoint, *options, "--seed", seed) == 0
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1] != told[2]
+    model = load_model(checkpoint).for_stream(6, system="Be brief.")
+    parts = {"reader": ReadCarried(), "archive": Int8Archive()}
+    session = VideoSession(model, StateKVMemory(16), **parts)
+    for image, time in stream_video(video):
+        session.push(image, time)
+    torch.manual_seed(3)
+    sampled = {"do_sample": True, "temperature": 5.0, "top_k": 20}
+    expected = session.ask(QUESTION, max_new_tokens=8, **sampled).text
+    assert told[0] == printable(expected) + "\n"
 
 
 def test_compare_shares_frames_without_changing_anything(
@@ -200,6 +222,11 @@ def test_frames_that_ffmpeg_flags_are_counted_or_with_strict_refused(
         (["--capacity", "-4"], ["capacity", "-4"]),
         (["--memory", "statekv(size=3)"], ["size", "capacity"]),
         (["--fps", "0"], ["fps", "0"]),
+        (["--temperature", "-1"], ["--temperature must be at least 0, got -1"]),
+        (["--generation", '{"topp": 0.9}'], ["'topp' is no option of generate", "top_p"]),
+        (["--reader", "carred"], ["carred", "did you mean carried"]),
+        (["--archive", "statekv"], ["not an Archive"]),
+        (["--memory", "isolated", "--reader", "carried"], ["carries nothing"]),
         (["--max-frames", "0"], ["max_frames", "0"]),
         (["--max-tokens", "20"], ["max_tokens"]),
         (["--layout", "sideways"], ["layout", "sideways", "video_first"]),
