@@ -19,6 +19,7 @@ from .attention.reductions import output_change as output_change
 from .counts import require_count as require_count
 from .counts import require_one_of as require_one_of
 from .flops import DecoderSpec as DecoderSpec
+from .flops import RecurrentSpec as RecurrentSpec
 from .frame_tokens import Cursor as Cursor
 from .frame_tokens import FrameTokens as FrameTokens
 from .memory import CrossFrameMemory as CrossFrameMemory
@@ -26,6 +27,7 @@ from .memory import FullMemory as FullMemory
 from .memory import WrappedMemory as WrappedMemory
 from .memory import nested as nested
 from .model import Answer as Answer
+from .model import RecurrentState as RecurrentState
 from .model import VideoModel as VideoModel
 from .overrides import standard as standard
 from .placement import close_gaps as close_gaps

@@ -94,8 +94,9 @@ def figures_of(steps: DataFrame, families: Mapping[str, str] | None = None) -> l
         steps: one row per memory and step, as `Comparison.step_rows`.
         families: of each memory, the class of its innermost rule; None: each is its own.
     """
+    known = families or {}
     names = dict.fromkeys(map(str, steps["memory"]))
-    styles = family_styles({name: (families or {}).get(name, name) for name in names}, FULL)
+    styles = family_styles({name: known.get(name, name) for name in names}, FULL)
     draw = partial(_draw_all, steps=steps, styles=styles)
     return [
         drawn(name, heading, caption, _size(len(styles)), partial(draw, panels=panels))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +15,15 @@ from torch import Tensor
 from transformers import DynamicCache, Qwen3_5ForCausalLM
 from transformers.models.qwen3_5 import modeling_qwen3_5
 
-from crossframe.framework import CrossFrameMemory, FullMemory, VideoSession
+from crossframe.framework import (
+    CrossFrameMemory,
+    FullMemory,
+    RecurrentSpec,
+    Slots,
+    VideoModel,
+    VideoSession,
+    WrappedMemory,
+)
 from crossframe.framework.flops import step_flops
 from crossframe.framework.model import RECURRENT
 from crossframe.framework.testing.flop_counting import flop_counter
@@ -28,15 +38,16 @@ from .stock import stock_logits, worst
 from .streams import DTYPES, TOLERANCES, cuts, token_ids
 
 COUNT = 70  # more than a chunk of 64
-SPEC = {"layers": 4, "every": 2, "hidden": 32}
+SIZES: Any = {"layers": 4, "every": 2, "hidden": 32}
 
 
 @cache
 def decoder(dtype: torch.dtype = torch.float64) -> DecoderModel:
     """Qwen3.5's text side alone, with two layers of each kind."""
     widen_delta_rules()
-    vlm, _ = tiny_qwen3_5(dtype=dtype, **SPEC)
-    model = Qwen3_5ForCausalLM(vlm.config.text_config).to(dtype).eval()
+    vlm, _ = tiny_qwen3_5(dtype=dtype, **SIZES)
+    model: Any = Qwen3_5ForCausalLM(vlm.config.text_config).eval()
+    model = model.to(dtype)
     model.model, model.lm_head = vlm.model.language_model, vlm.lm_head
     return DecoderModel(model)
 
@@ -48,6 +59,12 @@ def pushed(
     for part in ids.split(sizes, 1):
         session.push(model.frame(part, session.cursor))
     return session
+
+
+def recurrent_of(model: VideoModel) -> RecurrentSpec:
+    spec = model.spec.recurrent
+    assert spec is not None
+    return spec
 
 
 def carried(session: VideoSession) -> dict[str, Tensor]:
@@ -73,8 +90,8 @@ def test_however_it_is_cut_a_stream_ends_in_the_stock_models_states(dtype, sizes
     stock = DynamicCache(config=model.config)
     with torch.no_grad():
         model.decoder(input_ids=ids[:, :COUNT], **{cache_argument(): stock})
-    for number in model.spec.recurrent.layers:
-        layer = stock.layers[number]
+    for number in recurrent_of(model).layers:
+        layer: Any = stock.layers[number]
         for name, expected in zip(
             RECURRENT, (layer.conv_states[0], layer.recurrent_states[0]), strict=True
         ):
@@ -119,20 +136,22 @@ def test_questions_leave_the_states_as_they_are(memory):
 
 
 def test_a_failed_push_leaves_the_states_as_they_are():
-    class Failing(StateKVMemory):
-        def update_layers(self, layers):
-            if len(layers[0].index[0, 0]) > 10:
+    class Failing(WrappedMemory):
+        def update_layers(self, layers: Sequence[Slots]) -> Sequence[Slots]:
+            if layers[0].num_slots > 16:
                 raise ArithmeticError("meant to fail")
             return super().update_layers(layers)
 
     model, ids = decoder(), token_ids(30)
-    session = pushed(model, ids[:, :8], [8], Failing(4))
+    session = pushed(model, ids[:, :8], [8], Failing(StateKVMemory(4)))
     before = carried(session)
     with pytest.raises(ArithmeticError, match="meant to fail"):
         session.push(model.frame(ids[:, 8:], session.cursor))
     require_same(carried(session), before)
     session.push(model.frame(ids[:, 8:12], session.cursor))
-    require_same(carried(session), carried(pushed(model, ids[:, :12], [8, 4], Failing(4))))
+    require_same(
+        carried(session), carried(pushed(model, ids[:, :12], [8, 4], Failing(StateKVMemory(4))))
+    )
 
 
 def test_forks_and_sessions_side_by_side_go_their_own_ways():
@@ -174,7 +193,7 @@ def test_a_saved_session_with_states_that_no_model_has_is_refused(change, tmp_pa
 def test_a_session_of_another_decoder_is_refused(tmp_path):
     session = pushed(decoder(torch.float32), token_ids(9), [9])
     session.save(tmp_path / "s.session")
-    vlm, _ = tiny_qwen3_5(dtype=torch.float32, **{**SPEC, "every": 4})
+    vlm, _ = tiny_qwen3_5(dtype=torch.float32, **(SIZES | {"every": 4}))
     plain = Qwen3_5ForCausalLM(vlm.config.text_config).eval()
     with pytest.raises(ValueError, match="load it with the model it was made with"):
         VideoSession.load(tmp_path / "s.session", DecoderModel(plain))
@@ -200,7 +219,7 @@ def test_layers_before_the_first_of_attention_see_the_whole_stream(memory):
 def test_only_layers_of_attention_hold_slots():
     session = pushed(decoder(), token_ids(12), [12], StateKVMemory(5))
     spec = session.model.spec
-    assert spec.attention_layers == (1, 3) and spec.recurrent.layers == (0, 2)
+    assert spec.attention_layers == (1, 3) and recurrent_of(session.model).layers == (0, 2)
     assert spec.num_layers == len(session.archive.layers) == len(session.state.layers) == 2
     assert [session.slots(layer).num_slots for layer in range(2)] == [5, 5]
 
@@ -212,7 +231,7 @@ def test_bytes_of_states_do_not_grow(dtype):
     held = [sum(value.nbytes for value in session.state.recurrent.values()) for session in sessions]
     assert held == [session.recurrent_bytes for session in sessions] and held[0] == held[1]
     if dtype == torch.float32:  # in float64 these tests keep matrices of float64
-        assert held[0] == model.spec.recurrent.state_bytes(4)
+        assert held[0] == recurrent_of(model).state_bytes(4)
     slots = [session.state_bytes - size for session, size in zip(sessions, held, strict=True)]
     assert slots[0] == slots[1] > 0
 
@@ -221,7 +240,7 @@ def test_bytes_of_states_do_not_grow(dtype):
 def test_flops_by_closed_form_are_those_torch_counts(count):
     """Beside the convolution, whose stock form works on some columns more than it keeps."""
     model = decoder(torch.float32)
-    spec = model.spec
+    recurrent = recurrent_of(model)
     with torch.no_grad(), flop_counter() as counter:
         model.decoder(
             input_ids=token_ids(count),
@@ -233,9 +252,9 @@ def test_flops_by_closed_form_are_those_torch_counts(count):
         for operator, number in counter.get_flop_counts()["Global"].items()
         if "convolution" in str(operator)
     )
-    kept = 2 * len(spec.recurrent.layers) * count * spec.recurrent.channels * spec.recurrent.kernel
-    assert convolution == kept * (count + spec.recurrent.kernel - 1) // count
-    closed = step_flops(spec, new_tokens=count, context_tokens=0)
+    kept = 2 * len(recurrent.layers) * count * recurrent.channels * recurrent.kernel
+    assert convolution == kept * (count + recurrent.kernel - 1) // count
+    closed = step_flops(model.spec, new_tokens=count, context_tokens=0)
     assert counter.get_total_flops() - convolution == closed - kept
 
 
