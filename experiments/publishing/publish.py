@@ -42,6 +42,7 @@ PAGES = {
     "evidence_scoring": "docs/findings.md",
     "testbed_internvl3": "docs/memories-on-video.md",
     "testbed_qwen3_vl": "docs/memories-on-video.md",
+    "testbed_eagle2_5": "docs/memories-on-video.md",
     "testbed_lengths": "docs/memories-on-video.md",
     "testbed_readers": "docs/memories-on-video.md",
     "testbed_tasks": "docs/testbed.md",
