@@ -196,7 +196,7 @@ def spec_of(config: Any) -> DecoderSpec:
         num_kv_heads=config.num_key_value_heads,
         head_dim=config.to_dict().get("head_dim") or config.hidden_size // heads,
         vocab=config.vocab_size,
-        gated=recurrent is not None,
+        gated=config.to_dict().keys() >= set(DELTA_SIZES),
         recurrent=recurrent,
     )
 

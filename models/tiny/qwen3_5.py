@@ -19,7 +19,7 @@ from .qwen3_vl import Qwen3VLOptions, tiny_qwen3_vl_processor, token_fields
 class Qwen3_5Options(Qwen3VLOptions, total=False):
     """Sizes of the tiny Qwen3.5; one left out takes the value in brackets."""
 
-    every: int  # [2] layers, of which the last is full attention
+    every: int  # [2] layers, of which the last is full attention; a layer alone is that
 
 
 def tiny_qwen3_5(
@@ -54,7 +54,8 @@ def tiny_qwen3_5(
 
 def _text_config(vocab: dict[str, int], options: Qwen3_5Options) -> dict[str, Any]:
     fields = text_fields(vocab, {"layers": 4, **options})
-    fields |= {"head_dim": 32, "full_attention_interval": options.get("every", 2)}
+    every = min(options.get("every", 2), fields["num_hidden_layers"])
+    fields |= {"head_dim": 32, "full_attention_interval": every}
     # Of 4 rotary pairs, a quarter of the head: 2 for time, 1 each for height and width.
     fields["rope_parameters"] = {
         "rope_theta": 1e7,

@@ -236,6 +236,15 @@ def test_bytes_of_states_do_not_grow(dtype):
     assert slots[0] == slots[1] > 0
 
 
+def test_a_decoder_without_such_layers_still_pays_for_its_gate():
+    model, _ = tiny_qwen3_5(layers=1)
+    decoder_alone = DecoderModel(Qwen3_5ForCausalLM(model.config.text_config).eval())
+    spec = decoder_alone.spec
+    assert spec.recurrent is None and spec.attention_layers == (0,)
+    weights = [p for name, p in decoder_alone.decoder.layers.named_parameters() if p.dim() == 2]
+    assert spec.linear_parameters == sum(p.numel() for p in weights)
+
+
 @pytest.mark.parametrize("count", [9, 64, 65])
 def test_flops_by_closed_form_are_those_torch_counts(count):
     """Beside the convolution, whose stock form works on some columns more than it keeps."""
