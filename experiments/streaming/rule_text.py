@@ -175,7 +175,7 @@ def _setting(part: ast.keyword, defaults: MemoryDefaults) -> Any:
     text = part.value.id if isinstance(part.value, ast.Name) else ""
     if text and not _is_known(text):
         raise ValueError(
-            f'{part.arg}={text}: text values need quotes, {part.arg}="{text}"; without them it is '
+            f'{part.arg}={text}: text values need quotes, {part.arg}="{text}"; else it is '
             f"the name of a memory, reader or archive, and none is called {text}{_meant(text)}"
         )
     return _value(part.value, defaults)

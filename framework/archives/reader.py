@@ -61,7 +61,8 @@ class ReadAll(Reader):
     Rule: every archived token, at its position in the stream.
 
     Cost per question: attention over all tokens of the stream; no copy if the archive is plain, of
-    other archives all is unpacked anew for every token of the answer.
+    other archives all is unpacked, once up to `Archive.kept_bytes`, beyond them for every token of
+    the answer.
     Bytes read: the whole archive; of other archives two blocks are unpacked at a time.
     """
 
