@@ -13,7 +13,6 @@ from torch import Tensor
 from .attend import Attended
 from .backend import Backend, Inputs, Visibility
 from .merging import Reading, merged
-from .plain import scores_of
 from .reductions import WeightReductions
 
 MASS = "mass"
@@ -78,23 +77,6 @@ def attend_blocks(
     received = list(map(taken, chain(_inputs(query, blocks, scale), [last])))
     joined = {name: torch.cat([one[name] for one in received], -1) for name in received[0]}
     return Attended(output, joined.pop(MASS, None), joined)
-
-
-def weights_of_blocks(
-    query: Tensor,
-    blocks: Iterable[KeyBlock],
-    keys: Tensor,
-    rows: Tensor,
-    *,
-    scale: float,
-    visibility: Visibility,
-) -> Tensor:
-    """[B, K, G, n, S]: `plain.weights_of` for the blocks, in their order, and the last keys behind
-    them, joined; S counts all of them."""
-    step = Inputs(query, keys, keys, scale, visibility)
-    each = map(partial(scores_of, rows=rows), chain(_inputs(query, blocks, scale), [step]))
-    weights = torch.cat(list(each), -1).softmax(-1)
-    return weights.unflatten(2, (query.shape[1] // keys.shape[1], len(rows)))
 
 
 def _inputs(query: Tensor, blocks: Iterable[KeyBlock], scale: float) -> Iterator[Inputs]:

@@ -12,8 +12,8 @@ from typing import Any, Unpack
 import torch
 import transformers
 
-from .qwen2 import random_model, text_fields
-from .qwen3_vl import Qwen3VLOptions, tiny_qwen3_vl_processor, token_fields
+from .qwen2 import text_fields
+from .qwen3_vl import Qwen3VLOptions, joined, processor_of
 
 
 class Qwen3_5Options(Qwen3VLOptions, total=False):
@@ -29,27 +29,11 @@ def tiny_qwen3_5(
 
     Takes ``pixel_values_videos`` [patches, 1536] with their grids; gives logits [B, tokens, vocab].
     """
-    processor: Any = tiny_qwen3_vl_processor(
-        max_tokens=options.get("max_tokens", 48), max_frames=options.get("max_frames", 24)
-    )
     sparse = options.get("experts", 0) > 0
-    text_config = _text_config(processor.tokenizer.get_vocab(), options)
     family = transformers.Qwen3_5MoeConfig if sparse else transformers.Qwen3_5Config
-    config = family(
-        vision_config={
-            "depth": 2,
-            "hidden_size": 32,
-            "intermediate_size": 64,
-            "num_heads": 2,
-            "out_hidden_size": text_config["hidden_size"],
-            "num_position_embeddings": 16,
-        },
-        **token_fields(processor, text_config),
-    )
-    model = random_model(transformers.AutoModelForImageTextToText, config, seed, dtype)
-    if sparse:
-        model.set_experts_implementation("eager")  # the grouped product has no float64
-    return model, processor
+    processor = processor_of(options)
+    text_config = _text_config(processor.tokenizer.get_vocab(), options)
+    return joined(family, {"depth": 2}, text_config, processor, seed, dtype), processor
 
 
 def _text_config(vocab: dict[str, int], options: Qwen3_5Options) -> dict[str, Any]:

@@ -61,28 +61,46 @@ def tiny_qwen3_vl(
 
     Takes ``pixel_values_videos`` [patches, 1536] with their grids; gives logits [B, tokens, vocab].
     """
-    processor: Any = tiny_qwen3_vl_processor(
+    sparse = options.get("experts", 0) > 0
+    family = transformers.Qwen3VLMoeConfig if sparse else transformers.Qwen3VLConfig
+    vision = {"depth": 4, "deepstack_visual_indexes": [0, 2]}
+    processor = processor_of(options)
+    text_config = _text_config(processor.tokenizer.get_vocab(), options)
+    return joined(family, vision, text_config, processor, seed, dtype), processor
+
+
+def processor_of(options: Qwen3VLOptions) -> Any:
+    """The processor of a tiny model of these sizes."""
+    return tiny_qwen3_vl_processor(
         max_tokens=options.get("max_tokens", 48), max_frames=options.get("max_frames", 24)
     )
-    sparse = options.get("experts", 0) > 0
-    text_config = _text_config(processor.tokenizer.get_vocab(), options)
-    family = transformers.Qwen3VLMoeConfig if sparse else transformers.Qwen3VLConfig
+
+
+def joined(
+    family: Any,
+    vision: dict[str, Any],
+    text_config: dict[str, Any],
+    processor: Any,
+    seed: int,
+    dtype: torch.dtype,
+) -> Any:
+    """An untrained model with a tower of 32 channels and a text decoder; `vision` has what the
+    towers of families differ in."""
     config = family(
         vision_config={
-            "depth": 4,
             "hidden_size": 32,
             "intermediate_size": 64,
             "num_heads": 2,
             "out_hidden_size": text_config["hidden_size"],
             "num_position_embeddings": 16,
-            "deepstack_visual_indexes": [0, 2],
+            **vision,
         },
         **token_fields(processor, text_config),
     )
     model = random_model(transformers.AutoModelForImageTextToText, config, seed, dtype)
-    if sparse:
+    if "num_experts" in text_config:
         model.set_experts_implementation("eager")  # the grouped product has no float64
-    return model, processor
+    return model
 
 
 def token_fields(processor: Any, text_config: dict[str, Any]) -> dict[str, Any]:

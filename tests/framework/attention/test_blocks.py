@@ -15,8 +15,7 @@ from torch import Tensor
 
 from crossframe.framework.attention.attend import BACKENDS, Attended
 from crossframe.framework.attention.backend import Visibility
-from crossframe.framework.attention.blocks import KeyBlock, attend_blocks, weights_of_blocks
-from crossframe.framework.attention.plain import weights_of
+from crossframe.framework.attention.blocks import KeyBlock, attend_blocks
 from crossframe.framework.attention.reductions import REDUCTIONS
 from crossframe.framework.testing.flop_counting import flop_counter
 
@@ -98,16 +97,6 @@ def test_reductions_over_blocks_equal_those_over_all_keys(cut: Cut, kind: str) -
         torch.testing.assert_close(got.reduced[name], expected.reduced[name], atol=near, rtol=0)
 
 
-@given(cuts())
-def test_weights_of_rows_over_blocks_equal_those_over_all_keys(cut: Cut) -> None:
-    query, keys, _, visibility = cut.task
-    rows, scale = torch.tensor([query.shape[2] - 1, 0]), 0.3
-    last_keys, _, last_visibility = cut.last
-    got = weights_of_blocks(query, cut, last_keys, rows, scale=scale, visibility=last_visibility)
-    expected = weights_of(query, keys, rows, scale=scale, visibility=visibility)
-    torch.testing.assert_close(got, expected, atol=1e-14, rtol=0)
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_head_may_have_nothing_in_a_block(kind: str) -> None:
     """Its LSE there is -inf, which must not make NaN of what it sees elsewhere."""
@@ -140,9 +129,6 @@ def test_one_block_is_held_at_a_time(kind: str) -> None:
     cut = Cut(problem(3, 40, group=2), [10, 20, 30, 40])
     cut.solve(kind, reductions=REDUCTIONS)
     assert cut.most_alive == 2, "keys and values of one block"
-    keys, _, visibility = cut.last
-    query = cut.task.query
-    weights_of_blocks(query, cut, keys, torch.tensor([0]), scale=1.0, visibility=visibility)
     assert cut.most_alive == 2
 
 
