@@ -89,7 +89,7 @@ def test_ask_says_at_once_what_does_not_fit(
         (b"move", "tokens, fewer than one frame of 16: give a longer text, or a smaller tokens_p"),
         (b"", "has no words: give a file with text in it"),
         (b"caf\xe9 " * 99, "is not UTF-8 (byte 0xe9 at 3): save the text as UTF-8"),
-        (None, "is no file: give the path of a text"),
+        (None, "no such file; check the path"),
     ],
 )
 @pytest.mark.parametrize("command", [["ask"], ["compare"], ["observe"]])
