@@ -97,7 +97,8 @@ class SimpleStream:
     def state_bytes(self) -> int:
         """Bytes held for later questions."""
         tensors = [tensor for frame in self._held() for _, tensor in frame.tensors()]
-        return self._images.bytes_held + held_bytes(tensors)
+        images = self._images
+        return images.bytes_held + images.pending_bytes + held_bytes(tensors)
 
     def push(self, frames: object, timestamps: Sequence[float] | float | None = None) -> None:
         """Keep the newest frames; the decoder sees none of them yet.
@@ -126,7 +127,9 @@ class SimpleStream:
             )
         if tokens:
             self._push_tokens(tokens)
-        self._images = replace(images, pending=images.pending[-self.frames :])
+        new = images.pending[len(self._images.pending) :][-self.frames :]
+        kept = (*self._images.pending, *(frame.own() for frame in new))[-self.frames :]
+        self._images = replace(images, pending=kept)
 
     def ask(
         self,

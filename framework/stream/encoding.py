@@ -99,10 +99,8 @@ def take_in(
     state = queue_images(state, frames, timestamps)
     full = len(state.pending) - len(state.pending) % model.frames_per_patch
     passing, waiting = state.pending[:full], state.pending[full:]
-    # Copies of those that wait: the caller may reuse his buffer, and one frame must not hold a
-    # whole clip. Those that pass are read where they lie, so that a long push takes no room.
-    kept = (PendingFrame(image.clone(), time) for image, time in waiting)
-    state = replace(state, pending=(*passing, *kept))
+    # Those that pass are read where they lie, so that a long push takes no room.
+    state = replace(state, pending=(*passing, *(frame.own() for frame in waiting)))
     return state, encode_frames(model, passing, state.cursor)
 
 

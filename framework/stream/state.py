@@ -26,6 +26,10 @@ class PendingFrame(NamedTuple):
     image: Tensor
     timestamp: float | None
 
+    def own(self) -> PendingFrame:
+        """A copy: the caller may reuse his buffer, and one frame must not hold a whole clip."""
+        return PendingFrame(self.image.clone(), self.timestamp)
+
 
 @dataclass(frozen=True, eq=False)
 class StreamState:

@@ -131,6 +131,15 @@ def test_a_caller_may_reuse_his_buffers() -> None:
     assert torch.equal(stream.question_logits(QUESTION), other.question_logits(QUESTION))
 
 
+def test_a_caller_may_reuse_his_buffers_of_images() -> None:
+    model = adapter("internvl3")
+    stream, other, buffer = SimpleStream(model, 2), SimpleStream(model, 2), video(1)[0]
+    for image in video(3):
+        stream.push(buffer.copy_(image))
+        other.push(image)
+    assert torch.equal(stream.question_logits(QUESTION), other.question_logits(QUESTION))
+
+
 def test_costs_are_those_of_the_questions() -> None:
     model, stream = adapter("internvl3"), SimpleStream(adapter("internvl3"), 2)
     stream.push(video(6))
