@@ -16,6 +16,7 @@ from ..framework.stream.verify import check_generation
 from .cache_layers import PassingLayer, ReadingLayer, cache_argument
 from .hybrid import DELTA_SIZES, LINEAR, HybridLayers, recurrent_spec
 from .loans import NAME, Changes, FirstLogits, lender_of, running_attention
+from .rotary import rotated, rotation_of
 
 GREEDY = {"do_sample": False, "num_beams": 1, "num_return_sequences": 1}
 
@@ -106,13 +107,10 @@ class HFDecoder(VideoModel):
         wide = torch.float64 if keys.dtype == torch.float64 else torch.float32
         rotary: Any = self._rotary(max_tokens)
         cos, sin = rotary(keys.new_empty(0, dtype=wide), flat.to(keys.device))
-        size = cos.shape[-1]  # of a head, its first dimensions may be all that is rotated
         # The scaling is in the stored keys already.
-        cos, sin = (x.view(*keys.shape[:-1], size) / rotary.attention_scaling for x in (cos, sin))
-        rotated = keys[..., :size].to(wide)
-        first, second = rotated.chunk(2, -1)
-        turned = rotated * cos + torch.cat([-second, first], -1) * sin
-        return torch.cat([turned.to(keys.dtype), keys[..., size:]], -1)
+        shape = (*keys.shape[:-1], cos.shape[-1])
+        cos, sin = (x.view(shape) / rotary.attention_scaling for x in (cos, sin))
+        return rotated(rotation_of(self.decoder), keys.to(wide), cos, sin).to(keys.dtype)
 
     def generate(
         self,

@@ -64,8 +64,20 @@ def decoder_of(family: str, **options: Any) -> Any:
         ("Qwen3", {"head_dim": 16}),
         ("Mistral", {"sliding_window": None}),
         ("Olmo2", {}),
+        ("Glm", {"head_dim": 8}),
+        ("Ernie4_5", {}),
     ],
-    ids=["llama", "llama3 rope", "yarn", "linear rope", "qwen3", "mistral", "olmo2"],
+    ids=[
+        "llama",
+        "llama3 rope",
+        "yarn",
+        "linear rope",
+        "qwen3",
+        "mistral",
+        "olmo2",
+        "glm",
+        "ernie",
+    ],
 )
 def test_other_decoders_equal_their_one_shot_forward_too(family, options):
     stock = decoder_of(family, **options)
@@ -139,6 +151,9 @@ ROTARY = {
     "plain": tiny_qwen2(dtype=torch.float64),
     "yarn": decoder_of("Llama", **YARN),
     "dynamic": tiny_qwen2(dtype=torch.float64, max_position_embeddings=64, rope_factor=2.0),
+    "halves in part": decoder_of("Phi3", **rope("default", partial_rotary_factor=0.5)),
+    "neighbours in part": decoder_of("Glm", head_dim=8),
+    "neighbours": decoder_of("Ernie4_5"),
 }
 
 
@@ -199,8 +214,8 @@ def test_keys_of_narrow_dtypes_are_turned_in_float32():
     assert torch.equal(turned, model.rotate(keys.float(), delta, 500).bfloat16())
 
 
-def test_keys_turned_in_part_only_are_refused():
-    stock = decoder_of("Glm", head_dim=8, eos_token_id=2)
-    model = DecoderModel(stock)
-    with pytest.raises(ValueError, match="glm rotates 4 of 8 dimensions"):
+def test_a_decoder_that_shows_no_rotation_is_told(monkeypatch):
+    model = DecoderModel(decoder_of("Llama"))
+    monkeypatch.delattr(transformers.models.llama.modeling_llama, "apply_rotary_pos_emb")
+    with pytest.raises(ValueError, match=r"cannot rotate stored keys of LlamaModel: .* override"):
         model.rotate(torch.randn(1, 2, 3, 8), torch.ones(1, 1, 2, 3, dtype=torch.int64), 500)
