@@ -10,7 +10,7 @@ from crossframe.models import Qwen3VL
 from crossframe.models.hf import HFDecoder
 
 from ..every import Watched
-from .streams import QUESTION, TOLERANCES, asked
+from .streams import QUESTION, asked, tolerance
 
 
 def chat(processor: Any, question: str = QUESTION, system: str | None = None) -> str:
@@ -83,7 +83,7 @@ def require_equal(
     """Logits over the question, ids and positions of the whole prompt, the answer."""
     got, ids = asked(session), inputs["input_ids"][0]
     expected = stock_logits(model.hf_model, **inputs)[:, -got.shape[1] :]
-    assert worst(got, expected) <= TOLERANCES[model.dtype]
+    assert worst(got, expected) <= tolerance(model)
     assert model.passed_ids().tolist() == ids.tolist()
     assert torch.equal(model.passed_positions(), stock_positions(model, inputs))
     pictures = ids == model.picture_id
@@ -91,7 +91,7 @@ def require_equal(
     assert torch.equal(model.passed_visual(), pictures)
     answer = session.ask(QUESTION, max_new_tokens=new, min_new_tokens=new)
     assert answer.token_ids.tolist() == greedy(model.hf_model, new, **inputs)
-    assert worst(answer.first_logits, expected[0, -1]) <= TOLERANCES[model.dtype]
+    assert worst(answer.first_logits, expected[0, -1]) <= tolerance(model)
 
 
 def decoded_alike(session: VideoSession, inputs: dict[str, Tensor], options: Any) -> list[int]:

@@ -22,7 +22,7 @@ EAGLE, QWEN2_5, QWEN3 = (FAMILIES[name] for name in ("eagle2_5", "qwen2_5_vl", "
 
 def adapter(name: str) -> Any:
     """For three frames."""
-    options: dict[str, Any] = {"planned_frames": 3} if name == "qwen3_vl" else {}
+    options: dict[str, Any] = {"planned_frames": 3} if name in ("qwen3_vl", "qwen3_5") else {}
     return NATIVE[name].model(**options)
 
 

@@ -71,7 +71,7 @@ def test_every_question_gets_a_row_per_cell_with_everything_in_it(options: MakeO
             "vision_ms",
             "ask_ms",
         ),
-        *("reply_tokens", "state_bytes", "archive_bytes", "planned_tokens"),
+        *("reply_tokens", "state_bytes", "archive_bytes", "planned_tokens", "attention"),
     }
     for row in rows:
         assert row.keys() == fields

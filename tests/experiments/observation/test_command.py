@@ -227,7 +227,10 @@ def test_two_frames_are_enough(make_video: MakeVideo, checkpoint: Path, tmp_path
         (["--frames", "1"], ["frames must be an integer of at least 2", "1"]),
         (
             ["--memory", "statkv"],
-            ["no memory, reader or archive is called 'statkv'", "known are full, statekv"],
+            [
+                "no memory, reader or archive is called 'statkv'",
+                "did you mean statekv?",
+            ],
         ),
         (["--capacity", "-3"], ["capacity", "-3"]),
         (["--max-tokens", "30"], ["the video takes at least", "more than max_tokens=30"]),
