@@ -76,11 +76,9 @@ class UnpackedBlocks:
                 yield block
 
     def _runs(self) -> Iterator[range]:
-        """Blocks of the slots; none goes over the end of a page, where packed parts are joined."""
-        size = self.buffers.tokens(self.like)
-        for begin, end in pairwise(self.slots.bounds):
-            for start in range(begin, end, size):
-                yield range(start, min(start + size, end))
+        size, count = self.buffers.tokens(self.like), self.slots.num_slots
+        for start in range(0, count, size):
+            yield range(start, min(start + size, count))
 
     def _begin(
         self, thread: ThreadPoolExecutor, run: range, number: int, side: torch.cuda.Stream | None
