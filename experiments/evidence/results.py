@@ -122,8 +122,11 @@ class Results:
         """The measure by stream, mean over seeds; streams that a seed lacks are left out."""
         from pandas import Series  # 0.4 s
 
-        each = self.table(measure).reindex(columns=[*line.cells]).dropna().sort_index()
-        return Series(map(fmean, each.to_numpy()), each.index, dtype=float)
+        if (line, measure) not in self._values:
+            each = self.table(measure).reindex(columns=[*line.cells]).dropna().sort_index()
+            means = Series(map(fmean, each.to_numpy()), each.index, dtype=float)
+            self._values[line, measure] = means
+        return self._values[line, measure]
 
     def table(self, measure: Measure) -> DataTable:
         """The measure by stream, down, and cell, across; nan where no row says it."""
@@ -169,6 +172,10 @@ class Results:
 
     @cached_property
     def _tables(self) -> dict[Measure, DataTable]:
+        return {}
+
+    @cached_property
+    def _values(self) -> dict[tuple[Line, Measure], DataTable]:
         return {}
 
     @cached_property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import comb
 
 import numpy as np
@@ -81,8 +82,16 @@ def interval_by_video(
     """Bounds between which the share of `level` of the means over resampled videos lies."""
     _, cluster = np.unique(np.asarray(videos), return_inverse=True)
     sums, counts = np.bincount(cluster, values), np.bincount(cluster)
-    generator = np.random.default_rng(seed)
-    drawn = generator.integers(len(sums), size=(resamples, len(sums)))
-    means = sums[drawn].sum(1) / counts[drawn].sum(1)
+    times = _times_drawn(len(sums), resamples, seed)
+    means = (times @ sums) / (times @ counts)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+@lru_cache(maxsize=2)  # 8 MB for 100 videos; drawing takes ten times as long as the means
+def _times_drawn(videos: int, resamples: int, seed: int) -> np.ndarray:
+    """[resamples, videos] how often each video is in each resample; not to be written to."""
+    drawn = np.random.default_rng(seed).integers(videos, size=(resamples, videos))
+    drawn += videos * np.arange(resamples)[:, None]
+    times = np.bincount(drawn.ravel(), minlength=resamples * videos)
+    return times.reshape(resamples, videos).astype(float)

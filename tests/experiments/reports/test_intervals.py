@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from crossframe.experiments.reports.intervals import mcnemar_p_value, paired_difference
+from crossframe.experiments.reports.intervals import (
+    interval_by_video,
+    mcnemar_p_value,
+    paired_difference,
+)
 
 
 def test_difference_counts_gains_and_losses() -> None:
@@ -28,6 +33,22 @@ def test_interval_knows_that_questions_share_videos() -> None:
     assert (clustered.low, clustered.high) == (0.0, 100.0)
     assert separate.low > 20
     assert separate.high < 80
+
+
+def test_an_interval_is_that_of_means_over_videos_drawn_one_by_one() -> None:
+    values, videos = [0.1, 0.7, -0.4, 1.3, 0.2, 0.9], list("aabccd")
+    drawn = np.random.default_rng(3).integers(4, size=(500, 4))
+    means = []
+    for draw in drawn:
+        taken = [
+            v
+            for place in draw
+            for v, name in zip(values, videos, strict=True)
+            if name == "abcd"[place]
+        ]
+        means.append(sum(taken) / len(taken))
+    found = interval_by_video(values, videos, level=0.9, resamples=500, seed=3)
+    assert found == pytest.approx(tuple(np.quantile(means, [0.05, 0.95])), abs=1e-12)
 
 
 def test_bootstrap_covers_as_often_as_it_says() -> None:
