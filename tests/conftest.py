@@ -21,14 +21,16 @@ BARE_ROOMS = {"framework", "methods", "models", "experiments"}
 settings.register_profile(
     "repeatable",
     deadline=None,
-    max_examples=50,
+    max_examples=25,
     derandomize=True,
     database=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
 # `make soak` draws fresh examples and prints their seed; the kit knows this profile by its name.
-settings.register_profile("soak", settings.get_profile("repeatable"), derandomize=False)
+settings.register_profile(
+    "soak", settings.get_profile("repeatable"), derandomize=False, max_examples=100
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:

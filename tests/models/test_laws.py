@@ -58,4 +58,4 @@ def test_memories_keep_the_laws_on_every_adapter(name, law, pair):
     if law == "13 cost" and model.spec.recurrent:
         pytest.skip("the tests' delta rule costs something else; test_hybrid counts the stock one")
     memory, unbounded = pair
-    check_law(law, memory, unbounded=unbounded, models=st.just(model), max_examples=3)
+    check_law(law, memory, unbounded=unbounded, models=st.just(model), max_examples=2)
