@@ -42,6 +42,13 @@ def commands(page: str) -> list[str]:
 SHOWN = [(page, command) for page in PAGES for command in commands(page)]
 
 
+def as_parameter(page: str, command: str) -> object:
+    """README's commands are run every time, those of other pages by `make soak`."""
+    elsewhere = command.split()[1] in ELSEWHERE
+    marks = [] if elsewhere or page == "README.md" else [pytest.mark.soak]
+    return pytest.param(page, command, marks=marks)
+
+
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_checkpoint(tmp_path_factory.mktemp("tiny"))
@@ -71,7 +78,7 @@ def place(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return tmp_path
 
 
-@pytest.mark.parametrize(("page", "command"), SHOWN)
+@pytest.mark.parametrize(("page", "command"), [as_parameter(*shown) for shown in SHOWN])
 def test_a_shown_command_works(
     page: str,
     command: str,

@@ -11,6 +11,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+import pytest
 import yaml
 
 from crossframe.experiments.evaluation.options import EvaluateOptions
@@ -88,6 +89,7 @@ def killed_in_the_middle(config: Path, folder: Path) -> int:
     return len(read_rows(folder))
 
 
+@pytest.mark.soak
 def test_a_run_killed_in_the_middle_is_finished_as_if_nothing_had_happened(
     options: MakeOptions,
 ) -> None:

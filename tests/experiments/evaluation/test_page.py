@@ -75,6 +75,7 @@ def run_apart(block: str, place: Path) -> None:
     assert done.stdout.count("Rows and all scores") == 1
 
 
+@pytest.mark.soak
 def test_the_pages_commands_one_after_another(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
     alone, apart = ([text for text in COMMANDS if (text[:19] == "crossframe evaluate") == here]
