@@ -148,6 +148,8 @@ class Family:
             where the family is not theirs.
         small: sizes of the smallest model that has all parts.
         kinds: other sizes that its parity is tested with.
+        brief: which of these, "" for the default sizes, are tested with few memories: what they
+            share with other families is tested there with all.
         tokens: special tokens whose ids the adapter compares, as the processor names them.
         fps: at which the processor is told that frames were taken; None if it does not ask.
     """
@@ -158,6 +160,7 @@ class Family:
     stock: tuple[type, ...] = ()
     small: Mapping[str, Any] = field(default_factory=dict)
     kinds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    brief: tuple[str, ...] = ()
     tokens: tuple[str, ...] = ("video",)
     fps: float | None = None
 
@@ -165,6 +168,10 @@ class Family:
     def shipped(self) -> Any:
         """The adapter itself, without the notes."""
         return self.adapter.__bases__[1]
+
+    def memories(self, kind: str) -> list[CrossFrameMemory]:
+        """The unbounded memories that the parity of a kind is tested with."""
+        return FEW_UNBOUNDED if kind in self.brief else UNBOUNDED
 
     def loaded(self, dtype: torch.dtype = torch.float64, **sizes: Any) -> tuple[Any, Any]:
         """A tiny model and its processor, made once; not to be changed."""
@@ -192,6 +199,11 @@ NATIVE = {
             transformers.InternVLVideoProcessor,
         ),
         small=ONE_LAYER | {"image_size": 28},
+        kinds={
+            "3.5": {"decoder": "qwen3"},
+            "3.5 experts": {"decoder": "qwen3_moe", "tie_word_embeddings": True, "layers": 3},
+        },
+        brief=("3.5", "3.5 experts"),
         tokens=("image",),
     ),
     "llava_onevision": Family(
@@ -376,6 +388,11 @@ UNBOUNDED: list[CrossFrameMemory] = [
     SinksAndRecentMemory(None),
     RandomMemory(None),
     StateKVMemory(10_000),
+]
+FEW_UNBOUNDED: list[CrossFrameMemory] = [
+    FullMemory(),
+    StateKVMemory(None),
+    TokenDroppingMemory(ratio=0.0),
 ]
 
 

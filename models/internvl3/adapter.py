@@ -1,4 +1,4 @@
-"""InternVL3: frames through transformers' native `internvl`, one tile each."""
+"""InternVL3 and InternVL3.5: frames through transformers' native `internvl`, one tile each."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ LAYOUTS = ("chat", "video_first")
 
 
 class InternVL3(ChatDecoder):
-    """Adapter for InternVL3 checkpoints in transformers' own format (`...-hf`).
+    """Adapter for InternVL3 and InternVL3.5 checkpoints in transformers' own format (`...-hf`).
 
+    The two differ in their decoder, Qwen2.5 or Qwen3 (dense or mixture of experts), nothing else.
     Every frame is resized to one tile by the checkpoint's video processor and becomes
     `image_seq_length` visual tokens (256) between text markers.
 

@@ -153,9 +153,14 @@ def _fields(folder: Path) -> dict[str, Any]:
     for part in ("llm_config", "vision_config", "downsample_ratio"):
         if part not in fields:
             raise ValueError(f"{folder}/config.json has no {part}; download the checkpoint anew")
-    vision = fields["vision_config"]
+    vision, decoder = fields["vision_config"], fields["llm_config"].get("model_type")
+    if str(decoder).startswith("qwen3"):
+        raise ValueError(
+            f"{folder} is an InternVL3.5 in its original layout, of which only InternVL3 is read: "
+            "take the checkpoint of the same name with -HF"
+        )
     expected = [
-        ("llm_config.model_type", fields["llm_config"].get("model_type"), "qwen2"),
+        ("llm_config.model_type", decoder, "qwen2"),
         ("select_layer", fields.get("select_layer", -1), -1),
         ("ps_version", fields.get("ps_version", "v2"), "v2"),
         ("force_image_size", fields.get("force_image_size"), vision.get("image_size")),

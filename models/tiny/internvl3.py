@@ -4,13 +4,15 @@ The native InternVL processor with InternVL3's prompt and pixel values, random w
 trained: answers mean nothing, only shapes, arithmetic and sensitivity to the input are real.
 """
 
-from typing import Unpack
+from typing import Any, Unpack
 
 import torch
 import transformers
 
 from ..internvl3.original import CHAT_TEMPLATE, PIXELS
-from .qwen2 import TextOptions, random_model, text_config, tiny_tokenizer
+from .qwen2 import TextOptions, random_model, text_fields, tiny_tokenizer
+
+DECODERS = ("qwen2", "qwen3", "qwen3_moe")
 
 
 def tiny_processor(*, image_size: int = 56) -> transformers.InternVLProcessor:
@@ -35,14 +37,15 @@ def tiny_internvl(
     seed: int = 0,
     dtype: torch.dtype = torch.float32,
     image_size: int = 56,
+    decoder: str = "qwen2",
     **options: Unpack[TextOptions],
 ) -> tuple[transformers.InternVLForConditionalGeneration, transformers.InternVLProcessor]:
     """An untrained InternVL3 in eval mode and its processor, (image_size / 28)² tokens a frame.
 
-    Takes ``pixel_values`` [frames, 3, image_size, image_size]; gives logits [B, tokens, vocab].
+    With `decoder` "qwen3" or "qwen3_moe" it is an InternVL3.5. Takes ``pixel_values``
+    [frames, 3, image_size, image_size]; gives logits [B, tokens, vocab].
     """
     processor = tiny_processor(image_size=image_size)
-    text = text_config(**{"rope_factor": 2.0, **options})
     config = transformers.InternVLConfig(
         vision_config={
             "hidden_size": 32,
@@ -52,9 +55,25 @@ def tiny_internvl(
             "attention_bias": True,
             "image_size": [image_size, image_size],
         },
-        text_config=text,
+        text_config=_text_config(decoder, options),
         image_token_id=processor.image_token_id,
         image_seq_length=processor.image_seq_length,
-        tie_word_embeddings=text.tie_word_embeddings,
+        tie_word_embeddings=options.get("tie_word_embeddings", False),
     )
-    return random_model(transformers.AutoModelForImageTextToText, config, seed, dtype), processor
+    model = random_model(transformers.AutoModelForImageTextToText, config, seed, dtype)
+    if decoder == "qwen3_moe":
+        model.set_experts_implementation("eager")  # the grouped product has no float64
+    return model, processor
+
+
+def _text_config(decoder: str, options: TextOptions) -> dict[str, Any]:
+    if decoder not in DECODERS:
+        raise ValueError(f"decoder must be one of {DECODERS}, got {decoder!r}")
+    vocab = tiny_tokenizer().get_vocab()
+    if decoder == "qwen2":
+        return {"model_type": decoder, **text_fields(vocab, {"rope_factor": 2.0, **options})}
+    fields = text_fields(vocab, options)
+    # As in Qwen3, heads are wider than their share of the hidden size.
+    fields |= {"model_type": decoder, "head_dim": 32}
+    mixture = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+    return fields | mixture if decoder == "qwen3_moe" else fields

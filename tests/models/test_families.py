@@ -177,6 +177,7 @@ def test_forks_and_saved_sessions_go_on_as_if_nothing_had_happened(family, memor
         ("internvl3", {"seed": 3}, {"layout": "video_first"}),
         ("internvl3", {"seed": 3, "tie_word_embeddings": True}, {"layout": "chat"}),
         ("internvl3", {"seed": 3, "tie_word_embeddings": True}, {"layout": "video_first"}),
+        ("internvl3", {"decoder": "qwen3"}, {}),
         ("llava_onevision", {}, {}),
         ("llava_onevision", {"tie_word_embeddings": True}, {}),
         ("qwen2_5_vl", {}, {"fps": 1.0}),

@@ -25,7 +25,12 @@ DECODERS: dict[str, dict[str, Any]] = {
 }
 
 
-KINDS = [(name, kind) for name, family in NATIVE.items() for kind in ("", *family.kinds)]
+KINDS = [
+    pytest.param(name, kind, memory, id="-".join((name, kind, named(memory))))
+    for name, family in NATIVE.items()
+    for kind in ("", *family.kinds)
+    for memory in family.memories(kind)
+]
 SIZES = [(70, 100), (100, 70), (20, 31), (64, 200)]
 RATES = [0.1, 0.3, 1.0, 2.0, 3.0, 29.97]
 MEMORIES = pytest.mark.parametrize("memory", UNBOUNDED, ids=named)
@@ -111,8 +116,7 @@ def require_parity(
 
 
 @DTYPES
-@MEMORIES
-@pytest.mark.parametrize(("name", "kind"), KINDS)
+@pytest.mark.parametrize(("name", "kind", "memory"), KINDS)
 def test_frame_by_frame_equals_the_stock_model_and_its_answer(name, kind, memory, dtype):
     require_parity(name, dtype, kind, 5, memory)
 

@@ -7,10 +7,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import InternVLConfig, InternVLForConditionalGeneration
 
-from crossframe.framework import Cursor, FrameTokens
+from crossframe.framework import Cursor, DecoderSpec, FrameTokens
 from crossframe.models import InternVL3
-from crossframe.models.tiny import tiny_internvl
+from crossframe.models.hf import spec_of
+from crossframe.models.paper_models import SIZES, paper_config
+from crossframe.models.tiny import tiny_internvl, tiny_processor
 
 from ...every import FAMILIES
 from ..stock import processed, worst
@@ -123,6 +126,50 @@ def test_what_is_no_image_is_refused_and_the_session_goes_on(frames, words):
         session.push(frames)
     session.push(video(2))
     assert torch.equal(asked(session), asked(session_after(adapter(), video(1), video(2))))
+
+
+# InternVL3.5
+
+# Qwen3's decoders of 0.6B, 8B and 30B-A3B, behind InternViT-300M.
+QWEN3 = {
+    "1B": ("qwen3", (28, 1024, 3072, 16, 8, 128)),
+    "8B": ("qwen3", (36, 4096, 12288, 32, 8, 128)),
+    "30B-A3B": ("qwen3_moe", (48, 2048, 6144, 32, 4, 128)),
+}
+EXPERTS = {"num_experts": 128, "num_experts_per_tok": 8, "moe_intermediate_size": 768}
+
+
+def config_3_5(family: str, sizes: tuple[int, ...], image_token: int) -> Any:
+    text = {"model_type": family, "vocab_size": 151936, "eos_token_id": 151645}
+    text |= dict(zip(SIZES, sizes, strict=True)) | (EXPERTS if family == "qwen3_moe" else {})
+    vision: Any = paper_config("InternVL3-1B").vision_config
+    return InternVLConfig(text_config=text, vision_config=vision, image_token_id=image_token)
+
+
+@pytest.mark.parametrize(("family", "sizes"), QWEN3.values(), ids=QWEN3)
+def test_internvl3_5_has_the_released_sizes(family, sizes):
+    layers, hidden, width, *heads = sizes
+    width = 8 * 768 if family == "qwen3_moe" else width
+    expected = DecoderSpec(layers, hidden, width, *heads, vocab=151936)
+    assert spec_of(config_3_5(family, sizes, 3).text_config) == expected
+
+
+def test_internvl3_5_of_1b_takes_a_frame():
+    processor: Any = tiny_processor(image_size=448)
+    with torch.device("meta"):
+        config = config_3_5(*QWEN3["1B"], processor.image_token_id)
+        config.vision_config.num_hidden_layers = 2  # the tower is InternVL3's
+        model: Any = InternVLForConditionalGeneration(config).bfloat16().eval()
+    session = session_after(InternVL3(model, processor), torch.zeros(1, 448, 448, 3).byte())
+    held = session.slots(0)
+    assert held.keys.is_meta
+    assert held.keys.shape == (1, 8, session.cursor.tokens, 128)
+    assert session.cursor.tokens > 256
+
+
+def test_another_decoder_of_the_tiny_one_is_refused():
+    with pytest.raises(ValueError, match=r"one of \('qwen2', 'qwen3', 'qwen3_moe'\), got 'gpt'"):
+        tiny_internvl(decoder="gpt")
 
 
 # What does not belong together

@@ -140,6 +140,7 @@ def test_a_misshapen_weight_is_named(copied, rows):
         (None, {"select_layer": -4}, "select_layer=-4"),
         (None, {"ps_version": "v1"}, "ps_version='v1'"),
         (None, {"force_image_size": 448}, "force_image_size=448, .* have 56"),
+        ("llm_config", {"model_type": "qwen3"}, "an InternVL3.5 in its original .* with -HF"),
         (None, {"model_type": "internvl"}, "of family 'internvl', not 'internvl_chat'"),
     ],
 )
