@@ -14,6 +14,8 @@ import torch
 from safetensors import SafetensorError
 from transformers import (
     AutoProcessor,
+    Glm4vForConditionalGeneration,
+    Glm46VForConditionalGeneration,
     InternVLForConditionalGeneration,
     LlavaOnevisionForConditionalGeneration,
     PreTrainedConfig,
@@ -35,6 +37,7 @@ from .checkpoints.weights import require_finite_weights
 from .decoder import DecoderModel
 from .eagle2_5.adapter import Eagle2_5, load_eagle2_5
 from .gguf import PACKAGED, load_gguf, load_packaged
+from .glm4v import GLM4V
 from .hf import HFDecoder
 from .internvl3.adapter import InternVL3
 from .internvl3.original import load_original_internvl3
@@ -48,6 +51,8 @@ DeviceMap = str | Mapping[str, int | str]
 logger = logging.getLogger(__name__)
 # Families that transformers loads itself: its class and our adapter.
 NATIVE: dict[str, tuple[Any, Any]] = {
+    "glm4v": (Glm4vForConditionalGeneration, GLM4V),
+    "glm46v": (Glm46VForConditionalGeneration, GLM4V),
     "internvl": (InternVLForConditionalGeneration, InternVL3),
     "llava_onevision": (LlavaOnevisionForConditionalGeneration, LlavaOnevision),
     "qwen2_5_vl": (Qwen2_5_VLForConditionalGeneration, Qwen2_5VL),

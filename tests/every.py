@@ -13,7 +13,7 @@ import transformers
 from torch import Tensor
 
 from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
-from crossframe.framework import CrossFrameMemory, FrameTokens, FullMemory, WrappedArchive
+from crossframe.framework import CrossFrameMemory, FullMemory, WrappedArchive
 from crossframe.methods import (
     AdaptiveHeadBudgets,
     CausalityCorrected,
@@ -48,87 +48,21 @@ from crossframe.methods import (
     ValueWeighted,
     WeightStatisticMemory,
 )
-from crossframe.models import (
-    DecoderModel,
-    Eagle2_5,
-    InternVL3,
-    LlavaOnevision,
-    Qwen2_5VL,
-    Qwen3_5,
-    Qwen3VL,
-    tiny,
-)
-from crossframe.models.hf import HFDecoder
+from crossframe.models import DecoderModel, tiny
 
 from .models.delta_rule import widen_delta_rules
 from .models.eagle2_5.layout import save_official_eagle2_5
+from .watched import (
+    WatchedEagle2_5,
+    WatchedGLM4V,
+    WatchedInternVL3,
+    WatchedLlavaOnevision,
+    WatchedQwen2_5VL,
+    WatchedQwen3_5,
+    WatchedQwen3VL,
+)
 
 # Families
-
-
-class Watched(HFDecoder):
-    """Before an adapter among the parents: notes what passes the decoder."""
-
-    picture_token = "video_token_id"  # in the model's config
-
-    def __init__(self, *parts: Any, **options: Any) -> None:
-        super().__init__(*parts, **options)
-        self.steps: list[FrameTokens] = []
-
-    def step(
-        self, frame: FrameTokens, attention: Any, max_tokens: int, recurrent: Any = None
-    ) -> Tensor:
-        self.steps.append(frame)
-        return super().step(frame, attention, max_tokens, recurrent)
-
-    @property
-    def picture_id(self) -> int:
-        return getattr(self.hf_model.config, self.picture_token)
-
-    def ids_of(self, *frames: FrameTokens) -> Tensor:
-        """[tokens] ids behind the embeddings; the picture token's where no id has such a one."""
-        table = self.hf_model.get_input_embeddings().weight
-        embeds = torch.cat([frame.embeds[0] for frame in frames])
-        found = (embeds[:, None] == table).all(-1)
-        return found.int().argmax(-1).where(found.any(-1), self.picture_id)
-
-    def passed_ids(self) -> Tensor:
-        return self.ids_of(*self.steps)
-
-    def passed_visual(self) -> Tensor:
-        """[tokens] bool; a question's tokens are none of them."""
-        parts = [
-            torch.zeros(1, frame.num_tokens).bool() if frame.visual is None else frame.visual
-            for frame in self.steps
-        ]
-        return torch.cat(parts, 1)[0]
-
-    def passed_positions(self) -> Tensor:
-        return torch.cat([frame.positions for frame in self.steps], -1)
-
-
-class WatchedInternVL3(Watched, InternVL3):
-    picture_token = "image_token_id"
-
-
-class WatchedLlavaOnevision(Watched, LlavaOnevision):
-    """Notes what passes the decoder."""
-
-
-class WatchedQwen2_5VL(Watched, Qwen2_5VL):
-    """Notes what passes the decoder."""
-
-
-class WatchedQwen3_5(Watched, Qwen3_5):
-    """Notes what passes the decoder."""
-
-
-class WatchedQwen3VL(Watched, Qwen3VL):
-    """Notes what passes the decoder."""
-
-
-class WatchedEagle2_5(Watched, Eagle2_5):
-    picture_token = "image_token_index"
 
 
 @cache
@@ -189,6 +123,21 @@ class Family:
 ONE_GROUP_OF_SEVEN = {"tie_word_embeddings": True, "heads": 7, "kv_heads": 1}
 ONE_LAYER = {"layers": 1, "hidden": 32}
 NATIVE = {
+    "glm4v": Family(
+        WatchedGLM4V,
+        tiny.tiny_glm4v,
+        partial(save_tiny_checkpoint, family="glm4v"),
+        (
+            transformers.Glm4vForConditionalGeneration,
+            transformers.Glm4vProcessor,
+            transformers.Glm4vVideoProcessor,
+        ),
+        small=ONE_LAYER | {"heads": 2, "kv_heads": 1, "max_tokens": 4},
+        kinds={"4.6": {"release": "4.6"}, "tied": ONE_GROUP_OF_SEVEN | {"hidden": 112}},
+        brief=("", "4.6", "tied"),
+        tokens=("image",),
+        fps=2.0,
+    ),
     "internvl3": Family(
         WatchedInternVL3,
         tiny.tiny_internvl,

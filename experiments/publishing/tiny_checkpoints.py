@@ -7,6 +7,7 @@ from typing import Any
 
 from ...models.tiny import (
     tiny_eagle2_5,
+    tiny_glm4v,
     tiny_internvl,
     tiny_llava_onevision,
     tiny_qwen2,
@@ -18,14 +19,15 @@ from ...models.tiny import (
 
 
 def save_tiny_checkpoint(folder: str | Path, family: str = "internvl3", **options: Any) -> Path:
-    """Write an untrained "internvl3", "qwen2", "eagle2_5", "llava_onevision", "qwen2_5_vl",
-    "qwen3_5" or "qwen3_vl", a model and its processor, with the options of
+    """Write an untrained "internvl3", "qwen2", "eagle2_5", "glm4v", "llava_onevision",
+    "qwen2_5_vl", "qwen3_5" or "qwen3_vl", a model and its processor, with the options of
     `crossframe.models.tiny`."""
     if family == "qwen2":
         return save_parts(folder, tiny_qwen2(**options), tiny_tokenizer())
     families: dict[str, Callable[..., tuple[Any, Any]]] = {
         "internvl3": tiny_internvl,
         "eagle2_5": tiny_eagle2_5,
+        "glm4v": tiny_glm4v,
         "llava_onevision": tiny_llava_onevision,
         "qwen2_5_vl": tiny_qwen2_5_vl,
         "qwen3_5": tiny_qwen3_5,

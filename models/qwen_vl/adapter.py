@@ -1,4 +1,4 @@
-"""What the Qwen-VL families share: pairs of frames, sized for the length of their stream."""
+"""What Qwen-VL and GLM-V share: pairs of frames, sized for the length of their stream."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VIDEO = 2  # how `get_rope_index` marks the visual tokens of videos
 
 
 class QwenVL(ChatDecoder):
-    """An adapter whose frames pass Qwen's vision tower two at a time, around a loaded model and its
+    """An adapter whose frames pass the vision tower two at a time, around a loaded model and its
     processor; `planned_frames` as of `QwenVLPixels`."""
 
     position_axes = 3
@@ -30,9 +30,14 @@ class QwenVL(ChatDecoder):
         _require_sections(rope.get("mrope_section"), rotated // 2)
         self.vlm: Any = model.model
         self.processor: Any = processor
-        self.pixels: Any = QwenVLPixels(processor, planned_frames)
+        most = self.most_sampled(self.processor.video_processor)
+        self.pixels: Any = QwenVLPixels(processor, planned_frames, most)
         self.frames_per_patch = self.pixels.frames_per_patch
         self.sized_by_length = self.pixels.sized_by_length
+
+    def most_sampled(self, video_processor: Any) -> int:
+        """Frames that the processor takes of a video beyond any length."""
+        return video_processor.max_frames
 
     def see(self, frames: Tensor) -> tuple[Any, Tensor]:
         """What the tower says of frames [frames, height, width, 3], and their grid [1, 3]."""

@@ -1,4 +1,4 @@
-"""Pixels and times of Qwen-VL: each temporal patch as the processor treats it in a whole video."""
+"""Pixels and times of Qwen-VL and GLM-V: each temporal patch as in the whole video."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class QwenVLPixels:
     Args:
         processor: of the checkpoint.
         planned_frames: frames of the whole video, over which its budget of pixels is shared out;
-            None for the processor's `max_frames`.
+            None for `most_frames`.
+        most_frames: that the processor samples from any video.
 
     Attributes:
         sized_by_length: planned_frames was left open and makes a difference.
@@ -29,10 +30,10 @@ class QwenVLPixels:
         ValueError: for fewer planned frames than make one temporal patch.
     """
 
-    def __init__(self, processor: Any, planned_frames: int | None) -> None:
+    def __init__(self, processor: Any, planned_frames: int | None, most_frames: int) -> None:
         self.video = processor.video_processor
         self.frames_per_patch: int = self.video.temporal_patch_size
-        self.planned_frames = self.video.max_frames if planned_frames is None else planned_frames
+        self.planned_frames = most_frames if planned_frames is None else planned_frames
         if self.planned_frames < self.frames_per_patch:
             raise ValueError(
                 f"planned_frames must be at least {self.frames_per_patch}, got {planned_frames}: "
@@ -74,7 +75,13 @@ class QwenVLPixels:
         return rows, columns
 
     def seconds(self, timestamps: Sequence[float | None], number: int) -> float:
-        """The middle between the first and the last frame of a patch, as the processor has it.
+        """The middle between the first and the last frame of a patch, as the processor has it; see
+        `times`."""
+        known = self.times(timestamps, number)
+        return (known[0] + known[-1]) / 2
+
+    def times(self, timestamps: Sequence[float | None], number: int) -> list[float]:
+        """Seconds of a patch's frames.
 
         Args:
             timestamps: of the patch's frames; None where the frames count as sampled at `fps`.
@@ -86,13 +93,13 @@ class QwenVLPixels:
         known = [time for time in timestamps if time is not None]
         if not known:
             first = number * self.frames_per_patch
-            known = [(first + place) / self.video.fps for place in range(len(timestamps))]
-        elif len(known) < len(timestamps):
+            return [(first + place) / self.video.fps for place in range(len(timestamps))]
+        if len(known) < len(timestamps):
             raise ValueError(
                 f"frames of one temporal patch came with timestamps {list(timestamps)}: give one "
                 "for every frame of a stream or for none"
             )
-        return (known[0] + known[-1]) / 2
+        return known
 
     def _resized(self, count: int, height: int, width: int) -> tuple[int, int]:
         # Without any pixels: only the shapes are asked for.
@@ -109,7 +116,7 @@ class QwenVLPixels:
 
 
 def require_not_thin(height: int, width: int) -> None:
-    """Refuse frames that Qwen's processors refuse.
+    """Refuse frames that the processors refuse.
 
     Raises:
         ValueError: for frames more than 200 times as long as wide.
@@ -117,5 +124,5 @@ def require_not_thin(height: int, width: int) -> None:
     if max(height, width) > MOST_LONG * min(height, width):
         raise ValueError(
             f"frames of {height} x {width} pixels are more than {MOST_LONG} times as long as wide, "
-            "which Qwen's processors refuse: crop or pad the video"
+            "which the processor refuses: crop or pad the video"
         )

@@ -1,6 +1,9 @@
 """Tiny untrained models that need no download: for tests and examples."""
 
 from .eagle2_5 import tiny_eagle2_5 as tiny_eagle2_5
+from .glm4v import GLM4VOptions as GLM4VOptions
+from .glm4v import tiny_glm4v as tiny_glm4v
+from .glm4v import tiny_glm4v_processor as tiny_glm4v_processor
 from .internvl3 import tiny_internvl as tiny_internvl
 from .internvl3 import tiny_processor as tiny_processor
 from .llava_onevision import LlavaOnevisionOptions as LlavaOnevisionOptions

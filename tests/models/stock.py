@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from crossframe.framework import VideoSession
-from crossframe.models import Qwen3VL
+from crossframe.models import GLM4V, Qwen3VL
 from crossframe.models.hf import HFDecoder
 
-from ..every import Watched
+from ..watched import Watched
 from .streams import QUESTION, asked, tolerance
 
 
@@ -36,7 +36,9 @@ def processed(
         fps: for processors that ask for times: every frame is taken, that many a second.
     """
     processor, numbers, times = model.prompt.processor, list(range(len(frames))), dict[str, Any]()
-    if len(frames) == 1 and isinstance(model, Qwen3VL):  # refuses one alone, so it goes in twice
+    if len(frames) == 1 and isinstance(
+        model, Qwen3VL | GLM4V
+    ):  # refuses one alone, so it goes in twice
         frames, numbers = frames.expand(2, -1, -1, -1), [0, 0]
     if fps is not None:
         told = {"fps": fps, "frames_indices": numbers, "total_num_frames": len(frames)}

@@ -16,13 +16,14 @@ from .streams import QUESTION, asked, session_after, video
 SYSTEM = "Carefully watch this video.\nIt's a  man's car; pay attention to every detail."
 
 
+SIZED = ("glm4v", "qwen3_vl", "qwen3_5")
 EVERY = pytest.mark.parametrize("name", NATIVE)
 EAGLE, QWEN2_5, QWEN3 = (FAMILIES[name] for name in ("eagle2_5", "qwen2_5_vl", "qwen3_vl"))
 
 
 def adapter(name: str) -> Any:
     """For three frames."""
-    options: dict[str, Any] = {"planned_frames": 3} if name in ("qwen3_vl", "qwen3_5") else {}
+    options: dict[str, Any] = {"planned_frames": 3} if name in SIZED else {}
     return NATIVE[name].model(**options)
 
 

@@ -17,7 +17,8 @@ from crossframe.models.qwen_vl.qwen2_5_vl import Qwen2_5VLImages
 from crossframe.models.qwen_vl.qwen3_vl import Qwen3VLImages
 from crossframe.models.tiny import tiny_internvl
 
-from ...every import NATIVE, UNBOUNDED, Watched, named
+from ...every import NATIVE, UNBOUNDED, named
+from ...watched import Watched
 from ..stock import require_equal
 from ..streams import DTYPES, QUESTION, asked, video
 
