@@ -9,3 +9,4 @@ from .loading import load_model as load_model
 from .qwen_vl.qwen2_5_vl import Qwen2_5VL as Qwen2_5VL
 from .qwen_vl.qwen3_5 import Qwen3_5 as Qwen3_5
 from .qwen_vl.qwen3_vl import Qwen3VL as Qwen3VL
+from .smolvlm import SmolVLM as SmolVLM

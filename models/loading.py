@@ -26,6 +26,7 @@ from transformers import (
     Qwen3_5MoeForConditionalGeneration,
     Qwen3VLForConditionalGeneration,
     Qwen3VLMoeForConditionalGeneration,
+    SmolVLMForConditionalGeneration,
 )
 
 from .checkpoints.chat_template import require_ending
@@ -46,6 +47,7 @@ from .own_checkpoints import own_folder
 from .qwen_vl.qwen2_5_vl import Qwen2_5VL
 from .qwen_vl.qwen3_5 import Qwen3_5
 from .qwen_vl.qwen3_vl import Qwen3VL
+from .smolvlm import SmolVLM
 
 DeviceMap = str | Mapping[str, int | str]
 logger = logging.getLogger(__name__)
@@ -60,6 +62,7 @@ NATIVE: dict[str, tuple[Any, Any]] = {
     "qwen3_5_moe": (Qwen3_5MoeForConditionalGeneration, Qwen3_5),
     "qwen3_vl": (Qwen3VLForConditionalGeneration, Qwen3VL),
     "qwen3_vl_moe": (Qwen3VLMoeForConditionalGeneration, Qwen3VL),
+    "smolvlm": (SmolVLMForConditionalGeneration, SmolVLM),
 }
 
 
@@ -220,6 +223,10 @@ def _processor(name: str | Path, adapter: str) -> Any:
         processor: Any = AutoProcessor.from_pretrained(name, trust_remote_code=False)
     except (MemoryError, torch.OutOfMemoryError):
         raise
+    except ImportError as error:
+        raise ValueError(
+            f"the processor of {name} needs a package that is not installed: {in_words(error)}"
+        ) from error
     except Exception as error:
         raise ValueError(
             f"{name} has no whole processor for {adapter}: give the folder all files of the "

@@ -12,7 +12,7 @@ import torch
 import transformers
 from torch import Tensor
 
-from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
+from crossframe.experiments.publishing.tiny_checkpoints import save_parts, save_tiny_checkpoint
 from crossframe.framework import CrossFrameMemory, FullMemory, WrappedArchive
 from crossframe.methods import (
     AdaptiveHeadBudgets,
@@ -52,6 +52,7 @@ from crossframe.models import DecoderModel, tiny
 
 from .models.delta_rule import widen_delta_rules
 from .models.eagle2_5.layout import save_official_eagle2_5
+from .models.number_words import spell_numbers
 from .watched import (
     WatchedEagle2_5,
     WatchedGLM4V,
@@ -60,6 +61,7 @@ from .watched import (
     WatchedQwen2_5VL,
     WatchedQwen3_5,
     WatchedQwen3VL,
+    WatchedSmolVLM,
 )
 
 # Families
@@ -86,6 +88,7 @@ class Family:
             share with other families is tested there with all.
         tokens: special tokens whose ids the adapter compares, as the processor names them.
         fps: at which the processor is told that frames were taken; None if it does not ask.
+        own_template: the processor heeds a chat template of the checkpoint's.
     """
 
     adapter: Any
@@ -97,6 +100,7 @@ class Family:
     brief: tuple[str, ...] = ()
     tokens: tuple[str, ...] = ("video",)
     fps: float | None = None
+    own_template: bool = True
 
     @property
     def shipped(self) -> Any:
@@ -118,6 +122,15 @@ class Family:
     def small_model(self) -> Any:
         """A new adapter around the smallest model, for streams of 4 frames."""
         return self.adapter(*self.loaded(**self.small)).for_stream(4)
+
+
+def tiny_smolvlm(**sizes: Any) -> tuple[Any, Any]:
+    spell_numbers()
+    return tiny.tiny_smolvlm(**sizes)
+
+
+def save_tiny_smolvlm(folder: Path, **sizes: Any) -> Path:
+    return save_parts(folder, *tiny_smolvlm(**sizes))
 
 
 ONE_GROUP_OF_SEVEN = {"tie_word_embeddings": True, "heads": 7, "kv_heads": 1}
@@ -216,6 +229,22 @@ NATIVE = {
         },
         tokens=("video", "vision_start", "vision_end"),
         fps=2.0,
+    ),
+    "smolvlm": Family(
+        WatchedSmolVLM,
+        tiny_smolvlm,
+        save_tiny_smolvlm,
+        (
+            transformers.SmolVLMForConditionalGeneration,
+            transformers.SmolVLMProcessor,
+            transformers.SmolVLMVideoProcessor,
+        ),
+        small=ONE_LAYER | {"image_size": 14},
+        kinds={"tied": ONE_GROUP_OF_SEVEN | {"hidden": 56, "layers": 3}},
+        brief=("", "tied"),
+        tokens=("image",),
+        fps=2.0,
+        own_template=False,
     ),
 }
 FAMILIES = NATIVE | {

@@ -16,6 +16,7 @@ from crossframe.models import (
     Qwen2_5VL,
     Qwen3_5,
     Qwen3VL,
+    SmolVLM,
 )
 from crossframe.models.hf import HFDecoder
 
@@ -83,6 +84,10 @@ class WatchedQwen3_5(Watched, Qwen3_5):
 
 class WatchedQwen3VL(Watched, Qwen3VL):
     """Notes what passes the decoder."""
+
+
+class WatchedSmolVLM(Watched, SmolVLM):
+    picture_token = "image_token_id"
 
 
 class WatchedEagle2_5(Watched, Eagle2_5):

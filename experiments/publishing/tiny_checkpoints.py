@@ -14,13 +14,14 @@ from ...models.tiny import (
     tiny_qwen2_5_vl,
     tiny_qwen3_5,
     tiny_qwen3_vl,
+    tiny_smolvlm,
     tiny_tokenizer,
 )
 
 
 def save_tiny_checkpoint(folder: str | Path, family: str = "internvl3", **options: Any) -> Path:
     """Write an untrained "internvl3", "qwen2", "eagle2_5", "glm4v", "llava_onevision",
-    "qwen2_5_vl", "qwen3_5" or "qwen3_vl", a model and its processor, with the options of
+    "qwen2_5_vl", "qwen3_5", "qwen3_vl" or "smolvlm", a model and its processor, with the options of
     `crossframe.models.tiny`."""
     if family == "qwen2":
         return save_parts(folder, tiny_qwen2(**options), tiny_tokenizer())
@@ -32,6 +33,7 @@ def save_tiny_checkpoint(folder: str | Path, family: str = "internvl3", **option
         "qwen2_5_vl": tiny_qwen2_5_vl,
         "qwen3_5": tiny_qwen3_5,
         "qwen3_vl": tiny_qwen3_vl,
+        "smolvlm": tiny_smolvlm,
     }
     if family not in families:
         known = ", ".join(map(repr, ["qwen2", *families]))

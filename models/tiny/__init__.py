@@ -21,3 +21,6 @@ from .qwen3_5 import tiny_qwen3_5 as tiny_qwen3_5
 from .qwen3_vl import Qwen3VLOptions as Qwen3VLOptions
 from .qwen3_vl import tiny_qwen3_vl as tiny_qwen3_vl
 from .qwen3_vl import tiny_qwen3_vl_processor as tiny_qwen3_vl_processor
+from .smolvlm import SmolVLMOptions as SmolVLMOptions
+from .smolvlm import tiny_smolvlm as tiny_smolvlm
+from .smolvlm import tiny_smolvlm_processor as tiny_smolvlm_processor
