@@ -6,6 +6,7 @@ from .glm4v import GLM4V as GLM4V
 from .internvl3.adapter import InternVL3 as InternVL3
 from .llava_onevision import LlavaOnevision as LlavaOnevision
 from .loading import load_model as load_model
+from .perception_lm import PerceptionLM as PerceptionLM
 from .qwen_vl.qwen2_5_vl import Qwen2_5VL as Qwen2_5VL
 from .qwen_vl.qwen3_5 import Qwen3_5 as Qwen3_5
 from .qwen_vl.qwen3_vl import Qwen3VL as Qwen3VL

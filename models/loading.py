@@ -18,6 +18,7 @@ from transformers import (
     Glm46VForConditionalGeneration,
     InternVLForConditionalGeneration,
     LlavaOnevisionForConditionalGeneration,
+    PerceptionLMForConditionalGeneration,
     PreTrainedConfig,
     PreTrainedModel,
     ProcessorMixin,
@@ -31,7 +32,7 @@ from transformers import (
 
 from .checkpoints.chat_template import require_ending
 from .checkpoints.declared_sizes import require_held, require_possible
-from .checkpoints.faults import explained, in_words, named
+from .checkpoints.faults import explained, in_words, missing, named
 from .checkpoints.pixel_statistics import require_numbers
 from .checkpoints.shards import require_objects, require_plain_shards
 from .checkpoints.weights import require_finite_weights
@@ -44,6 +45,7 @@ from .internvl3.adapter import InternVL3
 from .internvl3.original import load_original_internvl3
 from .llava_onevision import LlavaOnevision
 from .own_checkpoints import own_folder
+from .perception_lm import PerceptionLM
 from .qwen_vl.qwen2_5_vl import Qwen2_5VL
 from .qwen_vl.qwen3_5 import Qwen3_5
 from .qwen_vl.qwen3_vl import Qwen3VL
@@ -57,6 +59,7 @@ NATIVE: dict[str, tuple[Any, Any]] = {
     "glm46v": (Glm46VForConditionalGeneration, GLM4V),
     "internvl": (InternVLForConditionalGeneration, InternVL3),
     "llava_onevision": (LlavaOnevisionForConditionalGeneration, LlavaOnevision),
+    "perception_lm": (PerceptionLMForConditionalGeneration, PerceptionLM),
     "qwen2_5_vl": (Qwen2_5_VLForConditionalGeneration, Qwen2_5VL),
     "qwen3_5": (Qwen3_5ForConditionalGeneration, Qwen3_5),
     "qwen3_5_moe": (Qwen3_5MoeForConditionalGeneration, Qwen3_5),
@@ -224,9 +227,7 @@ def _processor(name: str | Path, adapter: str) -> Any:
     except (MemoryError, torch.OutOfMemoryError):
         raise
     except ImportError as error:
-        raise ValueError(
-            f"the processor of {name} needs a package that is not installed: {in_words(error)}"
-        ) from error
+        raise ValueError(f"the processor of {name} {missing(error)}") from error
     except Exception as error:
         raise ValueError(
             f"{name} has no whole processor for {adapter}: give the folder all files of the "

@@ -58,6 +58,7 @@ from .watched import (
     WatchedGLM4V,
     WatchedInternVL3,
     WatchedLlavaOnevision,
+    WatchedPerceptionLM,
     WatchedQwen2_5VL,
     WatchedQwen3_5,
     WatchedQwen3VL,
@@ -182,6 +183,19 @@ NATIVE = {
             "even side": {"image_size": 56},
             "tied": ONE_GROUP_OF_SEVEN | {"hidden": 56, "layers": 3},
         },
+    ),
+    "perception_lm": Family(
+        WatchedPerceptionLM,
+        tiny.tiny_perception_lm,
+        partial(save_tiny_checkpoint, family="perception_lm"),
+        (
+            transformers.PerceptionLMForConditionalGeneration,
+            transformers.PerceptionLMProcessor,
+            transformers.PerceptionLMVideoProcessor,
+        ),
+        small=ONE_LAYER | {"image_size": 14},
+        kinds={"tied": ONE_GROUP_OF_SEVEN | {"hidden": 56, "layers": 3}},
+        brief=("", "tied"),
     ),
     "qwen2_5_vl": Family(
         WatchedQwen2_5VL,

@@ -13,6 +13,7 @@ from crossframe.models import (
     Eagle2_5,
     InternVL3,
     LlavaOnevision,
+    PerceptionLM,
     Qwen2_5VL,
     Qwen3_5,
     Qwen3VL,
@@ -71,6 +72,10 @@ class WatchedInternVL3(Watched, InternVL3):
 
 
 class WatchedLlavaOnevision(Watched, LlavaOnevision):
+    """Notes what passes the decoder."""
+
+
+class WatchedPerceptionLM(Watched, PerceptionLM):
     """Notes what passes the decoder."""
 
 

@@ -10,6 +10,7 @@ from ...models.tiny import (
     tiny_glm4v,
     tiny_internvl,
     tiny_llava_onevision,
+    tiny_perception_lm,
     tiny_qwen2,
     tiny_qwen2_5_vl,
     tiny_qwen3_5,
@@ -21,8 +22,8 @@ from ...models.tiny import (
 
 def save_tiny_checkpoint(folder: str | Path, family: str = "internvl3", **options: Any) -> Path:
     """Write an untrained "internvl3", "qwen2", "eagle2_5", "glm4v", "llava_onevision",
-    "qwen2_5_vl", "qwen3_5", "qwen3_vl" or "smolvlm", a model and its processor, with the options of
-    `crossframe.models.tiny`."""
+    "perception_lm", "qwen2_5_vl", "qwen3_5", "qwen3_vl" or "smolvlm", a model and its
+    processor, with the options of `crossframe.models.tiny`."""
     if family == "qwen2":
         return save_parts(folder, tiny_qwen2(**options), tiny_tokenizer())
     families: dict[str, Callable[..., tuple[Any, Any]]] = {
@@ -30,6 +31,7 @@ def save_tiny_checkpoint(folder: str | Path, family: str = "internvl3", **option
         "eagle2_5": tiny_eagle2_5,
         "glm4v": tiny_glm4v,
         "llava_onevision": tiny_llava_onevision,
+        "perception_lm": tiny_perception_lm,
         "qwen2_5_vl": tiny_qwen2_5_vl,
         "qwen3_5": tiny_qwen3_5,
         "qwen3_vl": tiny_qwen3_vl,

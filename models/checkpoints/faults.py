@@ -28,6 +28,8 @@ def explained(where: str | Path, remedy: str = ANEW) -> Iterator[None]:
     except Exception as error:
         if is_explained(error, where):
             raise
+        if isinstance(error, ImportError):
+            raise ValueError(f"{where} {missing(error)}") from error
         raise ValueError(f"{where} cannot be used ({in_words(error)}): {remedy}") from error
 
 
@@ -41,6 +43,11 @@ def named(where: str | Path) -> Iterator[None]:
             if type(error) is not ValueError or is_explained(error, where):
                 raise
             raise ValueError(f"{where}: {shortened(str(error), 2 * LONGEST)}") from error
+
+
+def missing(error: ImportError) -> str:
+    """That a package is needed, in the words of who needs it; they name it and how to install it."""
+    return f"needs a package that is not installed ({in_words(error)})"
 
 
 def is_explained(error: Exception, where: str | Path) -> bool:

@@ -9,6 +9,9 @@ from .internvl3 import tiny_processor as tiny_processor
 from .llava_onevision import LlavaOnevisionOptions as LlavaOnevisionOptions
 from .llava_onevision import tiny_llava_onevision as tiny_llava_onevision
 from .llava_onevision import tiny_llava_onevision_processor as tiny_llava_onevision_processor
+from .perception_lm import PerceptionLMOptions as PerceptionLMOptions
+from .perception_lm import tiny_perception_lm as tiny_perception_lm
+from .perception_lm import tiny_perception_lm_processor as tiny_perception_lm_processor
 from .qwen2 import TextOptions as TextOptions
 from .qwen2 import special_tokenizer as special_tokenizer
 from .qwen2 import tiny_qwen2 as tiny_qwen2

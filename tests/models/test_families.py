@@ -37,6 +37,7 @@ PICTURES: list[tuple[str, dict[str, str], tuple[str, ...]]] = [
     ("internvl3", {}, ("<video>", "<IMG_CONTEXT>")),
     ("internvl3", {"layout": "video_first"}, ("<video>", "<IMG_CONTEXT>")),
     ("llava_onevision", {}, ("<video>", "<image>")),
+    ("perception_lm", {}, ("<|video|>", "<|image|>")),
     ("qwen2_5_vl", {}, ("<|video_pad|>", "<|image_pad|>")),
     ("qwen3_vl", {}, ("<|video_pad|>", "<|image_pad|>")),
     ("qwen3_vl", {"layout": "release"}, ("<|video_pad|>", "<|image_pad|>")),
@@ -101,7 +102,7 @@ def test_gray_is_repeated_over_the_colours(family):
 
 # From 1 x 1 to 4K; 1 x 300 is too long for Qwen-VL.
 SIZES = [(1, 1), (1, 199), (3, 3), (32, 3), (56, 56), (301, 17), (720, 1280), (2160, 3840)]
-ONE_TILE = ("internvl3", "llava_onevision", "eagle2_5", "smolvlm")
+ONE_TILE = ("internvl3", "llava_onevision", "eagle2_5", "perception_lm", "smolvlm")
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_frames_of_any_size_pass(name, size):
         assert int(session.slots(0).visual[0, 0].sum()) == rows * columns == 4
 
 
-@pytest.mark.parametrize("name", ["internvl3", "llava_onevision", "qwen2_5_vl"])
+@pytest.mark.parametrize("name", ["internvl3", "llava_onevision", "perception_lm", "qwen2_5_vl"])
 def test_times_do_not_reach_the_model(name):
     model = NATIVE[name].model()
     session, timed = session_after(model, video(3)), session_after(model)
@@ -184,6 +185,7 @@ def test_forks_and_saved_sessions_go_on_as_if_nothing_had_happened(family, memor
         ("internvl3", {"decoder": "qwen3"}, {}),
         ("llava_onevision", {}, {}),
         ("llava_onevision", {"tie_word_embeddings": True}, {}),
+        ("perception_lm", {}, {}),
         ("qwen2_5_vl", {}, {"fps": 1.0}),
         ("qwen2_5_vl", {"tie_word_embeddings": True}, {"fps": 1.0}),
         ("qwen3_vl", {}, {"planned_frames": 4, "layout": "release"}),

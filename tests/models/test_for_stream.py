@@ -186,7 +186,7 @@ def test_qwen2_5_frames_depend_on_their_number_only_where_the_budget_is_shared_o
 
 
 def test_other_families_do_not_depend_on_it():
-    for name in ("internvl3", "llava_onevision"):
+    for name in ("internvl3", "llava_onevision", "perception_lm"):
         model = adapter(name)
         assert not model.sized_by_length
         assert model.for_stream(100) is model
