@@ -2,6 +2,8 @@
 
 from .decoder import DecoderModel as DecoderModel
 from .eagle2_5.adapter import Eagle2_5 as Eagle2_5
+from .families import ModelFamily as ModelFamily
+from .families import model_families as model_families
 from .glm4v import GLM4V as GLM4V
 from .internvl3.adapter import InternVL3 as InternVL3
 from .llava_onevision import LlavaOnevision as LlavaOnevision

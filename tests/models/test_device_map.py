@@ -11,7 +11,7 @@ import transformers
 from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
 from crossframe.framework import VideoSession
 from crossframe.methods import StateKVMemory
-from crossframe.models import load_model, loading
+from crossframe.models import load_model, load_options
 
 from .eagle2_5.layout import save_official_eagle2_5
 
@@ -45,7 +45,7 @@ def split_map(second: str) -> dict[str, int | str]:
 
 
 def test_the_missing_package_is_named(folder, monkeypatch):
-    monkeypatch.setattr("crossframe.models.loading.find_spec", lambda name: None)
+    monkeypatch.setattr("crossframe.models.load_options.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"needs the package accelerate, .*pip install accelerate"):
         load_model(folder, device_map="auto")
 
@@ -57,7 +57,7 @@ def test_a_device_and_a_map_exclude_each_other(folder):
 
 def test_other_families_are_refused(tmp_path):
     official = save_official_eagle2_5(tmp_path, layers=1)
-    with pytest.raises(ValueError, match=r"native families \['internvl', .*not for 'eagle_2_5_vl'"):
+    with pytest.raises(ValueError, match=r"native families \['glm46v', .*not for 'eagle_2_5_vl'"):
         load_model(official, device_map="auto")
 
 
@@ -71,7 +71,7 @@ def test_the_map_reaches_transformers_and_the_model_is_not_moved_after(folder, m
 
     monkeypatch.setattr(family, "from_pretrained", record)
     monkeypatch.setattr(family, "to", None)
-    monkeypatch.setattr(loading, "find_spec", lambda name: object())
+    monkeypatch.setattr(load_options, "find_spec", lambda name: object())
     load_model(folder, device_map={"": "cpu"})
     assert seen == [{"": "cpu"}]
 

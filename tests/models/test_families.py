@@ -1,5 +1,6 @@
 """What holds alike for every family: prompt, images, streams, loading."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ from PIL import Image
 
 from crossframe.framework import VideoSession
 from crossframe.methods import StateKVMemory, TokenDroppingMemory
-from crossframe.models import load_model
+from crossframe.models import load_model, model_families
+from crossframe.models.families import LAWS, NOTES
 from crossframe.models.tiny import tiny_internvl, tiny_qwen2, tiny_qwen3_vl
 
 from ..every import FAMILIES, NATIVE, UNBOUNDED
@@ -50,6 +52,25 @@ PICTURES: list[tuple[str, dict[str, str], tuple[str, ...]]] = [
 def test_these_are_the_native_classes(family):
     model, processor = family.loaded()
     assert (type(model), type(processor), type(processor.video_processor)) == family.stock
+
+
+def test_the_readmes_table_is_what_can_be_loaded():
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    table = readme.partition("## Models\n")[2].partition("\n## ")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| ")][2:]
+    assert rows == [
+        f"| {family.name} | `{family.model_type}` | `{family.model.__name__}` | "
+        f"`{family.adapter.__name__}` | {family.tested} |"
+        for family in model_families()
+    ]
+
+
+def test_families_are_those_of_the_tests():
+    known = {(family.model, family.adapter) for family in model_families()}
+    assert {(family.stock[0], family.shipped) for family in NATIVE.values()} <= known
+    tested = {family.adapter for family in model_families() if LAWS in family.tested}
+    assert tested == {family.shipped for family in FAMILIES.values()}
+    assert {family.model_type for family in model_families()} == NOTES.keys()
 
 
 # The question

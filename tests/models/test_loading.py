@@ -42,6 +42,7 @@ def copied(checkpoint: Path, tmp_path: Path) -> Path:
         ("bfloat16", torch.bfloat16),
         ("float16", torch.float16),
         (torch.float64, torch.float64),
+        ("auto", torch.float32),
     ],
     ids=str,
 )
@@ -73,7 +74,7 @@ def test_shards_load_like_one_file(tmp_path):
 # Settings
 
 
-@pytest.mark.parametrize("dtype", ["int4", "torch.float32", "float8_e4m3fn", "auto"])
+@pytest.mark.parametrize("dtype", ["int4", "torch.int8", "float8_e4m3fn", ""])
 def test_an_unknown_dtype_is_refused(checkpoint, dtype):
     with pytest.raises(ValueError, match=f"one of .*'bfloat16'.*, got '{dtype}'"):
         load_model(checkpoint, dtype=dtype)

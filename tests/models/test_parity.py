@@ -13,7 +13,7 @@ from crossframe.framework import CrossFrameMemory, Cursor, FullMemory, VideoSess
 from crossframe.models import DecoderModel
 from crossframe.models.tiny import tiny_qwen2
 
-from ..every import NATIVE, UNBOUNDED, named
+from ..every import FEW_UNBOUNDED, NATIVE, UNBOUNDED, named
 from .stock import greedy, processed, require_equal, stock_logits, worst
 from .streams import DTYPES, TOLERANCES, asked, cuts, pushed_in_cuts, session_after, video
 
@@ -29,7 +29,7 @@ KINDS = [
     pytest.param(name, kind, memory, id="-".join((name, kind, named(memory))))
     for name, family in NATIVE.items()
     for kind in ("", *family.kinds)
-    for memory in family.memories(kind)
+    for memory in (FEW_UNBOUNDED if kind in family.brief else UNBOUNDED)
 ]
 SIZES = [(70, 100), (100, 70), (20, 31), (64, 200)]
 RATES = [0.1, 0.3, 1.0, 2.0, 3.0, 29.97]
