@@ -83,8 +83,8 @@ class VideoModel(ABC):
         position_axes: 1, or 3 under M-RoPE.
         trained_tokens: the longest stream the model was trained for.
         frames_per_patch: raw frames that make one `FrameTokens`.
-        sized_by_length: a frame's tokens depend on how many frames its stream will have, see
-            `for_stream`.
+        sized_by_length: a frame's tokens, or the prompt before them, depend on how many frames the
+            stream will have, see `for_stream`.
         scaled_by_length: the RoPE scaling depends on the planned length in tokens of a session,
             beyond `trained_tokens`.
         reads_text: raw frames are ids of a text [tokens] instead of images, see `text_frames`.
