@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
 T = TypeVar("T")
+_VIDEO = "a video file, or a .txt for a text decoder"
 
 
 def options_from(kind: type[T], values: Mapping[str, Any]) -> T:
@@ -24,22 +25,46 @@ def options_from(kind: type[T], values: Mapping[str, Any]) -> T:
 
 def add_ask(parser: ArgumentParser) -> None:
     """Of one memory on one video."""
-    _add_video_and_question(parser)
-    parser.add_argument("--memory", type=str, default="statekv", help=_memory_help())
-    for name, known, default, what in (
-        ("--reader", READERS, "all", "what the answer reads"),
-        ("--archive", ARCHIVES, "plain", "how the KV of all frames is kept"),
+    _add_video(parser, f"{_VIDEO}; or - for none, to ask what --load loads")
+    several = "one or more, asked when the video has passed; none sees another"
+    parser.add_argument("questions", type=str, nargs="*", help=several, metavar="question")
+    timed = "a question at this time of the video, or frame of a text; may be given several times"
+    parser.add_argument(
+        "--at", nargs=2, action="append", default=[], metavar=("SECONDS", "QUESTION"), help=timed
+    )
+    add_opening(parser)
+    add_answering(parser)
+    _add_run_options(parser)
+
+
+def add_opening(parser: ArgumentParser) -> None:
+    """How a session begins, and where it is kept."""
+    memory = f"{_memory_help()}; by default statekv, or the saved one"
+    parser.add_argument("--memory", type=str | None, default=None, help=memory)
+    for name, known, what in (
+        ("--reader", READERS, "what the answer reads"),
+        ("--archive", ARCHIVES, "how the KV of all frames is kept"),
     ):
-        names = f"{what}: one of {', '.join(known)}, or a class of your own, as a memory"
-        parser.add_argument(name, type=str, default=default, help=names)
+        names = (
+            f"{what}: one of {', '.join(known)}, or a class of your own, as a memory; by default "
+            f"{next(iter(known))}, or the saved one"
+        )
+        parser.add_argument(name, type=str | None, default=None, help=names)
     system = "the system turn; by default the model's own"
     parser.add_argument("--system", type=str | None, default=None, help=system)
+    saved = "write the session into this file when the video has passed"
+    parser.add_argument("--save", type=str | None, default=None, help=saved)
+    loaded = "go on with the session in this file, which --save wrote with the same model"
+    parser.add_argument("--load", type=str | None, default=None, help=loaded)
+
+
+def add_answering(parser: ArgumentParser) -> None:
+    """How answers are generated."""
     sampled = "sample the answer at this temperature; by default the likeliest token is taken"
     parser.add_argument("--temperature", type=float | None, default=None, help=sampled)
     further = 'further options of transformers\' generate as JSON, such as {"top_p": 0.9}'
     parser.add_argument("--generation", type=dict[str, Any], default={}, help=further)
-    parser.add_argument("--seed", type=int, default=0, help="of a sampled answer")
-    _add_run_options(parser)
+    parser.add_argument("--seed", type=int, default=0, help="of every sampled answer")
 
 
 def add_compare(parser: ArgumentParser) -> None:
@@ -107,8 +132,12 @@ def configured(*kinds: type, more: str = "") -> Callable[[ArgumentParser], None]
     return add
 
 
+def _add_video(parser: ArgumentParser, what: str = _VIDEO) -> None:
+    parser.add_argument("video", type=str, help=what)
+
+
 def _add_video_and_question(parser: ArgumentParser) -> None:
-    parser.add_argument("video", type=str, help="a video file, or a .txt for a text decoder")
+    _add_video(parser)
     parser.add_argument("question", type=str, help="asked when the video has passed")
 
 

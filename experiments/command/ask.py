@@ -1,104 +1,154 @@
-"""One question about one video: stream the frames, stream the answer, say what it cost."""
+"""Questions about one video: stream the frames, stream the answers, say what it cost."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from statistics import median
-from typing import IO, Any
+from typing import IO
 
 import torch
 from rich.console import Console
 from rich.filesize import decimal
-from transformers import TextStreamer
+from torch import Tensor
 
-from ...framework import Archive, CrossFrameMemory, Reader, VideoModel, VideoSession
-from ...framework.stream.encoding import groups
+from ...framework import VideoModel, VideoSession
 from ...framework.stream.finite import NOT_FINITE
 from ..reports.text import printable
 from ..streaming.frames import VideoFrames, progress_bar
 from ..streaming.media import TextFile, TextFileFrames, seen_by
-from ..streaming.options import StreamOptions
+from .answers import AnswerStreamer
+from .opening import Opening, going_on
+from .questions import Answering, Question, require_within
+
+Frames = VideoFrames | TextFileFrames
 
 
-class AnswerStreamer(TextStreamer):
-    """Writes an answer word by word while it is generated, without the prompt."""
+def ask(
+    model: VideoModel,
+    opening: Opening,
+    media: VideoFrames | TextFile | None,
+    questions: Sequence[Question],
+    *,
+    answering: Answering,
+    console: Console,
+    out: IO[str] | None = None,
+    save: str | None = None,
+) -> VideoSession:
+    """Answer questions about one video or text, which passes once. The answers go, as they grow, to
+    `out`, standard output by default; progress, warnings and costs to the console.
 
-    def __init__(self, model: VideoModel, out: IO[str]) -> None:
-        decoder: Any = _Decoder(model)
-        super().__init__(decoder, skip_prompt=True)
-        self.out = out
+    Args:
+        opening: how the session begins.
+        media: None to ask what was loaded.
+        questions: in the order of `questions_from`. No question sees another, nor do frames.
+        save: where the session is written when the video has passed.
 
-    def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
-        self.out.write(printable(text) + "\n" * stream_end)
-        self.out.flush()
+    Raises:
+        ValueError: for a question at a time when nothing is shown.
+    """
+    model, frames = _prepared(model, opening, media, questions)
+    session = opening.session(model)
+    asked = list(questions)
+    if frames is not None:
+        times = [question.at for question in asked if question.at is not None]
+        for then in watch(session, frames, times, console):
+            _answer(then, asked.pop(0), answering, console, out, headed=len(questions) > 1)
+        frames.warn(console)
+    if save is not None:
+        session.save(save)
+        console.print(f"Saved: {save}", markup=False, highlight=False, soft_wrap=True)
+    for question in asked:
+        _answer(session, question, answering, console, out, headed=len(questions) > 1)
+    told = cost_line(session, 0 if frames is None else frames.taken)
+    console.print(told, style="dim", highlight=False, soft_wrap=True)
+    return session
 
 
-class _Decoder:
-    """What `TextStreamer` wants of a tokenizer, from any adapter."""
-
-    def __init__(self, model: VideoModel) -> None:
-        self.model = model
-
-    def decode(self, token_ids: list[int]) -> str:
-        return self.model.text(torch.tensor(token_ids, dtype=torch.int64))
-
-
-def stream_into(
-    session: VideoSession, frames: VideoFrames | TextFileFrames, console: Console
-) -> None:
-    """Push all frames, as many at once as make one step, under a progress bar."""
+def watch(
+    session: VideoSession, frames: Frames, times: Sequence[float], console: Console
+) -> Iterator[VideoSession]:
+    """Push all frames, as many at once as make one step, under a progress bar; and give at each of
+    the times, which rise, a session that has seen the frames until then and no other."""
     size = session.frames_per_step * session.model.frames_per_patch
+    waiting: list[tuple[Tensor, float]] = []
+    due = list(times)
     with progress_bar(console) as bar:
         task = bar.add_task("frames", total=frames.expected)
-        for group in groups(frames, size):
-            session.push([image for image, _ in group], [time for _, time in group])
-            bar.advance(task, len(group))
-    frames.warn(console)
+        for image, own, time in going_on(frames, session, 1 / (frames.fps or 1.0)):
+            while due and own > due[0]:
+                due.pop(0)
+                bar.stop()
+                yield _with(session, waiting)
+                bar.start()
+            waiting.append((image, time))
+            if len(waiting) == size:
+                _push(session, waiting)
+                waiting = []
+            bar.advance(task)
+        _push(session, waiting)
+    yield from (session for _ in due)
+
+
+def _with(session: VideoSession, waiting: Sequence[tuple[Tensor, float]]) -> VideoSession:
+    """What the session would be if the video ended here: steps are not cut by questions."""
+    if not waiting:
+        return session
+    twin = session.fork()
+    _push(twin, waiting)
+    return twin
+
+
+def _push(session: VideoSession, frames: Sequence[tuple[Tensor, float]]) -> None:
+    if frames:
+        session.push([image for image, _ in frames], [time for _, time in frames])
+
+
+def _prepared(
+    model: VideoModel,
+    opening: Opening,
+    media: VideoFrames | TextFile | None,
+    questions: Sequence[Question],
+) -> tuple[VideoModel, Frames | None]:
+    """The model set up for the stream, and its frames."""
+    if media is None:
+        return model, None
+    model, frames = seen_by(model, media, opening.stream, opening.system)
+    require_within(questions, 0.0, frames.duration, str(frames.path))
+    return model, frames
+
+
+def _answer(
+    session: VideoSession,
+    question: Question,
+    answering: Answering,
+    console: Console,
+    out: IO[str] | None,
+    *,
+    headed: bool,
+) -> None:
+    """One answer, under its question where there are several."""
+    out = sys.stdout if out is None else out
+    if headed:
+        when = "end" if question.at is None else f"{question.at:g} s"
+        out.write(f"[{when}] {printable(question.text)}\n")
+    options = {**answering.generation, "streamer": AnswerStreamer(session.model, out)}
+    torch.manual_seed(answering.seed)
+    answer = session.ask(question.text, max_new_tokens=answering.max_new_tokens, **options)
+    if not answer.finite:
+        console.print(f"WARNING: {NOT_FINITE}", style="bold yellow", markup=False, highlight=False)
 
 
 def cost_line(session: VideoSession, frames: int) -> str:
     """Frames, tokens, time per frame and bytes held, in one line."""
+    held = f"state {decimal(session.state_bytes)}, archive {decimal(session.archive.bytes_held)}"
     steps, size = session.costs, session.frames_per_step
+    if not len(steps):
+        return f"{session.cursor.tokens} tokens; {held}"
     decode = median(step.milliseconds for step in steps) / size
     encode = median(step.encode_milliseconds for step in steps) / size
     vision = "" if session.model.reads_text else f" and {encode:.1f} ms vision"
     return (
         f"{frames} frames, {session.cursor.tokens} tokens; per frame {decode:.1f} ms decoder"
-        f"{vision} (medians); "
-        f"state {decimal(session.state_bytes)}, archive {decimal(session.archive.bytes_held)}"
+        f"{vision} (medians); {held}"
     )
-
-
-def ask(
-    model: VideoModel,
-    memory: CrossFrameMemory,
-    media: VideoFrames | TextFile,
-    question: str,
-    *,
-    stream: StreamOptions,
-    console: Console,
-    out: IO[str] | None = None,
-    reader: Reader | None = None,
-    archive: Archive | None = None,
-    system: str | None = None,
-    generation: Mapping[str, Any] | None = None,
-) -> VideoSession:
-    """Answer one question about one video or text. The answer goes, as it grows, to `out`, standard
-    output by default; progress, warnings and costs to the console.
-
-    Args:
-        reader, archive: of the session; None as it takes them.
-        system: the system turn, None for the model's own.
-        generation: options of transformers' `generate`.
-    """
-    model, frames = seen_by(model, media, stream, system)
-    session = stream.session(model, memory, archive, reader)
-    stream_into(session, frames, console)
-    streamer = AnswerStreamer(model, out or sys.stdout)
-    options = {**(generation or {}), "streamer": streamer}
-    answer = session.ask(question, max_new_tokens=stream.max_new_tokens, **options)
-    if not answer.finite:
-        console.print(f"WARNING: {NOT_FINITE}", style="bold yellow", markup=False, highlight=False)
-    console.print(cost_line(session, frames.taken), style="dim", highlight=False, soft_wrap=True)
-    return session

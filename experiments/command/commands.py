@@ -59,10 +59,10 @@ COMMANDS: Mapping[str, Command] = {
         "studies:run_ablate",
     ),
     "ask": Command(
-        "VIDEO QUESTION --model MODEL",
-        "Answer one question about a video, word by word.",
+        "VIDEO [QUESTION ...] [--at SECONDS QUESTION ...] --model MODEL",
+        "Answer questions about a video, each when its time has come, word by word.",
         "arguments:add_ask",
-        "on_videos:run_ask",
+        "asking:run_ask",
         files=1,
     ),
     "compare": Command(

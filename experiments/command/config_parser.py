@@ -11,6 +11,8 @@ from typing import Any, NoReturn, get_origin
 
 from jsonargparse import ArgumentParser
 
+from .word_order import plain_first
+
 LISTS = (list, tuple, Sequence)
 # What jsonargparse says of a name without dots that is no class of the kind it looks for.
 _UNKNOWN = re.compile(r"Expected a dot import path string: (\S+)")
@@ -18,7 +20,8 @@ _UNKNOWN = re.compile(r"Expected a dot import path string: (\S+)")
 
 class ConfigParser(ArgumentParser):
     """An `ArgumentParser` that knows our classes, spells options with hyphens, and takes lists as
-    words: `--suites copy needle` beside `--suites '[copy, needle]'`."""
+    words: `--suites copy needle` beside `--suites '[copy, needle]'`; and any number of words that
+    belong to no option, wherever they stand."""
 
     # jsonargparse gives the class of its groups the same method.
     def add_argument(self, *args: Any, **kwargs: Any) -> Any:
@@ -28,6 +31,8 @@ class ConfigParser(ArgumentParser):
         words = None
         if args is not None:
             words = self._with_lists([self._respelled(word) for word in args])
+            if any(action.nargs == "*" for action in self._get_positional_actions()):
+                words = plain_first(words, self._option_string_actions)
         return super().parse_args(words, *rest, **settings)
 
     def _with_lists(self, words: list[str]) -> list[str]:

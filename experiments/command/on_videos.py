@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import torch
 from rich.console import Console
 
 from ...framework import VideoModel
@@ -15,7 +14,6 @@ from ..comparison.run import Choices, Comparison, compare
 from ..comparison.table import left_out_notes, print_grid, print_results
 from ..demo import settings as demo
 from ..demo.clip import video_path
-from ..evaluation.generation import require_generation
 from ..observation.stream import ObserveOptions
 from ..streaming.environment import environment, one_thread
 from ..streaming.media import open_media
@@ -32,44 +30,6 @@ from .arguments import options_from
 from .console import load, messages, tell
 
 Values = Mapping[str, Any]
-
-
-def run_ask(values: Values) -> None:
-    """One question about one video."""
-    stream = options_from(StreamOptions, values)
-    memory = memory_from(values["memory"], options_from(MemoryDefaults, values))
-    reader, archive = reader_from(values["reader"]), archive_from(values["archive"])
-    media = open_media(values["video"], stream)
-    generation = _generation(values)
-    model = load(options_from(ModelOptions, values))
-    from .ask import ask  # loads transformers
-
-    torch.manual_seed(values["seed"])
-    ask(
-        model,
-        memory,
-        media,
-        values["question"],
-        stream=stream,
-        console=messages(),
-        reader=reader,
-        archive=archive,
-        system=values["system"],
-        generation=generation,
-    )
-
-
-def _generation(values: Values) -> dict[str, Any]:
-    """Options of `generate`; greedy without a temperature."""
-    generation, temperature = dict(values["generation"]), values["temperature"]
-    if temperature is not None:
-        generation |= {"do_sample": temperature > 0}
-        generation |= {"temperature": temperature} if temperature > 0 else {}
-        if temperature < 0:
-            raise ValueError(f"--temperature must be at least 0, got {temperature:g}")
-    if generation:
-        require_generation(generation)
-    return generation
 
 
 def run_compare(values: Values) -> None:

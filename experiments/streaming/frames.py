@@ -24,6 +24,7 @@ class VideoFrames:
         path: the file.
         expected: how many frames there will be, about.
         fps: how many of them there are per second of video, about.
+        duration: seconds until which the last one is shown.
         taken: how many there were so far.
         damage: why the frames ended early, or None.
 
@@ -39,6 +40,7 @@ class VideoFrames:
         info = probe_video(path)
         sampling = FrameSampling(options.fps or info.fps, options.max_frames, "start")
         self.expected, self.fps = sampling.count(info.duration), sampling.rate(info.duration)
+        self.duration = info.duration
         self.taken = 0
         self.damage: VideoError | None = None
 

@@ -135,6 +135,7 @@ class TextFileFrames:
     Attributes:
         path: the file.
         expected: how many frames there are.
+        duration: the number of a whole text's last frame.
         taken: how many there were so far.
         fps, flagged, warn, close: of videos alone.
     """
@@ -145,6 +146,7 @@ class TextFileFrames:
     def __init__(self, path: Path, frames: TextFrames | Sequence[tuple[Tensor, float]]) -> None:
         self.path, self._frames = path, iter(frames)
         self.expected, self.taken = len(frames), 0
+        self.duration = float(len(frames) - 1)
 
     def __iter__(self) -> Iterator[tuple[Tensor, float]]:
         return self

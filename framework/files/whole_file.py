@@ -25,7 +25,7 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
         OSError: naming `path`, if the disk takes no more or the folder may not be written to.
     """
     target = Path(path)
-    _require_replaceable(target)
+    require_replaceable(target)
     partial = target.with_name(f".crossframe-{secrets.token_hex(8)}.partial")
     try:
         try:
@@ -43,7 +43,7 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
-def _require_replaceable(target: Path) -> None:
+def require_replaceable(target: Path) -> None:
     """Refuse a path that no file can be put at, before anything is written."""
     name = repr(str(target))  # in one line, whatever is in it
     if "\0" in str(target):

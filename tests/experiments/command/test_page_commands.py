@@ -15,7 +15,11 @@ from crossframe.models import load_model
 
 ROOT = Path(__file__).resolve().parents[3]
 FENCE = re.compile(r"^```(?:bash|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-PAGES = ("README.md", "docs/choose-a-memory.md", "docs/evidence.md", "docs/observe.md")
+PAGES = (
+    *("README.md", "docs/ask.md"),
+    *("docs/choose-a-memory.md", "docs/evidence.md", "docs/observe.md"),
+)
+SAVED = "one.session"
 PRETRAINED = "smollm2-135m"
 # About 80 tokens, to which short answers fit.
 STORY = """Emma lives in a small house by the river with her tiger. Every morning she feeds it fish.
@@ -95,6 +99,9 @@ def test_a_shown_command_works(
     if words[0] in ELSEWHERE:
         assert command in (ROOT / ELSEWHERE[words[0]]).read_text("utf-8")
         return
+    if f"--load {SAVED}" in command:
+        model = ["--model", str(place / "checkpoint")]
+        assert main(["ask", "video.mp4", "--save", SAVED, *model]) == 0
     assert main(words) == 0
     assert capsys.readouterr().out.strip()
 

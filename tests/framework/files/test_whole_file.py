@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from crossframe.framework.files.whole_file import _require_replaceable, whole_file
+from crossframe.framework.files.whole_file import require_replaceable, whole_file
 
 
 def write(path: Path, text: bytes = b"new") -> None:
@@ -123,7 +123,7 @@ def test_a_device_is_refused() -> None:
     with pytest.raises(
         ValueError, match="'/dev/null' is a device or pipe, not a file: give another"
     ):
-        _require_replaceable(Path("/dev/null"))
+        require_replaceable(Path("/dev/null"))
 
 
 def test_a_name_that_is_too_long_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,76 @@
+"""Commands that ask about one video: what each does with its values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...framework.files.whole_file import require_replaceable
+from ..evaluation.generation import require_generation
+from ..streaming.frames import VideoFrames
+from ..streaming.media import open_media
+from ..streaming.options import ModelOptions
+from .arguments import options_from
+from .console import load, messages
+from .opening import opening_from
+from .questions import Answering, Question, questions_from, require_within
+
+Values = Mapping[str, Any]
+# In place of a video: none.
+NONE = "-"
+
+
+def run_ask(values: Values) -> None:
+    """Questions about one video."""
+    questions = questions_from(values["questions"], values["at"])
+    _require_use(values, questions)
+    opening = opening_from(values)
+    media = None if values["video"] == NONE else open_media(values["video"], opening.stream)
+    if isinstance(media, VideoFrames):  # of a text it takes the model to tell
+        require_within(questions, 0.0, media.duration, values["video"])
+    answering = _answering(values)
+    model = load(options_from(ModelOptions, values))
+    from .ask import ask  # loads transformers
+
+    told = {"console": messages(), "save": values["save"]}
+    ask(model, opening, media, questions, answering=answering, **told)
+
+
+def _require_use(values: Values, questions: Sequence[Question]) -> None:
+    """Refuse what would answer nothing, or ask about nothing, before anything is loaded."""
+    if not questions and values["save"] is None:
+        raise ValueError(
+            "there is nothing to answer: write a question behind the video, or one with its time: "
+            '--at 12.5 "What is he doing?"; or keep the session with --save FILE'
+        )
+    if values["save"] is not None:
+        require_replaceable(Path(values["save"]))
+    if values["video"] != NONE:
+        return
+    if values["load"] is None:
+        raise ValueError(
+            f"{NONE} stands for no video: load a session with --load FILE, or name one"
+        )
+    timed = [question for question in questions if question.at is not None]
+    if timed:
+        raise ValueError(
+            f"--at {timed[0].at:g} {timed[0].text!r}: no video passes, so ask without --at"
+        )
+
+
+def _answering(values: Values) -> Answering:
+    return Answering(values["max_new_tokens"], _generation(values), values["seed"])
+
+
+def _generation(values: Values) -> dict[str, Any]:
+    """Options of `generate`; greedy without a temperature."""
+    generation, temperature = dict(values["generation"]), values["temperature"]
+    if temperature is not None:
+        generation |= {"do_sample": temperature > 0}
+        generation |= {"temperature": temperature} if temperature > 0 else {}
+        if temperature < 0:
+            raise ValueError(f"--temperature must be at least 0, got {temperature:g}")
+    if generation:
+        require_generation(generation)
+    return generation
