@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
 T = TypeVar("T")
-_VIDEO = "a video file, or a .txt for a text decoder"
+_VIDEO = (
+    "a video file, an address such as http://... or rtsp://..., a folder of images (with --rate), "
+    "or a .txt for a text decoder"
+)
 
 
 def options_from(kind: type[T], values: Mapping[str, Any]) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from statistics import median
@@ -72,7 +73,7 @@ def watch(
     the times, which rise, a session that has seen the frames until then and no other."""
     size = session.frames_per_step * session.model.frames_per_patch
     waiting: list[tuple[Tensor, float]] = []
-    due = list(times)
+    due, own = list(times), 0.0
     with progress_bar(console) as bar:
         task = bar.add_task("frames", total=frames.expected)
         for image, own, time in going_on(frames, session, 1 / (frames.fps or 1.0)):
@@ -87,6 +88,11 @@ def watch(
                 waiting = []
             bar.advance(task)
         _push(session, waiting)
+    if due and math.isinf(frames.duration):
+        raise ValueError(
+            f"--at {due[0]:g}: {frames.name} ended {own:g} seconds after its start; ask until "
+            "then, or at its end without --at"
+        )
     yield from (session for _ in due)
 
 
@@ -114,7 +120,7 @@ def _prepared(
     if media is None:
         return model, None
     model, frames = seen_by(model, media, opening.stream, opening.system)
-    require_within(questions, 0.0, frames.duration, str(frames.path))
+    require_within(questions, frames.begin, frames.duration, frames.name)
     return model, frames
 
 
@@ -128,11 +134,11 @@ def _answer(
     headed: bool,
 ) -> None:
     """One answer, under its question where there are several."""
-    out = sys.stdout if out is None else out
+    terminal: IO[str] = out or sys.stdout
     if headed:
         when = "end" if question.at is None else f"{question.at:g} s"
-        out.write(f"[{when}] {printable(question.text)}\n")
-    options = {**answering.generation, "streamer": AnswerStreamer(session.model, out)}
+        terminal.write(f"[{when}] {printable(question.text)}\n")
+    options = {**answering.generation, "streamer": AnswerStreamer(session.model, terminal)}
     torch.manual_seed(answering.seed)
     answer = session.ask(question.text, max_new_tokens=answering.max_new_tokens, **options)
     if not answer.finite:

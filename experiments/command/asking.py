@@ -28,7 +28,7 @@ def run_ask(values: Values) -> None:
     opening = opening_from(values)
     media = None if values["video"] == NONE else open_media(values["video"], opening.stream)
     if isinstance(media, VideoFrames):  # of a text it takes the model to tell
-        require_within(questions, 0.0, media.duration, values["video"])
+        require_within(questions, media.begin, media.duration, values["video"])
     answering = _answering(values)
     model = load(options_from(ModelOptions, values))
     from .ask import ask  # loads transformers

@@ -73,8 +73,10 @@ def _look_at_files(name: str, words: list[str]) -> None:
 
 def _require_files(paths: Iterable[str]) -> None:
     for path in paths:
-        if not Path(path).exists():
-            raise ValueError(f"{path}: no such file; check the path (only local files are read)")
+        if "://" not in path and not Path(path).exists():
+            raise ValueError(
+                f"{path}: no such file; check the path, or give an address such as http://..."
+            )
 
 
 def _values(parser: ArgumentParser, chosen: Namespace) -> Values:

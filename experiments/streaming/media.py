@@ -12,6 +12,7 @@ from torch import Tensor
 from ...framework import Cursor, TextFrames, VideoModel
 from ...framework.text import read_text
 from ...framework.video import VideoError, VideoSamples, frames_at
+from ...framework.video.source import is_address
 from .frames import VideoFrames
 from .options import StreamOptions
 
@@ -19,18 +20,24 @@ TEXTS = (".txt",)
 
 
 def is_text(path: str | PathLike[str]) -> bool:
-    """Whether a file is streamed as a text; every other one is a video."""
-    return Path(path).suffix.lower() in TEXTS
+    """Whether a file is streamed as a text; everything else is a video."""
+    return not is_address(path) and Path(path).suffix.lower() in TEXTS
 
 
-def open_media(path: str | PathLike[str], options: StreamOptions) -> VideoFrames | TextFile:
-    """The frames of a file, still to be read.
+def open_media(path: str | Path, options: StreamOptions) -> VideoFrames | TextFile:
+    """The frames of a file, a folder of images or an address, still to be read.
 
     Raises:
         ValueError: for a file that is missing, no video, or no text with words in it.
     """
-    path = Path(path)
-    return TextFile(path) if is_text(path) else VideoFrames(path, options)
+    if not is_text(path):
+        return VideoFrames(path, options)
+    for name in ("start", "end", "rate"):
+        if getattr(options, name) not in (None, 0.0):
+            raise ValueError(
+                f"{path}: {name} is {getattr(options, name)}; leave it out, a text has no seconds"
+            )
+    return TextFile(Path(path))
 
 
 def seen_by(
@@ -60,7 +67,7 @@ def seen_by(
     return model.for_stream(len(frames), system=system), TextFileFrames(media.path, frames)
 
 
-def require_readable_file(model: VideoModel, path: Path) -> None:
+def require_readable_file(model: VideoModel, path: str | PathLike[str]) -> None:
     """Refuse a file that is nothing for a model; the ValueError names both."""
     name = type(model).__name__
     if is_text(path) and not model.reads_text:
@@ -133,18 +140,19 @@ class TextFileFrames:
     """Frames of a text file, one at a time, as `VideoFrames` and `VideoSamples` give a video's.
 
     Attributes:
-        path: the file.
+        path, name: the file.
         expected: how many frames there are.
-        duration: the number of a whole text's last frame.
+        begin, duration: the numbers of a whole text's first and last frame.
         taken: how many there were so far.
         fps, flagged, warn, close: of videos alone.
     """
 
     fps: float | None = None
+    begin = 0.0
     flagged = 0
 
     def __init__(self, path: Path, frames: TextFrames | Sequence[tuple[Tensor, float]]) -> None:
-        self.path, self._frames = path, iter(frames)
+        self.path, self.name, self._frames = path, str(path), iter(frames)
         self.expected, self.taken = len(frames), 0
         self.duration = float(len(frames) - 1)
 

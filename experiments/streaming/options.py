@@ -62,7 +62,11 @@ class StreamOptions:
 
     Args:
         fps: frames taken per second of video; null takes every frame.
-        max_frames: most frames taken; a longer video is sampled evenly instead.
+        max_frames: most frames taken; a longer video is sampled evenly instead, a live stream ends
+            with them.
+        start: seconds of the video from which frames are taken.
+        end: seconds of the video before which they are taken; null is its end.
+        rate: frames per second of a folder of images.
         strict: refuse a video that is cut off, or has a frame that FFmpeg flags as damaged,
             instead of a warning.
         frames_per_step: temporal patches that pass the decoder together.
@@ -77,6 +81,9 @@ class StreamOptions:
 
     fps: float | None = 1.0
     max_frames: int | None = 512
+    start: float = 0.0
+    end: float | None = None
+    rate: float | None = None
     strict: bool = False
     frames_per_step: int = 1
     max_tokens: int | None = None

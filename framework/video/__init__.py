@@ -1,4 +1,4 @@
-"""Video files as streams of frames."""
+"""Videos as streams of frames."""
 
 from .reading import VideoError as VideoError
 from .reading import VideoInfo as VideoInfo

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .promised_bytes import end_of_movi
+from .source import Source, VideoError
 
 if TYPE_CHECKING:
     from av import Packet, VideoStream
@@ -18,16 +18,8 @@ if TYPE_CHECKING:
 _CLOSE = 0.5
 
 
-class VideoError(ValueError):
-    """A video, or a way to sample it, that cannot be used; names the path and the remedy."""
-
-    def __init__(self, message: str) -> None:
-        """In one line, whatever characters the name of the file has."""
-        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
-
-
 @contextmanager
-def ffmpeg_errors_told(path: Path) -> Iterator[None]:
+def ffmpeg_errors_told(source: Source) -> Iterator[None]:
     """What FFmpeg or PyAV raise about a file becomes a `VideoError` with their words."""
     from av.error import FFmpegError
 
@@ -37,40 +29,32 @@ def ffmpeg_errors_told(path: Path) -> Iterator[None]:
         raise
     except (FFmpegError, MemoryError, ValueError, OverflowError) as error:
         raise VideoError(
-            f"{path}: FFmpeg cannot read on ({_reason(error)}); copy or download the file anew, or "
-            "re-encode it with ffmpeg"
+            f"{source}: FFmpeg cannot read on ({_reason(error)}); copy or download the file anew, "
+            "or re-encode it with ffmpeg"
         ) from error
 
 
-def open_video(path: Path) -> "InputContainer":
-    """Open a local file, or raise `VideoError` which says what it is instead of a video."""
-    import av
+def open_video(source: Source) -> "InputContainer":
+    """Open a video, or raise `VideoError` which says what it is instead of a video."""
     from av.error import FFmpegError
 
-    if not path.exists():
-        raise VideoError(f"{path}: no such file; check the path (only local files are read)")
-    if path.is_dir():
-        raise VideoError(f"{path}: is a directory; give one video file inside it")
-    if path.stat().st_size == 0:
-        raise VideoError(f"{path}: the file is empty; copy or download it anew")
+    source.require_there()
     try:
-        # Bare, a name such as "a:b.mp4" would be a protocol, "%d.gif" the pattern of many files.
-        # Titles are nothing to refuse a video for, in whatever encoding they are.
-        container = av.open(
-            f"file:{path.absolute()}", options={"pattern_type": "none"}, metadata_errors="replace"
-        )
+        container = source.container()
     except (FFmpegError, OSError, MemoryError, ValueError) as error:
-        raise VideoError(f"{path}: {_why_unreadable(path, error)}") from error
+        raise VideoError(f"{source}: {_why_unreadable(source, error)}") from error
     if container.format.name == "tty":  # FFmpeg plays any *.txt as an animation of letters
         container.close()
-        raise VideoError(f"{path}: a text file, not a video; give an mp4, mkv, webm, ...")
+        raise VideoError(f"{source}: a text file, not a video; give an mp4, mkv, webm, ...")
     return container
 
 
-def _why_unreadable(path: Path, error: Exception) -> str:
+def _why_unreadable(source: Source, error: Exception) -> str:
+    if source.size() is None:
+        return f"cannot be opened ({_reason(error)}); check the address, and that it can be reached"
     if isinstance(error, PermissionError):
         return "may not be read; change its permissions"
-    with path.open("rb") as file:
+    with source.bytes() as file:
         if file.read(12)[4:8] == b"ftyp":
             return (
                 "an mp4 without its index (moov): cut off, or still being recorded; "
@@ -87,30 +71,30 @@ def _reason(error: Exception) -> str:
     return reason or type(error).__name__
 
 
-def video_stream(container: "InputContainer", path: Path) -> "VideoStream":
+def video_stream(container: "InputContainer", source: Source) -> "VideoStream":
     """The first stream with moving pictures, or `VideoError` which says what there is instead."""
     from av.stream import Disposition
 
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:  # the cover of a song
-            _require_decoder(stream, path)
+            _require_decoder(stream, source)
             return stream
     kinds = {"a cover" if stream.type == "video" else stream.type for stream in container.streams}
     held = " and ".join(sorted(kinds)) or "nothing"
-    raise VideoError(f"{path}: no video stream in it, only {held}; give a file with pictures")
+    raise VideoError(f"{source}: no video stream in it, only {held}; give a file with pictures")
 
 
-def _require_decoder(stream: "VideoStream", path: Path) -> None:
+def _require_decoder(stream: "VideoStream", source: Source) -> None:
     context: object = stream.codec_context  # None where there is none, whatever PyAV declares
     if context is None:  # decoding would be a crash before PyAV 16
         raise VideoError(
-            f"{path}: its pictures are in a format that FFmpeg here does not know; copy or "
+            f"{source}: its pictures are in a format that FFmpeg here does not know; copy or "
             "download the file anew, or re-encode it with ffmpeg"
         )
 
 
 def declared_duration(
-    container: "InputContainer", stream: "VideoStream", path: Path
+    container: "InputContainer", stream: "VideoStream", source: Source
 ) -> float | None:
     """Seconds that the stream, its DURATION tag (Matroska) or else the container declares.
 
@@ -118,7 +102,8 @@ def declared_duration(
     """
     tick = float(stream.time_base or 0)
     seconds = (stream.duration or 0) * tick
-    if "avi" in container.format.name and end_of_movi(path) > path.stat().st_size:
+    size = source.size()
+    if "avi" in container.format.name and size is not None and end_of_movi(source) > size:
         # Cut off, and FFmpeg scales the length down to what is left.
         seconds = max(seconds, float((stream.frames or 0) / (stream.average_rate or math.inf)))
     if not seconds:
@@ -163,11 +148,11 @@ def _last_end(container: "InputContainer", stream: "VideoStream", whole: float) 
     return end
 
 
-def measure(path: Path) -> tuple[float, int]:
+def measure(source: Source) -> tuple[float, int]:
     """Seconds and number of frames, counted by reading the file through without decoding."""
     first, end, count = math.inf, -math.inf, 0
-    with ffmpeg_errors_told(path), open_video(path) as container:
-        for packet in container.demux(video_stream(container, path)):
+    with ffmpeg_errors_told(source), open_video(source) as container:
+        for packet in container.demux(video_stream(container, source)):
             if packet.pts is not None:
                 first, count = min(first, packet_end(packet, 0)), count + 1
                 end = max(end, packet_end(packet, packet.duration or 0))

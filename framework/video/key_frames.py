@@ -1,10 +1,10 @@
 """Where the key frames of an open video lie: told by its index, or found by looking."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from .file import open_video, video_stream
 from .promised_bytes import end_of_mdat
+from .source import Source
 
 if TYPE_CHECKING:
     from av import Packet, VideoStream
@@ -31,14 +31,14 @@ class KeyFrames(Protocol):
     def close(self) -> None: ...
 
 
-def key_frames_of(container: "InputContainer", stream: "VideoStream", path: Path) -> KeyFrames:
+def key_frames_of(container: "InputContainer", stream: "VideoStream", source: Source) -> KeyFrames:
     """By the file's index where PyAV shows it, from 17.1 on."""
     from av import __version__
 
     major, minor = __version__.split(".")[:2]
     if (int(major), int(minor)) >= _INDEX_SINCE:
         return IndexedKeyFrames(stream)
-    return SoughtKeyFrames(path, container.format.name)
+    return SoughtKeyFrames(source, container.format.name)
 
 
 class IndexedKeyFrames:
@@ -67,8 +67,8 @@ class SoughtKeyFrames:
     place.
     """
 
-    def __init__(self, path: Path, format_name: str) -> None:
-        self._path, self._format_name = path, format_name
+    def __init__(self, source: Source, format_name: str) -> None:
+        self._source, self._format_name = source, format_name
         self._container: InputContainer | None = None
 
     def last_until(self, ticks: int) -> int | None:
@@ -77,8 +77,8 @@ class SoughtKeyFrames:
         if not any(name in self._format_name for name in _INDEXED):
             return None
         if self._container is None:
-            self._container = open_video(self._path)
-        stream = video_stream(self._container, self._path)
+            self._container = open_video(self._source)
+        stream = video_stream(self._container, self._source)
         try:
             self._container.seek(ticks, stream=stream)
             packets = self._container.demux(stream)
@@ -90,7 +90,8 @@ class SoughtKeyFrames:
 
     def promised_bytes(self) -> int:
         """An mp4's box of pictures and sound tells its own size."""
-        return end_of_mdat(self._path) if "mp4" in self._format_name else 0
+        told = "mp4" in self._format_name and self._source.size() is not None
+        return end_of_mdat(self._source) if told else 0
 
     def close(self) -> None:
         if self._container is not None:

@@ -1,14 +1,14 @@
 """A place in an open video file that moves forward, by decoding or by seeking, frame for frame."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import dropwhile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .file import VideoError, packet_end, video_stream
+from .file import packet_end, video_stream
 from .key_frames import key_frames_of
 from .promised_bytes import end_of_clusters, end_of_movi
+from .source import Source, VideoError
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
@@ -49,16 +49,22 @@ class Playhead:
         flagged: how many frames up to the one on display FFmpeg flagged, of those it decoded.
     """
 
-    def __init__(self, container: "InputContainer", path: Path, *, strict: bool = False) -> None:
-        self._container, self._path, self._strict = container, path, strict
-        self.stream = video_stream(container, path)
+    def __init__(
+        self, container: "InputContainer", source: Source, *, strict: bool = False
+    ) -> None:
+        self._container, self._source, self._strict = container, source, strict
+        self.stream = video_stream(container, source)
         from av.logging import get_level
 
         # FFmpeg's threads wait for the interpreter to take their messages, which waits for them.
         self.stream.thread_type = "AUTO" if get_level() is None else "NONE"
-        if "matroska" in container.format.name:  # reads its index of key frames at the first seek
+        # Not every server lets one seek, and FFmpeg then ends up somewhere else without a word.
+        self._seeks = source.size() is not None
+        if (
+            self._seeks and "matroska" in container.format.name
+        ):  # reads its index of key frames at the first seek
             container.seek(self.stream.start_time or 0, stream=self.stream)
-        self._key_frames = key_frames_of(container, self.stream, path)
+        self._key_frames = key_frames_of(container, self.stream, source)
         self._tick = float(self.stream.time_base or 1)
         self._reached, self._good_until, self._wrong = 0.0, math.inf, CUT
         self.flagged = 0
@@ -67,7 +73,7 @@ class Playhead:
         if first is None and self._wrong == FLAGGED:
             raise DamageError(f"{FLAGGED}, the first one")
         if first is None:
-            raise VideoError(f"{path}: holds no frame that can be decoded; copy the file anew")
+            raise VideoError(f"{source}: holds no frame that can be decoded; copy the file anew")
         self._start, self.shown = self._pts(first), first
         self._counted = self._start
         self._next = next(self._frames, None)
@@ -99,6 +105,24 @@ class Playhead:
         if self._good_until < math.inf:
             raise self._damage()
 
+    def between(self, begin: float, stop: float) -> "Iterator[VideoFrame]":
+        """Every frame with begin <= time < stop, up to `TOLERANCE`."""
+        self.show(begin - 2 * TOLERANCE)
+        for frame in self.remaining():
+            if self.seconds(frame) >= stop - TOLERANCE:
+                return
+            if self.seconds(frame) >= begin - TOLERANCE:
+                yield frame
+
+    def until_over(self, times: "Iterable[float]") -> "Iterator[VideoFrame]":
+        """What is on display at times that may go on behind the end, up to there."""
+        period = 1 / float(self.stream.average_rate or 25)
+        for time in times:
+            shown = self.show(time)
+            if self._next is None and time >= self.seconds(shown) + period - TOLERANCE:
+                return
+            yield shown
+
     def _step(self, following: "VideoFrame") -> None:
         self.shown, self._next = following, next(self._frames, None)
         if self._pts(following) > self._counted:  # not once more after a seek
@@ -114,7 +138,7 @@ class Playhead:
         """Seek to the last key frame shown by `limit` if that spares enough decoding."""
         frame_ticks = 1 / float(self.stream.average_rate or 25) / self._tick
         enough = self._pts(self._next or self.shown) + _SEEK_PAYS_FROM * frame_ticks
-        if limit < enough:
+        if limit < enough or not self._seeks:
             return
         key = self._key_frames.last_until(int(limit))
         if key is None or key < enough:
@@ -220,14 +244,14 @@ class Playhead:
 
     def _ends_early(self) -> bool:
         """Whether the file's index, its size by its own words or its duration promise more."""
-        container = self._container
+        container, size = self._container, self._source.size()
         promised = self._key_frames.promised_bytes()
-        if "avi" in container.format.name:
-            promised = end_of_movi(self._path) or promised
+        if size is not None and "avi" in container.format.name:
+            promised = end_of_movi(self._source) or promised
         matroska = "matroska" in container.format.name
-        if matroska:
-            promised = end_of_clusters(self._path)
-        if promised > self._path.stat().st_size:
+        if size is not None and matroska:
+            promised = end_of_clusters(self._source)
+        if size is not None and promised > size:
             return True
         if not matroska:  # others measure their duration by the data
             return False
@@ -236,7 +260,7 @@ class Playhead:
     def _pts(self, frame: "VideoFrame") -> int:
         if frame.pts is None:
             raise VideoError(
-                f"{self._path}: its frames carry no times; put it into a container: "
+                f"{self._source}: its frames carry no times; put it into a container: "
                 "ffmpeg -i FILE -c copy FILE.mp4"
             )
         return frame.pts

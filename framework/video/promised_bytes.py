@@ -1,17 +1,18 @@
 """How long a video file must be for its pictures to be whole, by the sizes that it tells."""
 
-from pathlib import Path
 from typing import BinaryIO
+
+from .source import Source
 
 _RIFF, _LIST = 8, 12  # bytes of a chunk's head, and of one that holds others
 _EBML, _SEGMENT, _CLUSTER = b"\x1aE\xdf\xa3", b"\x18S\x80g", b"\x1fC\xb6u"
 _UNKNOWN = (0, 0xFFFFFFFF)  # the size of what is still being written, or was when the power went
 
 
-def end_of_mdat(path: Path) -> int:
+def end_of_mdat(source: Source) -> int:
     """Where the last `mdat` box of an mp4 ends by its own header; 0 without one that tells."""
-    size, place, end = path.stat().st_size, 0, 0
-    with path.open("rb") as file:
+    size, place, end = _size(source), 0, 0
+    with source.bytes() as file:
         while place + 16 <= size:
             header = _read(file, place, 16)
             length = int.from_bytes(header[:4])
@@ -25,13 +26,13 @@ def end_of_mdat(path: Path) -> int:
     return end
 
 
-def end_of_movi(path: Path) -> int:
+def end_of_movi(source: Source) -> int:
     """Where the last list of pictures of an AVI ends by its own header; 0 without one that tells.
 
     The index behind it may be missing: FFmpeg finds the pictures without.
     """
-    size, place, end = path.stat().st_size, 0, 0
-    with path.open("rb") as file:
+    size, place, end = _size(source), 0, 0
+    with source.bytes() as file:
         while place + _LIST <= size:
             header = _read(file, place, _LIST)
             length = int.from_bytes(header[4:8], "little")
@@ -46,12 +47,12 @@ def end_of_movi(path: Path) -> int:
     return end
 
 
-def end_of_clusters(path: Path) -> int:
+def end_of_clusters(source: Source) -> int:
     """Where a Matroska file ends by its own header, or, if nothing is missing but what follows the
     pictures (the index, tags), where that begins; 0 where the header does not tell.
     """
-    size = path.stat().st_size
-    with path.open("rb") as file:
+    size = _size(source)
+    with source.bytes() as file:
         name, length, place = _element(file, 0)
         if name == _EBML:
             name, length, place = _element(file, place + (length or 0))
@@ -83,3 +84,7 @@ def _element(file: BinaryIO, place: int) -> tuple[bytes, int | None, int]:
 def _read(file: BinaryIO, place: int, count: int) -> bytes:
     file.seek(place)
     return file.read(count)
+
+
+def _size(source: Source) -> int:
+    return source.size() or 0

@@ -1,12 +1,11 @@
-"""Video files as streams of frames: sampled in time, one frame at a time, never held as a whole."""
+"""Videos as streams of frames: sampled in time, one frame at a time, never held as a whole."""
 
 import math
 import sys
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice, pairwise
-from numbers import Real
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,26 +13,34 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from .file import VideoError, declared_duration, ffmpeg_errors_told, measure, open_video
-from .playhead import TOLERANCE, DamageError, Playhead
+from .file import declared_duration, ffmpeg_errors_told, measure, open_video
+from .pictures import GivenFrames, ImageFolder, is_folder
+from .playhead import DamageError, Playhead
+from .source import FileSource, Readable, Source, VideoError, source_of
+from .times import Sampling, is_finite
 
 if TYPE_CHECKING:
     from av import VideoFrame
 
 __all__ = ["VideoError", "VideoInfo", "VideoSamples", "frames_at", "probe_video", "stream_video"]
 
-Sample = tuple[Tensor, float]
+Sample = tuple[Any, float]
+# The frames of an open video that are taken.
+Shown = Callable[[Playhead], "Iterator[VideoFrame]"]
+# A file by its path, a folder of images, an address, a file in memory, or frames one by one.
+VideoSource = str | PathLike[str] | Readable | Iterable[Any]
 
 
 @dataclass(frozen=True)
 class VideoInfo:
     """What a file tells about its video stream.
 
-    `duration` in seconds; `fps` on average; `width` and `height` in pixels, as the frames are
+    `path` of a file or folder, the address, or a name for what is in memory; `duration` in seconds,
+    inf of a live stream; `fps` on average; `width` and `height` in pixels, as the frames are
     yielded (rotation applied); `num_frames` is None where the container does not tell.
     """
 
-    path: Path
+    path: Path | str
     duration: float
     fps: float
     width: int
@@ -41,34 +48,28 @@ class VideoInfo:
     num_frames: int | None
 
 
-def probe_video(path: str | PathLike[str]) -> VideoInfo:
-    """Read the header and the first frame of a file; raise `VideoError` if it has none to show.
+def probe_video(source: str | PathLike[str] | Readable, *, rate: float | None = None) -> VideoInfo:
+    """Read the header and the first frame of a video; raise `VideoError` if it has none to show.
 
-    A file which does not tell its duration is read through once, without decoding, to measure it.
+    A file which does not tell its duration is read through once, without decoding, to measure it;
+    what lies behind an address and does not tell it is taken for a live stream. Of a folder of
+    images `rate` tells how many are shown per second.
     """
-    path = Path(path)
-    with (
-        ffmpeg_errors_told(path),
-        open_video(path) as container,
-        closing(Playhead(container, path)) as head,
-    ):
-        height, width = _pixels(head.shown).shape[:2]
-        rate = head.stream.average_rate or head.stream.guessed_rate
-        duration = declared_duration(container, head.stream, path)
-        frames = head.stream.frames or None
-    if duration is None:
-        duration, frames = measure(path)
-    fps = float(rate) if rate else (frames or 1) / duration
-    return VideoInfo(path, duration, fps, width, height, frames)
+    if is_folder(source):
+        return _probe_folder(ImageFolder(source, rate))
+    return _probe(source_of(source))
 
 
 def stream_video(
-    path: str | PathLike[str],
+    source: VideoSource,
     *,
     fps: float | None = 1.0,
     max_frames: int | None = None,
     sampling: Literal["auto", "centres"] = "auto",
     strict: bool = False,
+    start: float = 0.0,
+    end: float | None = None,
+    rate: float | None = None,
 ) -> "VideoSamples":
     """Yield frames in order, each uint8 [height, width, 3] RGB, with its time in seconds.
 
@@ -83,6 +84,20 @@ def stream_video(
       n = min(number of frames, max_frames)) at t = (i + 0.5) * duration / n, i = 0 ... n - 1.
       With fps=1, max_frames=512 this is the sampling of the StateKV paper.
 
+    With `start` and `end`, seconds, those of these samples (or frames) with start <= t < end are
+    yielded, so that parts add up to the whole; times go on counting from the first frame of the
+    video. "centres" and `max_frames` go by the part as if it were all.
+
+    `source` is one of
+
+    - the path of a file, an open binary file or `BytesIO`;
+    - an address such as "https://..." or "rtsp://...", whatever FFmpeg opens, read in order without
+      seeking. A live stream, which tells no duration, goes on until it ends, or until `max_frames`
+      or `end`;
+    - a folder of images, in natural order of their names (2 before 10), shown at `rate` a second;
+    - frames one by one, of any kind and yielded as they are, shown at `rate` a second. Where they
+      do not tell their number they are sampled as a live stream is.
+
     `duration` is that of `probe_video`. Arguments and file are checked at the call. `VideoError`
     is raised there, or, for damage further inside, after the last good sample, so that what was
     taken before stays usable; it says how many frames and seconds were good.
@@ -96,19 +111,29 @@ def stream_video(
     degrees. Frames whose size changes inside a video are yielded as they are. The file is closed
     when the generator ends, is closed or is collected.
     """
-    _check_options(path, fps, max_frames, sampling)
-    info = probe_video(path)
-    times = _sample_times(info, fps, max_frames, sampling)
-    return VideoSamples(info.path, times, max_frames, strict=strict)
+    if is_folder(source) or not isinstance(source, str | PathLike | Readable):
+        frames = ImageFolder(source, rate) if is_folder(source) else GivenFrames(source, rate)
+        chosen = Sampling(frames, fps, max_frames, sampling, start, end)
+        return VideoSamples(frames.shown(chosen))
+    if rate is not None:
+        raise VideoError(f"{source}: rate is {rate!r}; leave it out, a video has times of its own")
+    opened = source_of(source)
+    chosen = Sampling(opened, fps, max_frames, sampling, start, end)
+    info = _probe(opened)
+    flags = _Flags()
+    return VideoSamples(
+        _samples(opened, _shown(chosen, info, opened), max_frames, strict, flags), flags
+    )
 
 
 def frames_at(
-    path: str | PathLike[str], seconds: Iterable[float], *, strict: bool = False
+    path: str | PathLike[str] | Readable, seconds: Iterable[float], *, strict: bool = False
 ) -> "VideoSamples":
     """Yield the frame on display at each of the given times; otherwise as `stream_video`. A time
     behind the end shows the last frame.
 
     Args:
+        path: of a file, an address, or an open binary file.
         seconds: after the first frame; they may repeat but not fall.
         strict: take a frame that FFmpeg flags for damage, as `stream_video` does.
 
@@ -117,23 +142,25 @@ def frames_at(
             a file that cannot be opened or is damaged.
     """
     times = list(seconds)
-    numbers = [float(time) for time in times if _is_finite(time)]
+    numbers = [float(time) for time in times if is_finite(time)]
     rising = all(before <= time for before, time in pairwise([0.0, *numbers]))
     if not rising or len(numbers) < len(times):
         raise VideoError(
             f"{path}: times must be numbers that rise from 0, got {str(times[:8])[:200]}"
         )
-    return VideoSamples(Path(path), iter(numbers), None, strict=strict)
+    flags = _Flags()
+    shown = lambda head: map(head.show, numbers)  # noqa: E731
+    return VideoSamples(_samples(source_of(path), shown, None, strict, flags), flags)
 
 
 class VideoSamples(Generator[Sample, None, None]):
     """A generator of frames and their times that knows how many FFmpeg flagged as damaged."""
 
     def __init__(
-        self, path: Path, times: Iterator[float] | None, max_frames: int | None, *, strict: bool
+        self, frames: Generator[Sample, None, None], flags: "_Flags | None" = None
     ) -> None:
-        self._flags = _Flags()
-        self._frames = _samples(path, times, max_frames, strict, self._flags)
+        self._flags = flags or _Flags()
+        self._frames = frames
 
     @property
     def flagged(self) -> int:
@@ -154,62 +181,73 @@ class _Flags:
     count: int = 0
 
 
-def _check_options(path: object, fps: object, max_frames: object, sampling: object) -> None:
-    # bool is a kind of int, and True frames per second is surely a slip
-    number = _is_finite(fps) and not isinstance(fps, bool)
-    if fps is not None and not (number and float(fps) > 0):  # type: ignore[arg-type]
-        raise VideoError(f"{path}: fps is {fps!r}; give a number > 0, or None for every frame")
-    count = isinstance(max_frames, int) and not isinstance(max_frames, bool) and max_frames >= 1
-    if max_frames is not None and not count:
-        raise VideoError(f"{path}: max_frames is {max_frames!r}; give an integer >= 1, or None")
-    if sampling not in ("auto", "centres"):
-        raise VideoError(f"{path}: sampling is {sampling!r}; give 'auto' or 'centres'")
+def _probe(opened: Source) -> VideoInfo:
+    with (
+        ffmpeg_errors_told(opened),
+        open_video(opened) as container,
+        closing(Playhead(container, opened)) as head,
+    ):
+        height, width = _pixels(head.shown).shape[:2]
+        average = head.stream.average_rate or head.stream.guessed_rate
+        duration = declared_duration(container, head.stream, opened)
+        frames = head.stream.frames or None
+    if duration is None:
+        duration, frames = (math.inf, None) if opened.size() is None else measure(opened)
+    fps = float(average) if average else (frames or 1) / duration
+    path = opened.path if isinstance(opened, FileSource) else str(opened)
+    return VideoInfo(path, duration, fps, width, height, frames)
 
 
-def _is_finite(value: object) -> bool:
-    try:
-        return isinstance(value, Real) and math.isfinite(value)
-    except OverflowError:  # an integer beyond all floats
-        return False
+def _probe_folder(folder: ImageFolder) -> VideoInfo:
+    height, width = folder.first.shape[:2]
+    return VideoInfo(folder.path, folder.duration, folder.rate, width, height, folder.count)
 
 
-def _sample_times(
-    info: VideoInfo, fps: float | None, max_frames: int | None, sampling: str
-) -> Iterator[float] | None:
-    """Seconds after the first frame, ascending; None = every frame."""
-    if fps is not None:
-        grid = max(1, math.ceil((info.duration - TOLERANCE) * fps))
-        count = max(1, int(info.duration * fps))
-    elif max_frames is not None or sampling == "centres":
-        grid = count = info.num_frames or measure(info.path)[1]
-    else:
+def _shown(chosen: Sampling, info: VideoInfo, source: Source) -> Shown:
+    """What a playhead shows of the chosen samples."""
+    every = chosen.fps is None and chosen.max_frames is None and chosen.sampling == "auto"
+    counted = None if every else _counted(chosen, info, source)
+    times = chosen.times(info.duration, counted)
+    if times is None and not chosen.is_part:
+        return Playhead.remaining
+    if times is None:  # also what is shown behind the end that the file declares
+        last = math.inf if chosen.end is None else chosen.end
+        return lambda head: head.between(chosen.start, last)
+    if math.isinf(info.duration):
+        return lambda head: head.until_over(times)
+    return lambda head: map(head.show, times)
+
+
+def _counted(chosen: Sampling, info: VideoInfo, source: Source) -> int | None:
+    """Frames of the part, about; of the whole as the container tells, or by counting."""
+    if chosen.fps is not None:
         return None
-    if sampling == "auto" and (max_frames is None or grid <= max_frames):
-        return None if fps is None else (step / fps for step in range(grid))
-    count = min(count, max_frames or count)
-    return ((step + 0.5) * info.duration / count for step in range(count))
+    if math.isinf(info.duration):
+        return None
+    begin, stop = chosen.part(info.duration)
+    whole = info.num_frames or measure(source)[1]
+    return max(1, round(whole * (stop - begin) / info.duration)) if chosen.is_part else whole
 
 
 def _samples(
-    path: Path, times: Iterator[float] | None, max_frames: int | None, strict: bool, flags: _Flags
+    source: Source, shown: Shown, max_frames: int | None, strict: bool, flags: _Flags
 ) -> Generator[Sample, None, None]:
     yielded = 0
     try:
         with (
-            ffmpeg_errors_told(path),
-            open_video(path) as container,
-            closing(Playhead(container, path, strict=strict)) as head,
+            ffmpeg_errors_told(source),
+            open_video(source) as container,
+            closing(Playhead(container, source, strict=strict)) as head,
         ):
             # The count of a container is a claim, max_frames a promise: hence the islice.
-            frames = head.remaining() if times is None else map(head.show, times)
-            for frame in islice(frames, max_frames and min(max_frames, sys.maxsize)):
+            for frame in islice(shown(head), max_frames and min(max_frames, sys.maxsize)):
                 flags.count = head.flagged
                 yield _pixels(frame), head.seconds(frame)
                 yielded += 1
     except DamageError as damage:
         good = f"{flags.count} of them flagged by FFmpeg" if flags.count else "all good"
         raise VideoError(
-            f"{path}: {damage}; frames yielded before that, {good}: {yielded}. "
+            f"{source}: {damage}; frames yielded before that, {good}: {yielded}. "
             "Copy or download the file anew, or re-encode what is left of it with ffmpeg"
         ) from damage
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from rich.console import Console
 
 from crossframe.experiments.command.ask import ask
@@ -22,6 +23,8 @@ from crossframe.framework import VideoSession
 from crossframe.framework.video import stream_video
 from crossframe.methods import StateKVMemory
 from crossframe.models import load_model
+
+from ...framework.video.serving import serving
 
 Output = pytest.CaptureFixture[str]
 OPTIONS = ["--memory", "statekv(16)", "--max-new-tokens", "6", "--model"]
@@ -184,3 +187,35 @@ def test_a_session_of_another_model_or_other_settings_is_refused(
     error = refused(["-", "Who?", "--load", str(file)], other, capsys)
     assert "this model is" in error
     assert error.endswith("load it with the model it was made with")
+
+
+def test_addresses_folders_and_parts_are_asked_as_the_file_is(
+    video: Path, checkpoint: Path, tmp_path: Path, capsys: Output
+) -> None:
+    part = ["--at", "3", "Who?", "What?", "--start", "2", "--end", "5"]
+    expected = told([str(video), *part], checkpoint, capsys)
+    with serving(video.parent) as address:
+        assert told([f"{address}/{video.name}", *part], checkpoint, capsys) == expected
+    for number, (image, _) in enumerate(stream_video(video, fps=None)):
+        Image.fromarray(image.numpy()).save(tmp_path / f"{number}.png")
+    assert told([str(tmp_path), *part, "--rate", "1"], checkpoint, capsys) == expected
+
+    file = tmp_path / "half.session"
+    told([str(video), "--end", "3", "--save", str(file)], checkpoint, capsys)
+    rest = told([str(video), "--start", "3", "--load", str(file), "What?"], checkpoint, capsys)
+    assert rest == told([str(video), "What?"], checkpoint, capsys)
+
+
+def test_a_part_is_asked_within_and_an_address_that_is_none_is_told(
+    video: Path, checkpoint: Path, capsys: Output
+) -> None:
+    error = refused([str(video), "--at", "1", "Who?", "--start", "2"], checkpoint, capsys)
+    assert "goes from 2 to 6 seconds; ask then" in error
+    error = refused(["http://127.0.0.1:9/a.mp4", "Who?"], checkpoint, capsys)
+    assert "http://127.0.0.1:9/a.mp4: cannot be opened (" in error
+
+
+def test_a_text_has_no_part(checkpoint: Path, tmp_path: Path, capsys: Output) -> None:
+    (tmp_path / "notes.txt").write_text("words", "utf-8")
+    error = refused([str(tmp_path / "notes.txt"), "Who?", "--start", "2"], checkpoint, capsys)
+    assert error.endswith("notes.txt: start is 2.0; leave it out, a text has no seconds")

@@ -13,7 +13,7 @@ from av.stream import Disposition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crossframe.framework.video import VideoError, stream_video
+from crossframe.framework.video import VideoError, frames_at, stream_video
 
 from .samples import FRAMES, Library, until_error
 
@@ -54,8 +54,10 @@ def test_no_video_at_all(tmp_path: Path, name: str, content: bytes | None, messa
 
 
 def test_directory(tmp_path: Path) -> None:
-    with pytest.raises(VideoError, match=f"{tmp_path}: is a directory; give one video file"):
+    with pytest.raises(VideoError, match=f"{tmp_path}: a folder without an image in it; give a"):
         stream_video(tmp_path)
+    with pytest.raises(VideoError, match=f"{tmp_path}: is a directory; give one video file"):
+        next(frames_at(tmp_path, [0.0]))
 
 
 def test_sound_only(tmp_path: Path) -> None:

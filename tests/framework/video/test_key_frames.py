@@ -19,6 +19,7 @@ from crossframe.framework.video.key_frames import (
     key_frames_of,
 )
 from crossframe.framework.video.playhead import Playhead
+from crossframe.framework.video.source import FileSource
 
 from .samples import (
     VIDEOS,
@@ -46,7 +47,7 @@ def without_index(sought: bool = True) -> Iterator[None]:
 
 def kind_of(path: Path) -> type:
     with av.open(path) as container:
-        return type(key_frames_of(container, container.streams.video[0], path))
+        return type(key_frames_of(container, container.streams.video[0], FileSource(path)))
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_both_kinds_name_the_same_key_frames(library: Library, name: str) -> Non
     with av.open(path) as container:
         stream = container.streams.video[0]
         told = IndexedKeyFrames(stream)
-        sought = SoughtKeyFrames(path, container.format.name)
+        sought = SoughtKeyFrames(FileSource(path), container.format.name)
         end = stream.index_entries[-1].timestamp
         ticks = range(0, end, max(1, end // 50))
         expected = [told.last_until(tick) for tick in ticks]
@@ -87,7 +88,7 @@ def test_both_kinds_name_the_same_key_frames(library: Library, name: str) -> Non
 
 
 def test_no_key_frame_is_known_before_the_first(library: Library) -> None:
-    sought = SoughtKeyFrames(library("late_start.mkv"), "matroska,webm")
+    sought = SoughtKeyFrames(FileSource(library("late_start.mkv")), "matroska,webm")
     assert sought.last_until(0) is None
     assert sought.last_until(4000) == 3850
     sought.close()
@@ -96,7 +97,7 @@ def test_no_key_frame_is_known_before_the_first(library: Library) -> None:
 def test_formats_without_an_index_are_not_sought_in(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sought = SoughtKeyFrames(library("plain.ts"), "mpegts")
+    sought = SoughtKeyFrames(FileSource(library("plain.ts")), "mpegts")
     monkeypatch.setattr(key_frames, "open_video", lambda path: pytest.fail(f"opened {path}"))
     assert sought.last_until(10**6) is None
     sought.close()
@@ -252,5 +253,5 @@ LONG = struct.pack(">I4sQ", 1, b"mdat", 16 + 30) + bytes(30)
 def test_promised_bytes_of_an_mp4(tmp_path: Path, data: bytes, promised: int) -> None:
     path = tmp_path / "boxes.mp4"
     path.write_bytes(data)
-    assert SoughtKeyFrames(path, "mov,mp4,m4a").promised_bytes() == promised
-    assert SoughtKeyFrames(path, "matroska,webm").promised_bytes() == 0
+    assert SoughtKeyFrames(FileSource(path), "mov,mp4,m4a").promised_bytes() == promised
+    assert SoughtKeyFrames(FileSource(path), "matroska,webm").promised_bytes() == 0

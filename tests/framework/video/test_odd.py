@@ -13,6 +13,7 @@ import torch
 from crossframe.framework.video import VideoError, frames_at, probe_video, stream_video
 from crossframe.framework.video import reading as video
 from crossframe.framework.video.promised_bytes import end_of_clusters, end_of_movi
+from crossframe.framework.video.source import FileSource
 
 from .samples import FRAMES, Library, Sample, assert_same, packets_of, until_error
 
@@ -101,7 +102,7 @@ def test_an_avi_cut_between_two_pictures_is_no_shorter_video(
 def test_an_avi_that_lost_its_index_alone_is_whole(library: Library, tmp_path: Path) -> None:
     whole = library("plain.avi")
     path = tmp_path / "no_index.avi"
-    path.write_bytes(whole.read_bytes()[: end_of_movi(whole)])
+    path.write_bytes(whole.read_bytes()[: end_of_movi(FileSource(whole))])
     assert path.stat().st_size < whole.stat().st_size
     assert_same(list(stream_video(path, fps=None)), list(stream_video(whole, fps=None)))
 
@@ -120,7 +121,7 @@ def test_an_avi_that_lost_its_index_alone_is_whole(library: Library, tmp_path: P
 def test_promised_bytes_of_an_avi(tmp_path: Path, data: bytes, promised: int) -> None:
     path = tmp_path / "chunks.avi"
     path.write_bytes(data)
-    assert end_of_movi(path) == promised
+    assert end_of_movi(FileSource(path)) == promised
 
 
 @pytest.mark.parametrize("name", ["irregular.mkv", "vp9.webm"])
@@ -145,8 +146,8 @@ def test_a_matroska_that_lost_its_index_alone_is_whole(
     path, data = tmp_path / name, whole.read_bytes()
     path.write_bytes(data[: data.rindex(b"\x1cS\xbbk") + 9])  # its Cues begin there
     assert_same(list(stream_video(path, fps=None)), list(stream_video(whole, fps=None)))
-    assert end_of_clusters(path) < path.stat().st_size
-    assert end_of_clusters(whole) == len(data)
+    assert end_of_clusters(FileSource(path)) < path.stat().st_size
+    assert end_of_clusters(FileSource(whole)) == len(data)
 
 
 SEGMENT, CLUSTER, CUES = b"\x18S\x80g", b"\x1fC\xb6u", b"\x1cS\xbbk"
@@ -168,7 +169,7 @@ SEGMENT, CLUSTER, CUES = b"\x18S\x80g", b"\x1fC\xb6u", b"\x1cS\xbbk"
 def test_promised_bytes_of_a_matroska(tmp_path: Path, data: bytes, promised: int) -> None:
     path = tmp_path / "elements.mkv"
     path.write_bytes(data)
-    assert end_of_clusters(path) == promised
+    assert end_of_clusters(FileSource(path)) == promised
 
 
 def test_times_that_fall_back_are_damage(library: Library, tmp_path: Path) -> None:

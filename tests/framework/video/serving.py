@@ -1,0 +1,30 @@
+"""A local server, for tests of what lies behind an address."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files whole, as it knows no ranges, and logs nothing."""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        del format, args
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """The address behind which a local server has the files of a folder."""
+    serve = partial(Quiet, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
