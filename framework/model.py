@@ -14,6 +14,9 @@ from .flops import DecoderSpec
 from .frame_tokens import Cursor, FrameTokens
 from .text import TextFrames
 
+# A turn of a conversation as transformers has it: {"role": "user" or "assistant", "content": text}.
+Message = Mapping[str, str]
+
 
 class LayerAttention(Protocol):
     """The running step, as a decoder layer calls it."""
@@ -173,6 +176,22 @@ class VideoModel(ABC):
         """[1, tokens] ids of everything that follows the video in the prompt."""
         raise ValueError(
             f"{type(self).__name__} has no tokenizer: ask with token ids instead of {question!r}"
+        )
+
+    def conversation_ids(self, messages: Sequence[Message]) -> Tensor:
+        """[1, tokens] ids of everything that follows the video in a prompt of several turns.
+
+        Args:
+            messages: question, answer, question, ...; the last one is to be answered.
+
+        Raises:
+            ValueError: if the model's prompt has one turn only.
+        """
+        if len(messages) == 1:
+            return self.question_ids(messages[0]["content"])
+        raise ValueError(
+            f"{type(self).__name__} has no prompt of several turns: ask one question at a time, or "
+            "with token ids"
         )
 
     def reply_ids(self, text: str) -> Tensor:

@@ -11,6 +11,7 @@ from jinja2 import TemplateError
 from torch import Tensor
 
 from ..framework import Cursor, FrameTokens
+from ..framework.model import Message
 from .checkpoints.faults import LONGEST, in_words, shortened
 from .hf import HFDecoder
 from .prompt import refuse_pictures, text_tokens
@@ -60,13 +61,13 @@ class ChatPrompt:
         self.prefix, _ = self.around_video("")
         self.prefix_ids = self.tokenize(self.prefix)
 
-    def around_video(self, question: str) -> tuple[str, str]:
-        """The prompt's text before and after the video token.
+    def around_video(self, question: str, further: Sequence[Message] = ()) -> tuple[str, str]:
+        """The prompt's text before and after the video token; `further` turns follow the question.
 
         Raises:
             ValueError: if the chat template has no place for a video.
         """
-        text = self.render([{"type": "video"}, {"type": "text", "text": question}])
+        text = self.render([{"type": "video"}, {"type": "text", "text": question}], further)
         before, video, after = text.partition(self.processor.video_token)
         if not video:
             raise ValueError(
@@ -75,22 +76,30 @@ class ChatPrompt:
             )
         return before, after
 
-    def question_ids(self, question: str) -> list[int]:
-        """Ids of everything behind the video token.
+    def question_ids(self, question: str, further: Sequence[Message] = ()) -> list[int]:
+        """Ids of everything behind the video token; `further` turns follow the question.
 
         Raises:
-            ValueError: if the question holds a token that stands for pictures.
+            ValueError: if a turn holds a token that stands for pictures.
         """
-        self.refuse_pictures(question)
-        return self.tokenize(self.around_video(question)[1])
+        self.refuse_turns(question, further)
+        return self.tokenize(self.around_video(question, further)[1])
+
+    def refuse_turns(self, question: str, further: Sequence[Message]) -> None:
+        for text in (question, *(message["content"] for message in further)):
+            self.refuse_pictures(text)
 
     def refuse_pictures(self, text: str, what: str = "question") -> None:
         tokens = self.processor.image_token, self.processor.video_token
         refuse_pictures([token for token in tokens if token in text], what)
 
-    def render(self, content: list[dict[str, str]]) -> str:
-        """One user turn and the beginning of the answer's, as the chat template writes them."""
+    def render(self, content: list[dict[str, str]], further: Sequence[Message] = ()) -> str:
+        """A user turn, those that follow it and the beginning of the answer's, as the chat template
+        writes them."""
         messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
+        for turn in further:
+            parts = [{"type": "text", "text": turn["content"]}]
+            messages.append({"role": turn["role"], "content": parts})
         if self.system is not None:
             turn = {"role": "system", "content": [{"type": "text", "text": self.system}]}
             messages = [turn, *messages]
@@ -135,6 +144,10 @@ class ChatDecoder(HFDecoder):
 
     def question_ids(self, question: str) -> Tensor:
         return torch.tensor([self.prompt.question_ids(question)])
+
+    def conversation_ids(self, messages: Sequence[Message]) -> Tensor:
+        first, *further = messages
+        return torch.tensor([self.prompt.question_ids(first["content"], further)])
 
     def reply_ids(self, text: str) -> Tensor:
         return torch.tensor([self.prompt.tokenize(text)])

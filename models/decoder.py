@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..framework import Cursor, FrameTokens, TextFrames, require_count
+from ..framework.model import Message
 from ..framework.text import TOKENS_PER_FRAME
 from ..framework.token_ids import as_token_ids
 from .chat import rendered
@@ -79,7 +80,12 @@ class DecoderModel(HFDecoder):
     def question_ids(self, question: str) -> Tensor:
         if self.tokenizer is None:
             return super().question_ids(question)
-        return _ids(self.tokenizer, next_turn(self.tokenizer, question))
+        return self.conversation_ids([{"role": "user", "content": question}])
+
+    def conversation_ids(self, messages: Sequence[Message]) -> Tensor:
+        if self.tokenizer is None:
+            return super().conversation_ids(messages)
+        return _ids(self.tokenizer, next_turns(self.tokenizer, messages))
 
     def reply_ids(self, text: str) -> Tensor:
         if self.tokenizer is None:
@@ -92,25 +98,25 @@ class DecoderModel(HFDecoder):
         return str(self.tokenizer.decode(token_ids.tolist(), skip_special_tokens=True))
 
 
-def next_turn(tokenizer: PreTrainedTokenizerBase, question: str) -> str:
-    """A user's turn and the beginning of the answer's, as the chat template writes them behind
-    other turns: without the system turn that templates put in front. Without a template, the
-    question as it is.
+def next_turns(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> str:
+    """Turns and the beginning of the answer's, as the chat template writes them behind other turns:
+    without the system turn that templates put in front. Without a template, their texts as they
+    are, a line each.
 
     Raises:
         ValueError: if the template refuses these turns.
     """
     if not tokenizer.chat_template:
-        return question
+        return "\n".join(message["content"] for message in messages)
     before = [{"role": "user", "content": "-"}, {"role": "assistant", "content": "-"}]
-    after = [*before, {"role": "user", "content": question}]
+    after = [*before, *messages]
     earlier = rendered(tokenizer, before, "text", reply=False)
     # A template that writes earlier turns anew has no place in the middle: the turn alone.
     whole = rendered(tokenizer, after, "text")
     return (
         whole[len(earlier) :]
         if whole.startswith(earlier)
-        else rendered(tokenizer, after[-1:], "text")
+        else rendered(tokenizer, messages, "text")
     )
 
 

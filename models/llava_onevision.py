@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import LlavaOnevisionForConditionalGeneration, LlavaOnevisionProcessor
 
 from ..framework import Cursor, FrameTokens
-from ..framework.model import Generated, Reading
+from ..framework.model import Generated, Message, Reading
 from .chat import ChatDecoder, ChatPrompt, require_class, require_same_id
 from .prompt import surround
 
@@ -64,8 +64,11 @@ class LlavaOnevision(ChatDecoder):
         Raises:
             ValueError: if the question holds a token that stands for pictures.
         """
-        newline = self.vlm.config.video_token_id
-        return torch.tensor([[newline, *self.prompt.question_ids(question)]])
+        return self.conversation_ids([{"role": "user", "content": question}])
+
+    def conversation_ids(self, messages: Sequence[Message]) -> Tensor:
+        newline = torch.tensor([[self.vlm.config.video_token_id]])
+        return torch.cat([newline, super().conversation_ids(messages)], 1)
 
     def embed(self, token_ids: Tensor) -> Tensor:
         """[B, tokens, hidden] of text; the video token's id gives the newline feature."""

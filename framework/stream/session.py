@@ -22,6 +22,7 @@ from ..model import Answer, VideoModel
 from ..token_ids import as_token_ids, question_ids
 from . import verify
 from .admission import admit_frames
+from .chat import Chat
 from .checks import DeferredChecks
 from .costs import StepCost, StepCosts, Timer
 from .encoding import Encoded, check_waiting, encode_frames, in_steps, take_in
@@ -159,6 +160,10 @@ class VideoSession(SessionView):
         )
         finite = reading.finite(made.first_logits)
         return Answer(self.model.text(made.token_ids), made.token_ids, made.first_logits, finite)
+
+    def chat(self) -> Chat:
+        """A new conversation about this session, however long it goes on, see `Chat`."""
+        return Chat(self)
 
     @in_turn
     @torch.no_grad()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ...framework import Cursor, FrameTokens
+from ...framework.model import Message
 from ..chat import require_class
 from ..checkpoints.shards import local_folder
 from ..hf import HFDecoder
@@ -88,6 +89,9 @@ class Eagle2_5(HFDecoder):
 
     def question_ids(self, question: str) -> Tensor:
         return torch.tensor([self.processor.tokenize(self.processor.after_video(question))])
+
+    def conversation_ids(self, messages: Sequence[Message]) -> Tensor:
+        return torch.tensor([self.processor.tokenize(self.processor.conversation(messages))])
 
     def reply_ids(self, text: str) -> Tensor:
         return torch.tensor([self.processor.tokenize(text)])

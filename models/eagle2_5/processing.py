@@ -13,6 +13,7 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import resize
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen2Tokenizer
 
+from ...framework.model import Message
 from ..checkpoints.faults import explained
 from ..checkpoints.shards import read_json
 from ..prompt import refuse_pictures
@@ -141,8 +142,20 @@ class Eagle2_5Processor:
         Raises:
             ValueError: if the question holds what stands for pictures.
         """
-        _refuse_pictures(question, "question")
-        return f"{question}<|im_end|>\n<|im_start|>assistant\n"
+        return self.conversation([{"role": "user", "content": question}])
+
+    def conversation(self, messages: Sequence[Message]) -> str:
+        """Question, answer, question, ... with the ends and beginnings of their turns.
+
+        Raises:
+            ValueError: if a turn holds what stands for pictures.
+        """
+        text = ""
+        for message in messages:
+            _refuse_pictures(message["content"], "question")
+            following = "assistant" if message["role"] == "user" else "user"
+            text += f"{message['content']}<|im_end|>\n<|im_start|>{following}\n"
+        return text
 
     def tokenize(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False)

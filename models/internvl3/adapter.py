@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import InternVLForConditionalGeneration, InternVLProcessor
 
 from ...framework import Cursor, FrameTokens
+from ...framework.model import Message
 from ..chat import ChatDecoder, ChatPrompt, require_class, require_same_id
 from ..prompt import stable_prefix, surround, text_tokens
 
@@ -84,10 +85,14 @@ class InternVL3(ChatDecoder):
         return text_tokens(self, self._around_first_frame()[0], cursor)
 
     def question_ids(self, question: str) -> Tensor:
+        return self.conversation_ids([{"role": "user", "content": question}])
+
+    def conversation_ids(self, messages: Sequence[Message]) -> Tensor:
         if self.layout == "chat":
-            return torch.tensor([self.prompt.question_ids(question)])
-        self.prompt.refuse_pictures(question)
-        text = self.prompt.render([{"type": "text", "text": question}])
+            return super().conversation_ids(messages)
+        first, *further = messages
+        self.prompt.refuse_turns(first["content"], further)
+        text = self.prompt.render([{"type": "text", "text": first["content"]}], further)
         return torch.tensor([self.prompt.tokenize(text)])
 
     def _markers(self, cursor: Cursor) -> tuple[list[int], list[int]]:

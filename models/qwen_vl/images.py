@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ...framework import Cursor, FrameTokens
+from ...framework.model import Message
 from ..chat import ChatPrompt
 from ..prompt import surround, text_tokens
 from .adapter import QwenVL
@@ -16,24 +17,32 @@ from .pixels import require_not_thin
 
 IMAGE = 1  # how `get_rope_index` marks the visual tokens of images
 BEHIND = "<|im_end|>\n<|im_start|>assistant\n"
+BETWEEN = "<|im_end|>\n<|im_start|>user\n"
 
 
 class ImagesPrompt(ChatPrompt):
     """A user turn of images, a newline and the question; a system turn only where one is told."""
 
-    def around_video(self, question: str) -> tuple[str, str]:
+    def around_video(self, question: str, further: Sequence[Message] = ()) -> tuple[str, str]:
         """The prompt's text before and after the images."""
         system = "" if self.system is None else f"<|im_start|>system\n{self.system}<|im_end|>\n"
-        return f"{system}<|im_start|>user\n", f"\n{question}{BEHIND}"
+        parts = self._parts(question, further)
+        return f"{system}<|im_start|>user\n", "".join(parts)
 
-    def question_ids(self, question: str) -> list[int]:
+    def question_ids(self, question: str, further: Sequence[Message] = ()) -> list[int]:
         """Ids of everything behind the images, tokenised in the release's three parts.
 
         Raises:
-            ValueError: if the question holds a token that stands for pictures.
+            ValueError: if a turn holds a token that stands for pictures.
         """
-        self.refuse_pictures(question)
-        return [token for part in ("\n", question, BEHIND) for token in self.tokenize(part)]
+        self.refuse_turns(question, further)
+        return [id for part in self._parts(question, further) for id in self.tokenize(part)]
+
+    def _parts(self, question: str, further: Sequence[Message]) -> list[str]:
+        parts = ["\n", question, BEHIND]
+        for turn in further:
+            parts += [turn["content"], BETWEEN if turn["role"] == "assistant" else BEHIND]
+        return parts
 
 
 class ImagePixels:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
+from ...framework.model import Message
 from ..chat import ChatPrompt, require_same_id
 from ..prompt import stable_prefix
 
@@ -54,9 +56,9 @@ class Qwen3VLPrompt(ChatPrompt):
         """Ids behind a patch's visual tokens."""
         return [self.processor.vision_end_token_id]
 
-    def around_video(self, question: str) -> tuple[str, str]:
+    def around_video(self, question: str, further: Sequence[Message] = ()) -> tuple[str, str]:
         """The prompt's text before and after the patches."""
-        before, after = super().around_video(question)
+        before, after = super().around_video(question, further)
         if self.outer:
             return before, after
         return before.removesuffix(self.start), after.removeprefix(self.end)

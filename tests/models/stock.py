@@ -29,10 +29,12 @@ def processed(
     *,
     fps: float | None = None,
     system: str | None = None,
+    text: str | None = None,
 ) -> dict[str, Tensor]:
     """What the installed processor makes of the whole video and the question.
 
     Args:
+        text: the prompt, instead of that of one question.
         fps: for processors that ask for times: every frame is taken, that many a second.
     """
     processor, numbers, times = model.prompt.processor, list(range(len(frames))), dict[str, Any]()
@@ -44,7 +46,7 @@ def processed(
         told = {"fps": fps, "frames_indices": numbers, "total_num_frames": len(frames)}
         times = {"video_metadata": [told], "do_sample_frames": False}
     videos = [frames.permute(0, 3, 1, 2)]
-    text = chat(processor, question, system)
+    text = chat(processor, question, system) if text is None else text
     inputs = processor(text=text, videos=videos, return_tensors="pt", **times)
     return {
         name: value.to(model.dtype) if name.startswith("pixel_values") else value

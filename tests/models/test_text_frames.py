@@ -11,7 +11,7 @@ from torch import Tensor
 from crossframe.framework import CrossFrameMemory, FullMemory, TextFrames, VideoSession
 from crossframe.methods import RecencyMemory, StateKVMemory
 from crossframe.models import DecoderModel
-from crossframe.models.decoder import next_turn
+from crossframe.models.decoder import next_turns
 from crossframe.models.tiny import special_tokenizer, tiny_qwen2, tiny_tokenizer
 
 TEXT = """Which way does the red square move: left or right? How many people are there, and where?
@@ -66,7 +66,7 @@ def test_frames_are_cut_by_the_models_own_tokenizer() -> None:
 @pytest.mark.parametrize("template", [WITH_SYSTEM, None])
 def test_a_question_is_a_turn_behind_the_text(template: str | None) -> None:
     tokenizer = tiny_tokenizer() if template is None else special_tokenizer(template)
-    assert next_turn(tokenizer, QUESTION) == TURN
+    assert next_turns(tokenizer, [{"role": "user", "content": QUESTION}]) == TURN
     model = DecoderModel(tiny_qwen2(), tokenizer)
     expected = tokenizer.encode(TURN, add_special_tokens=False)
     assert model.question_ids(QUESTION).tolist() == [expected]
@@ -74,13 +74,16 @@ def test_a_question_is_a_turn_behind_the_text(template: str | None) -> None:
 
 
 def test_a_template_without_a_middle_gives_the_turn_alone() -> None:
-    assert next_turn(special_tokenizer(COUNTS), QUESTION) == f"1 turns, the last: {QUESTION}"
+    assert (
+        next_turns(special_tokenizer(COUNTS), [{"role": "user", "content": QUESTION}])
+        == f"1 turns, the last: {QUESTION}"
+    )
 
 
 def test_a_tokenizer_without_a_template_gives_the_question_as_it_is() -> None:
     tokenizer = tiny_tokenizer()
     tokenizer.chat_template = None
-    assert next_turn(tokenizer, QUESTION) == QUESTION
+    assert next_turns(tokenizer, [{"role": "user", "content": QUESTION}]) == QUESTION
 
 
 def test_a_template_that_refuses_is_told_in_one_line() -> None:
