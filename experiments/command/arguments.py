@@ -40,6 +40,17 @@ def add_ask(parser: ArgumentParser) -> None:
     _add_run_options(parser)
 
 
+def add_chat(parser: ArgumentParser) -> None:
+    """Of one memory on one video that streams in."""
+    _add_video(parser, f"{_VIDEO}, or webcam; or - for none, to ask what --load loads")
+    speed = "let the video pass no faster than it was recorded"
+    parser.add_argument("--realtime", action="store_true", help=speed)
+    add_opening(parser)
+    add_answering(parser)
+    _add_run_options(parser)
+    parser.set_defaults(max_frames=None)  # a long video goes on, it is not thinned
+
+
 def add_opening(parser: ArgumentParser) -> None:
     """How a session begins, and where it is kept."""
     memory = f"{_memory_help()}; by default statekv, or the saved one"

@@ -8,19 +8,18 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import IO
 
-import torch
 from rich.console import Console
 from rich.filesize import decimal
 from torch import Tensor
 
-from ...framework import VideoModel, VideoSession
+from ...framework import Answer, VideoModel, VideoSession
 from ...framework.stream.finite import NOT_FINITE
 from ..reports.text import printable
 from ..streaming.frames import VideoFrames, progress_bar
 from ..streaming.media import TextFile, TextFileFrames, seen_by
 from .answers import AnswerStreamer
 from .opening import Opening, going_on
-from .questions import Answering, Question, require_within
+from .questions import Answering, Question, require_within, seeded
 
 Frames = VideoFrames | TextFileFrames
 
@@ -139,8 +138,13 @@ def _answer(
         when = "end" if question.at is None else f"{question.at:g} s"
         terminal.write(f"[{when}] {printable(question.text)}\n")
     options = {**answering.generation, "streamer": AnswerStreamer(session.model, terminal)}
-    torch.manual_seed(answering.seed)
+    seeded(answering.seed)
     answer = session.ask(question.text, max_new_tokens=answering.max_new_tokens, **options)
+    warn_not_finite(answer, console)
+
+
+def warn_not_finite(answer: Answer, console: Console) -> None:
+    """Say loudly that an answer means nothing, if it does."""
     if not answer.finite:
         console.print(f"WARNING: {NOT_FINITE}", style="bold yellow", markup=False, highlight=False)
 

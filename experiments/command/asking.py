@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 from ...framework.files.whole_file import require_replaceable
 from ..evaluation.generation import require_generation
 from ..streaming.frames import VideoFrames
-from ..streaming.media import open_media
-from ..streaming.options import ModelOptions
+from ..streaming.media import TextFile, open_media
+from ..streaming.options import ModelOptions, StreamOptions
 from .arguments import options_from
+from .commands import WEBCAM
 from .console import load, messages
 from .opening import opening_from
 from .questions import Answering, Question, questions_from, require_within
+from .terminal import Lines
 
 Values = Mapping[str, Any]
 # In place of a video: none.
@@ -26,7 +29,7 @@ def run_ask(values: Values) -> None:
     questions = questions_from(values["questions"], values["at"])
     _require_use(values, questions)
     opening = opening_from(values)
-    media = None if values["video"] == NONE else open_media(values["video"], opening.stream)
+    media = _media(values, opening.stream)
     if isinstance(media, VideoFrames):  # of a text it takes the model to tell
         require_within(questions, media.begin, media.duration, values["video"])
     answering = _answering(values)
@@ -35,6 +38,31 @@ def run_ask(values: Values) -> None:
 
     told = {"console": messages(), "save": values["save"]}
     ask(model, opening, media, questions, answering=answering, **told)
+
+
+def run_chat(values: Values) -> None:
+    """A conversation while the video streams in."""
+    if values["save"] is not None:
+        require_replaceable(Path(values["save"]))
+    opening = opening_from(values)
+    media = _media(values, opening.stream)
+    answering = _answering(values)
+    model = load(options_from(ModelOptions, values))
+    from .chat import converse  # loads transformers
+
+    told = {"console": messages(), "save": values["save"], "realtime": values["realtime"]}
+    converse(model, opening, media, Lines(sys.stdin.fileno()), answering=answering, **told)
+
+
+def _media(values: Values, stream: StreamOptions) -> VideoFrames | TextFile | None:
+    """What VIDEO names; None for none, which takes a session to ask."""
+    if values["video"] != NONE:
+        return open_media(f"{WEBCAM}://0" if values["video"] == WEBCAM else values["video"], stream)
+    if values["load"] is None:
+        raise ValueError(
+            f"{NONE} stands for no video: load a session with --load FILE, or name one"
+        )
+    return None
 
 
 def _require_use(values: Values, questions: Sequence[Question]) -> None:
@@ -46,12 +74,8 @@ def _require_use(values: Values, questions: Sequence[Question]) -> None:
         )
     if values["save"] is not None:
         require_replaceable(Path(values["save"]))
-    if values["video"] != NONE:
+    if values["video"] != NONE or values["load"] is None:
         return
-    if values["load"] is None:
-        raise ValueError(
-            f"{NONE} stands for no video: load a session with --load FILE, or name one"
-        )
     timed = [question for question in questions if question.at is not None]
     if timed:
         raise ValueError(

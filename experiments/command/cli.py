@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ... import __version__
-from .commands import COMMANDS
+from .commands import COMMANDS, WEBCAM
 from .config_files import config_paths, require_sound, with_presets
 from .own_classes import own_classes_importable
 
@@ -73,7 +73,7 @@ def _look_at_files(name: str, words: list[str]) -> None:
 
 def _require_files(paths: Iterable[str]) -> None:
     for path in paths:
-        if "://" not in path and not Path(path).exists():
+        if "://" not in path and path != WEBCAM and not Path(path).exists():
             raise ValueError(
                 f"{path}: no such file; check the path, or give an address such as http://..."
             )

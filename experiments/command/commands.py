@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
 Values = Mapping[str, Any]
+# In place of a video: the first camera. Others are addresses, webcam://1 and so on.
+WEBCAM = "webcam"
 
 
 class Command(NamedTuple):
@@ -63,6 +65,14 @@ COMMANDS: Mapping[str, Command] = {
         "Answer questions about a video, each when its time has come, word by word.",
         "arguments:add_ask",
         "asking:run_ask",
+        files=1,
+    ),
+    "chat": Command(
+        "VIDEO --model MODEL",
+        "Talk about a video while it streams in: type questions at any time; answers come word by "
+        "word, and each reads the turns before it.",
+        "arguments:add_chat",
+        "asking:run_chat",
         files=1,
     ),
     "compare": Command(

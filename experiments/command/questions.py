@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
 
 @dataclass(frozen=True)
 class Question:
@@ -63,6 +65,11 @@ def require_within(questions: Iterable[Question], begin: float, end: float, what
                 f"--at {question.at:g} {question.text!r}: {what} goes from {begin:g} to {end:g} "
                 "seconds; ask then, or at its end without --at"
             )
+
+
+def seeded(seed: int) -> None:
+    """Begin the random numbers of a sampled answer anew."""
+    torch.manual_seed(seed)
 
 
 def _seconds(at: str, text: str) -> float:

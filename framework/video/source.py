@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from abc import ABC, abstractmethod
 from io import BytesIO
 from os import PathLike
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://.")
 # Seconds until a server that says nothing is given up.
 _PATIENCE = 30.0
+CAMERA = "webcam://"
+# FFmpeg's input device and what it calls a camera.
+_CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}")}
 
 
 class VideoError(ValueError):
@@ -120,6 +124,34 @@ class AddressSource(Source):
         return _opened(self.address, timeout=_PATIENCE)
 
 
+class CameraSource(Source):
+    """A camera of this machine, by its number: "webcam://0" is the first one."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        number = address.removeprefix(CAMERA)
+        if not number.isdecimal():
+            raise VideoError(f"{address}: which camera? Give its number, such as {CAMERA}0")
+        self.device = _CAMERAS.get(sys.platform, ("", ""))[1].format(number)
+
+    def __str__(self) -> str:
+        return self.address
+
+    def container(self) -> InputContainer:
+        return _opened(self.device, format=_CAMERAS[sys.platform][0])
+
+    def require_there(self) -> None:
+        if sys.platform not in _CAMERAS:
+            raise VideoError(
+                f"{self}: cameras of {sys.platform} are not known here; give the address of a "
+                "stream, such as rtsp://..."
+            )
+        if self.device.startswith("/") and not Path(self.device).exists():
+            raise VideoError(
+                f"{self}: there is no {self.device}; connect a camera, or give another"
+            )
+
+
 def is_address(source: object) -> bool:
     """Whether a text is an address, not a path."""
     return isinstance(source, str) and _ADDRESS.match(source) is not None
@@ -131,6 +163,8 @@ def source_of(source: str | PathLike[str] | Readable | Source) -> Source:
         return source
     if isinstance(source, str | PathLike):
         text = str(source)
+        if text.startswith(CAMERA):
+            return CameraSource(text)
         return AddressSource(text) if is_address(source) else FileSource(Path(text))
     return MemorySource(source)
 

@@ -174,6 +174,11 @@ def test_names_are_sorted_as_people_count() -> None:
         (7, {"rate": 2}, r"<int> is no video: give the path of a file"),
         (BytesIO(), {}, r"<BytesIO of 0 bytes>: nothing is left to read; seek to its start"),
         (BytesIO(b"x" * 99), {}, r"<BytesIO of 99 bytes>: not a video that FFmpeg can read"),
+        (
+            "webcam://front",
+            {},
+            r"webcam://front: which camera\? Give its number, such as webcam://0",
+        ),
         ("http://127.0.0.1:9/no.mp4", {}, r"no.mp4: cannot be opened \(.*\); check the address"),
     ],
 )
@@ -188,6 +193,15 @@ def test_what_cannot_be_a_source_is_told_with_the_remedy(
     named = {"plain": library("plain.mp4"), "folder": folder, ".": tmp_path}
     with pytest.raises(VideoError, match=message):
         stream_video(named.get(source, source) if isinstance(source, str) else source, **options)
+
+
+def test_a_camera_that_is_not_there_or_not_known_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    with pytest.raises(VideoError, match=r"webcam://93: no /dev/video93 is there; connect"):
+        stream_video("webcam://93")
+    monkeypatch.setattr("sys.platform", "plan9")
+    with pytest.raises(VideoError, match=r"webcam://0: cameras of plan9 are not known here; give"):
+        stream_video("webcam://0")
 
 
 def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
