@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import hashlib
 import logging
-import os
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import constants
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -22,12 +22,12 @@ logger = logging.getLogger(__name__)
 
 
 def conversion_of(path: Path) -> Path:
-    """The folder for what is made of a file: below the user's cache, by the file's content and by
-    the version of transformers that unpacks it."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    """The folder for what is made of a file: below `HF_HOME`, where other checkpoints are, by the
+    file's content and by the version of transformers that unpacks it."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "blake2b").hexdigest()[:16]
-    return cache / "crossframe" / f"{path.stem}-{digest}-transformers-{version('transformers')}"
+    name = f"{path.stem}-{digest}-transformers-{version('transformers')}"
+    return Path(constants.HF_HOME) / "crossframe" / name
 
 
 def plain(model: Any) -> Any:

@@ -59,7 +59,7 @@ def load_packaged(
     """A checkpoint of `PACKAGED`; without a network.
 
     The first call unpacks the file, which takes most of a minute, and keeps what it made below the
-    user's cache, `~/.cache/crossframe`; see `conversions.py`.
+    user's cache, `~/.cache/huggingface/crossframe`; see `conversions.py`.
 
     Args:
         start: text before every stream; None is the checkpoint's own.

@@ -55,7 +55,7 @@ def test_narrow_dtypes_are_rounded_from_the_kept_weights(packaged: Path) -> None
 def test_a_damaged_conversion_is_named_with_what_to_do(
     packaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HOME", str(tmp_path))
     folder = conversion_of(packaged)
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{")
