@@ -19,6 +19,7 @@ import torch
 
 from crossframe.framework.video import VideoError, frames_at, playhead, stream_video
 from crossframe.framework.video.key_frames import SoughtKeyFrames
+from crossframe.framework.video.source import Source
 
 from .cases import Case, Family
 
@@ -121,10 +122,10 @@ class Reading:
         return samples, stream.flagged
 
 
-def _sought(container: Any, stream: Any, path: Path) -> SoughtKeyFrames:
+def _sought(container: Any, stream: Any, source: Source) -> SoughtKeyFrames:
     """As PyAV below 17.1 makes it necessary."""
     del stream
-    return SoughtKeyFrames(path, container.format.name)
+    return SoughtKeyFrames(source, container.format.name)
 
 
 def _is_sound(samples: Any) -> None:
