@@ -47,7 +47,8 @@ class ArchiveStorage:
 
     def append_layer(self, layer: int, keys: Tensor, values: Tensor) -> None:
         """Append one step's keys and values [B, K, tokens, D] of one layer."""
-        self.append_packed(layer, self.codec.pack(keys, values))
+        # Pages are written again and again, which autograd would not allow.
+        self.append_packed(layer, self.codec.pack(keys.detach(), values.detach()))
 
     def append_packed(
         self, layer: int, packed: Mapping[str, Tensor], device: torch.device | None = None

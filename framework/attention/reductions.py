@@ -56,11 +56,15 @@ class WeightReductions:
             self.mass += weights.sum(2)
         for name, value in self.reduced.items():
             if name == "max":
-                torch.maximum(value, weights.amax(2), out=value)
+                self.reduced[name] = torch.maximum(value, weights.amax(2))
             elif name == "squares":
                 value += weights.square().sum(2)
             else:
-                value += output_change(weights, self.values, outputs).sum(2)
+                value += self._change(weights, outputs)
+
+    @torch.no_grad()  # computed in place, and its slope at an unmoved output is infinite
+    def _change(self, weights: Tensor, outputs: Tensor | None) -> Tensor:
+        return output_change(weights, self.values, outputs).sum(2)
 
 
 def output_change(weights: Tensor, values: Tensor, outputs: Tensor | None = None) -> Tensor:

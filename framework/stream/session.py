@@ -26,6 +26,7 @@ from .chat import Chat
 from .checks import DeferredChecks
 from .costs import StepCost, StepCosts, Timer
 from .encoding import Encoded, check_waiting, encode_frames, in_steps, take_in
+from .gradients import with_gradients_if_asked
 from .kinds import require_kinds, updated
 from .origin import planned_length
 from .probe import run_probe
@@ -57,6 +58,10 @@ class VideoSession(SessionView):
         attention: "auto", "plain", "chunked", "sdpa" or "flex", see `attention.attend.choose`; for
             frames, questions and the memory's probe alike.
         cost_history: newest steps whose costs are kept one by one; None: all of an ending stream.
+        gradients: let autograd follow `push` and `question_logits` where torch has it enabled, to
+            train a memory: through embeddings, carried slots, mass and reductions, but for
+            "output_change". What is archived is a copy without gradients, so read what is carried
+            (`ReadCarried`). Not saved.
 
     Raises:
         ValueError: for settings that cannot work, naming the value.
@@ -74,6 +79,7 @@ class VideoSession(SessionView):
         max_tokens: int | None = None,
         attention: str = "auto",
         cost_history: int | None = 10_000,
+        gradients: bool = False,
     ) -> None:
         require_kinds(model, memory, archive, reader)
         verify.check_settings(in_frame, frames_per_step, max_tokens, cost_history, archive, reader)
@@ -82,13 +88,13 @@ class VideoSession(SessionView):
         self.in_frame, self.frames_per_step = in_frame, frames_per_step
         self.max_tokens = planned_length(max_tokens, model.trained_tokens)
         choose(attention, memory.needs_mass, memory.reductions, place=place_of(model))
-        self.attention = attention
+        self.attention, self.gradients = attention, gradients
         storage = ArchiveStorage(archive or PlainArchive(), model.spec.num_layers)
         self._turns = Turns("this session")
         self._now = Progress(StreamState(), storage, StepCosts(cost_history), DeferredChecks())
 
     @in_turn
-    @torch.no_grad()
+    @with_gradients_if_asked
     def push(
         self,
         frames: object,
@@ -166,7 +172,7 @@ class VideoSession(SessionView):
         return Chat(self)
 
     @in_turn
-    @torch.no_grad()
+    @with_gradients_if_asked
     def question_logits(self, token_ids: Tensor | Sequence[int]) -> Tensor:
         """[B, tokens, vocab] logits over the text, [tokens] or [B, tokens], that follows the video;
         what `ask` decodes from."""
