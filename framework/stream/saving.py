@@ -113,6 +113,12 @@ def _facts(file: TensorFile, model: VideoModel) -> Mapping[str, Any]:
             f"{file.path} was saved with a decoder of {facts.get('model')!r:.200}, this model is "
             f"{own!r:.200}: load it with the model it was made with"
         )
+    placed = file.tensors.get("layer.0.positions")  # models of equal sizes may place tokens apart
+    if placed is not None and placed.dim() == 4 and len(placed) != model.position_axes:
+        raise ValueError(
+            f"{file.path} was saved by a model that gives a token {len(placed)} positions, "
+            f"this one gives {model.position_axes}: load it with the model it was made with"
+        )
     with _blamed_on(file.path):
         if facts["format"] > 1 and not file.is_whole():
             raise ValueError("its content is not what its checksum was made of")

@@ -210,6 +210,12 @@ def test_another_model_is_refused_with_both_sizes(tmp_path: Path) -> None:
         VideoSession.load(tmp_path / "session", other)
 
 
+def test_a_model_of_equal_sizes_that_places_tokens_otherwise_is_refused(tmp_path: Path) -> None:
+    pushed(FullMemory(), 4, 3).save(tmp_path / "one.session")
+    with pytest.raises(ValueError, match=r"gives a token 1 positions, this one gives 3: load it"):
+        VideoSession.load(tmp_path / "one.session", ReferenceDecoder(axes=3))
+
+
 def truncated(path: Path) -> None:
     mid_stream().save(path)
     path.write_bytes(path.read_bytes()[:-100])
