@@ -29,7 +29,7 @@ def _no_tensors() -> Mapping[str, Tensor]:
     return MappingProxyType({})
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FrameTokens:
     """The tokens of one temporal patch with the text markers around them.
 
@@ -85,6 +85,10 @@ class FrameTokens:
     @property
     def batch(self) -> int:
         return self.embeds.shape[0]
+
+    def __repr__(self) -> str:
+        at = "" if self.timestamp is None else f" at {self.timestamp:g} s"
+        return f"FrameTokens({self.num_tokens} tokens, batch {self.batch}{at})"
 
     @property
     def num_tokens(self) -> int:

@@ -58,7 +58,7 @@ class Generated:
     first_logits: Tensor
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Answer:
     """The answer to one question.
 
@@ -74,6 +74,10 @@ class Answer:
     token_ids: Tensor
     first_logits: Tensor
     finite: bool = True
+
+    def __repr__(self) -> str:
+        doubt = "" if self.finite else ", not finite"
+        return f"Answer({self.text!r}, {self.token_ids.numel()} tokens{doubt})"
 
 
 class VideoModel(ABC):

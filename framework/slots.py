@@ -17,7 +17,7 @@ STAT = "stat:"  # in front of the names of those that users add
 _TOGETHER = ("index", "frame", "rotated")
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Slots:
     """The slots of one decoder layer. Letters: B batch, K KV heads, H query heads, S slots.
 
@@ -71,6 +71,16 @@ class Slots:
     def __post_init__(self) -> None:
         if self.rotated is None:
             self.rotated = self.positions
+
+    def __repr__(self) -> str:
+        """Its sizes; never its numbers, of which there may be millions."""
+        named = [*self.stats, *self.state]
+        own = f", {self.num_new} of them new" if self.num_new else ""
+        return (
+            f"{type(self).__name__}({self.num_slots} slots x {self.index.shape[1]} heads{own}, "
+            f"layer {self.layer} of {self.num_layers}{', with ' if named else ''}"
+            f"{', '.join(named)})"
+        )
 
     @property
     def num_slots(self) -> int:

@@ -56,7 +56,7 @@ def evidence_page(
 
     Args:
         figures: by level, as `figures_of` has them.
-        links: page of held patches by video.
+        links: page of held patches by video, where there is one.
         note: a warning for readers, shown on top.
     """
     return web_page(
@@ -104,7 +104,7 @@ def _videos(tables: Tables, links: Mapping[str, str]) -> Table:
             video["video"],
             *(cell(video[column]) for column in ("frames", "steps", "tokens")),
             ", ".join(tables.left_out[video["video"]]) or "none",
-            link.format(quote(links[video["video"]])),
+            link.format(quote(links[video["video"]])) if video["video"] in links else "",
         ]
         for video in tables.videos.to_dict("records")
     ]

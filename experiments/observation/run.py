@@ -40,6 +40,21 @@ def open_videos(paths: Sequence[str], options: ObserveOptions) -> list[VideoFram
     return [open_media(path, options.stream) for path in paths]
 
 
+def measure(
+    model: VideoModel,
+    videos: Sequence[VideoFrames | TextFile],
+    memory: CrossFrameMemory,
+    options: ObserveOptions,
+    console: Console,
+) -> tuple[list[Observed], Tables]:
+    """What is seen of every video, and all of it in tables; as `observe`, which also writes."""
+    observed = [observe_video(model, media, memory, options, console) for media in videos]
+    tables = tables_of(observed)
+    if not len(tables.rows):
+        raise ValueError(all_held(options))
+    return observed, tables
+
+
 def observe(
     model: VideoModel,
     videos: Sequence[VideoFrames | TextFile],
@@ -59,10 +74,8 @@ def observe(
     Raises:
         ValueError: for a video too short, or capacities that all hold the whole video.
     """
-    observed = [observe_video(model, media, memory, options, console) for media in videos]
-    tables, folder = tables_of(observed), Path(options.output)
-    if not len(tables.rows):
-        raise ValueError(all_held(options))
+    observed, tables = measure(model, videos, memory, options, console)
+    folder = Path(options.output)
     for name, left_out in tables.left_out.items():
         if left_out:
             line = f"{name}: left out for holding all of the video: {', '.join(left_out)}"

@@ -31,6 +31,13 @@ class SessionView:
     # All that changes, replaced as a whole: every call reads it once.
     _now: Progress
 
+    def __repr__(self) -> str:
+        seen, now = self.cursor, self._now
+        return (
+            f"{type(self).__name__}({self.memory!r}, {seen.frames} frames, {seen.tokens} tokens, "
+            f"{now.state.bytes_held} bytes of state, {now.archive.bytes_held} of archive)"
+        )
+
     @property
     def cursor(self) -> Cursor:
         """Tokens, frames and positions seen so far."""
