@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pty
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -160,18 +159,14 @@ def test_no_video_and_no_session_is_told(
 
 
 def test_a_real_terminal(video: Path, checkpoint: Path, tmp_path: Path) -> None:
-    """What is typed is answered, the status is shown, Ctrl-C saves and ends with status 0.
-
-    A fork, as starting Python and loading transformers anew takes many seconds.
-    """
+    """What is typed is answered, the status is shown, Ctrl-C saves and ends with status 0."""
     file = tmp_path / "kept"
     words = ["chat", str(video), "--model", str(checkpoint), "--max-new-tokens", "3"]
     child, screen = pty.fork()
     if child == 0:
-        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.environ["TERM"] = "xterm"
-        os._exit(main([*words, "--save", str(file)]))
+        environment = {**os.environ, "TERM": "xterm", "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "crossframe", *words, "--save", str(file)]
+        os.execve(sys.executable, command, environment)
     seen = _until(screen, "6 frames; state")
     os.write(screen, b"What?\n")
     seen += _until(screen, "\n> ")
