@@ -79,13 +79,11 @@ def test_every_kind_of_command_is_known() -> None:
     assert first == {"crossframe", "python", "make"}
 
 
-# One table of a benchmark and one budget are run every time, all others by `make soak`.
-ALWAYS = ("table1_ovobench", "--budget.match bytes")
+ALWAYS = "--budget.match bytes"  # is run every time, all others by `make soak`
 
 
 def as_parameter(command: str) -> object:
-    always = any(text in command for text in ALWAYS)
-    return pytest.param(command, marks=[] if always else [pytest.mark.soak])
+    return pytest.param(command, marks=[] if ALWAYS in command else [pytest.mark.soak])
 
 
 @pytest.mark.parametrize("command", [as_parameter(one) for one in COMMANDS if " ablate " in one])

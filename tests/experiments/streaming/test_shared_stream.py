@@ -38,7 +38,7 @@ def opened(adapter: VideoModel) -> dict[str, VideoSession]:
 
 
 @given(st.sampled_from(["internvl3", "qwen3_vl"]), st.sets(st.integers(1, 13), min_size=1))
-@settings(max_examples=12)
+@settings(max_examples=6)
 def test_stops_anywhere_see_what_a_session_in_one_push_sees(name: str, stops: set[int]) -> None:
     adapter, frames = model(name), video(13)
     stream = SharedStream(adapter, opened(adapter))

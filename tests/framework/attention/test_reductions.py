@@ -50,7 +50,7 @@ class ChangeMemory(ScoringMemory):
 
 @pytest.mark.parametrize("kind", [PeakMemory, SquaresMemory, ChangeMemory])
 def test_a_memory_of_reductions_obeys_the_laws(kind: type[ScoringMemory]) -> None:
-    check_memory(kind(capacity=5), unbounded=kind(None), max_examples=10)
+    check_memory(kind(capacity=5), unbounded=kind(None), max_examples=5)
 
 
 def test_wrappers_pass_on_what_the_memory_inside_asks_for() -> None:
@@ -128,7 +128,7 @@ class AboveMeanMemory(ScoringMemory):
 
 
 def test_a_score_may_keep_a_state_of_its_layer() -> None:
-    check_memory(AboveMeanMemory(5), unbounded=AboveMeanMemory(None), max_examples=10)
+    check_memory(AboveMeanMemory(5), unbounded=AboveMeanMemory(None), max_examples=5)
 
 
 def test_an_unknown_reduction_is_refused_when_the_session_opens() -> None:
