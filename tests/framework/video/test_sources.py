@@ -197,7 +197,7 @@ def test_what_cannot_be_a_source_is_told_with_the_remedy(
 
 def test_a_camera_that_is_not_there_or_not_known_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "linux")
-    with pytest.raises(VideoError, match=r"webcam://93: no /dev/video93 is there; connect"):
+    with pytest.raises(VideoError, match=r"webcam://93: there is no /dev/video93; connect"):
         stream_video("webcam://93")
     monkeypatch.setattr("sys.platform", "plan9")
     with pytest.raises(VideoError, match=r"webcam://0: cameras of plan9 are not known here; give"):
