@@ -65,7 +65,12 @@ def test_the_streams_are_those_of_the_rows(published: Mapping[str, Any]) -> None
     assert dtype == str(torch.float32).removeprefix("torch.")
 
 
-@pytest.mark.parametrize("cell", CELLS)
+FIRST, *OTHERS = CELLS
+
+
+@pytest.mark.parametrize(
+    "cell", [FIRST, *(pytest.param(cell, marks=pytest.mark.soak) for cell in OTHERS)]
+)
 def test_a_memory_loses_what_its_row_says(
     cell: str, published: Mapping[str, Any], measured: Sequence[Mapping[str, Any]]
 ) -> None:

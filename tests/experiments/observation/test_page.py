@@ -26,7 +26,11 @@ def test_there_are_commands() -> None:
     assert all(command.startswith("crossframe observe ") for command in COMMANDS)
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[:60])
+FIRST, *OTHERS = COMMANDS
+LATER = [pytest.param(command, marks=pytest.mark.soak) for command in OTHERS]
+
+
+@pytest.mark.parametrize("command", [FIRST, *LATER], ids=lambda command: command[:60])
 def test_commands_run(
     command: str,
     checkpoint: Path,

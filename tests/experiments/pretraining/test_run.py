@@ -73,7 +73,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("what", "call"), [("stills", 4), ("lesson", 9), ("lesson", 20)])
+LATER = [pytest.param(*where, marks=pytest.mark.soak) for where in (("stills", 4), ("lesson", 20))]
+
+
+@pytest.mark.parametrize(("what", "call"), [("lesson", 9), *LATER])
 def test_a_killed_run_goes_on_bit_for_bit(
     whole: Path, tmp_path: Path, what: str, call: int
 ) -> None:
