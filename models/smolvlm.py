@@ -18,6 +18,7 @@ from transformers.models.smolvlm.video_processing_smolvlm import (
 )
 
 from ..framework import Cursor, FrameTokens
+from ..framework.model import Message
 from .chat import ChatDecoder, ChatPrompt, require_class, require_same_id
 from .prompt import stable_prefix, surround, text_tokens
 
@@ -27,14 +28,14 @@ USUAL_FRAMES, USUAL_FPS = 64, 1.0  # where a processor does not say how it sampl
 class SmolVLMPrompt(ChatPrompt):
     """The processor's video template, whatever template a checkpoint brings for images."""
 
-    def question_ids(self, question: str) -> list[int]:
+    def question_ids(self, question: str, further: Sequence[Message] = ()) -> list[int]:
         """Ids of everything behind the last frame.
 
         Raises:
-            ValueError: if the question holds a token that stands for pictures.
+            ValueError: if a turn holds a token that stands for pictures.
         """
-        self.refuse_pictures(question)
-        return self.tokenize(DEFAULT_MEDIA_OUTTRO + self.around_video(question)[1])
+        self.refuse_turns(question, further)
+        return self.tokenize(DEFAULT_MEDIA_OUTTRO + self.around_video(question, further)[1])
 
 
 class SmolVLM(ChatDecoder):

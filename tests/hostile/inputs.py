@@ -17,6 +17,7 @@ from torch import Tensor
 
 from crossframe.framework import FrameTokens, VideoSession
 from crossframe.models import DecoderModel
+from crossframe.models.qwen_vl.adapter import QwenVL
 
 from .cases import Case, Family
 from .streams import HEIGHT, LATEST, VISION, WIDTH, begun, equal, pixels, refused
@@ -215,7 +216,7 @@ def draw_sizes(random: Random, folder: Path) -> Case:
     def push(session: VideoSession) -> None:
         session.push(frames, [LATEST] * count)
 
-    if name in PAIRS and longest > 200:
+    if isinstance(session.model, QwenVL) and longest > 200:
         words = (f"{size[0]} x {size[1]}", "more than 200 times", "crop or pad")
         return refused(what, session, push, *words)
     if name == "qwen2_5_vl":  # all frames of a stream have one number of tokens

@@ -36,7 +36,9 @@ def test_every_turn_equals_the_stock_models(name: str) -> None:
     talk, exact = session.chat(), TOLERANCES[dtype] if name != "qwen3_5" else 1e-6
     for number, frame in enumerate(frames):
         session.push(frame, family.fps and number / family.fps)
-        for question in QUESTIONS[: (number + 1) // 2] if number % 2 else ():
+        # SmolVLM's prompt begins with the number of frames, so that only the whole video is equal.
+        stops = (3,) if name == "smolvlm" else (1, 3)
+        for question in QUESTIONS[: (number + 1) // 2] if number in stops else ():
             asked = [*talk.messages, {"role": "user", "content": question}]
             answer = talk.ask(question, max_new_tokens=6, min_new_tokens=6)
             text = prompt(model.prompt.processor, asked)
@@ -45,7 +47,7 @@ def test_every_turn_equals_the_stock_models(name: str) -> None:
             assert worst(answer.first_logits, expected) <= exact
             assert answer.token_ids.tolist() == greedy(model.hf_model, 6, **inputs)
             assert talk.messages == [*asked, {"role": "assistant", "content": answer.text}]
-    assert len(talk.messages) == 6
+    assert len(talk.messages) == (4 if name == "smolvlm" else 6)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

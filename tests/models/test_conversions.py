@@ -44,7 +44,7 @@ def test_the_kept_weights_are_those_of_the_file(packaged: Path) -> None:
 def test_narrow_dtypes_are_rounded_from_the_kept_weights(packaged: Path) -> None:
     del packaged
     wide, narrow = (
-        load_model(NAME, device="cpu", dtype=dtype).hf_model  # type: ignore[attr-defined]
+        load_model(NAME, device="cpu", dtype=dtype).hf_model
         for dtype in (torch.float32, torch.bfloat16)
     )
     kept = narrow.state_dict()
