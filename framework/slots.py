@@ -74,13 +74,10 @@ class Slots:
 
     def __repr__(self) -> str:
         """Its sizes; never its numbers, of which there may be millions."""
-        named = [*self.stats, *self.state]
-        own = f", {self.num_new} of them new" if self.num_new else ""
-        return (
-            f"{type(self).__name__}({self.num_slots} slots x {self.index.shape[1]} heads{own}, "
-            f"layer {self.layer} of {self.num_layers}{', with ' if named else ''}"
-            f"{', '.join(named)})"
-        )
+        new = f", {self.num_new} new" if self.num_new else ""
+        size = f"{self.num_slots} slots x {self.index.shape[1]} heads{new}"
+        named = ", ".join(["", *self.stats, *self.state])
+        return f"{type(self).__name__}({size}, layer {self.layer} of {self.num_layers}{named})"
 
     @property
     def num_slots(self) -> int:

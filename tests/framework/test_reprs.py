@@ -23,7 +23,7 @@ def test_slots_say_how_many_they_are() -> None:
     slots = pushed(FullMemory(), 4, 3).slots(1)
     assert repr(slots) == "Slots(7 slots x 2 heads, layer 1 of 2)"
     marked = replace(slots, num_new=3, stats={"age": slots.index}, state={"mean": slots.keys})
-    assert repr(marked) == "Slots(7 slots x 2 heads, 3 of them new, layer 1 of 2, with age, mean)"
+    assert repr(marked) == "Slots(7 slots x 2 heads, 3 new, layer 1 of 2, age, mean)"
 
 
 def test_frames_say_their_tokens_and_time() -> None:
