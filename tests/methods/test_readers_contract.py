@@ -55,7 +55,7 @@ def test_law(reader: Reader, memory: CrossFrameMemory, law: str) -> None:
 
 @pytest.mark.parametrize("reader", READERS, ids=repr)
 def test_the_kit_s_own_memories_and_archives(reader: Reader) -> None:
-    check_reader(reader, max_examples=8)
+    check_reader(reader, max_examples=4)
 
 
 @pytest.mark.parametrize("law", ["selection", "attention"])
