@@ -73,16 +73,7 @@ def tiny_perception_lm(
     processor: Any = tiny_perception_lm_processor(image_size=image_size)
     text = text_fields(processor.tokenizer.get_vocab(), options)
     config = transformers.PerceptionLMConfig(
-        vision_config={
-            "model_type": "clip_vision_model",
-            "hidden_size": 32,
-            "intermediate_size": 64,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "patch_size": PATCH,
-            "image_size": image_size,
-            "model_args": {"embed_dim": 32},
-        },
+        vision_config=_tower(image_size),
         text_config={"model_type": "llama", "bos_token_id": None, **text},
         projector_pooling_ratio=POOLING,
         image_token_id=processor.image_token_id,
@@ -90,3 +81,17 @@ def tiny_perception_lm(
         tie_word_embeddings=text["tie_word_embeddings"],
     )
     return random_model(transformers.AutoModelForImageTextToText, config, seed, dtype), processor
+
+
+def _tower(image_size: int) -> Any:
+    """As an object: older versions of transformers read fields as those of timm's towers."""
+    fields: Any = {"model_args": {"embed_dim": 32}}  # where the projector looks for the width
+    return transformers.CLIPVisionConfig(
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        patch_size=PATCH,
+        image_size=image_size,
+        **fields,
+    )

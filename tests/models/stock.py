@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from crossframe.framework import VideoSession
-from crossframe.models import GLM4V, Qwen3VL
+from crossframe.models import GLM4V, Qwen3VL, SmolVLM
 from crossframe.models.hf import HFDecoder
 
 from ..watched import Watched
@@ -45,7 +45,9 @@ def processed(
     if fps is not None:
         told = {"fps": fps, "frames_indices": numbers, "total_num_frames": len(frames)}
         times = {"video_metadata": [told], "do_sample_frames": False}
-    videos = [frames.permute(0, 3, 1, 2)]
+    videos: list[Any] = [frames.permute(0, 3, 1, 2)]
+    if isinstance(model, SmolVLM):  # whose processor takes a batch of lists in older versions
+        videos = [videos]
     text = chat(processor, question, system) if text is None else text
     inputs = processor(text=text, videos=videos, return_tensors="pt", **times)
     return {
