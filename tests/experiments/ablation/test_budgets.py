@@ -82,10 +82,16 @@ def real(dry_run: DryRun, memory: CrossFrameMemory) -> dict[str, float]:
     }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def slot_bytes(dry_run: DryRun) -> float:
+    return real(dry_run, StateKVMemory(190))["bytes"] / 190
+
+
 @pytest.mark.parametrize("name", MEMORIES)
 @pytest.mark.parametrize("match", ["slots", "bytes", "flops"])
-def test_budgets_are_attained_in_real_sessions(dry_run: DryRun, match: str, name: str) -> None:
-    slot_bytes = real(dry_run, StateKVMemory(190))["bytes"] / 190
+def test_budgets_are_attained_in_real_sessions(
+    dry_run: DryRun, slot_bytes: float, match: str, name: str
+) -> None:
     amount = {"slots": 400.0, "bytes": 400 * slot_bytes, "flops": 6.0e6}[match]
     found = sized(dry_run, name, Budget(match, (amount,), tolerance=0.2))
     held = real(dry_run, found.memory)
