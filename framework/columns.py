@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -62,3 +63,11 @@ def completed(
         }
         for tensors, shape in zip(named, shapes, strict=True)
     ]
+
+
+def behind(own: Tensor, held: Tensor, dim: int) -> Tensor:
+    """One column of [held ; own]; keys and values without numbers, which lie elsewhere, are not
+    copied."""
+    if dim == -2 and own.shape[-1] == 0:
+        return own[:, :, :1].expand(-1, -1, held.shape[2] + own.shape[2], -1)
+    return torch.cat([held, own], dim)

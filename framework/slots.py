@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .columns import changed, completed, tensors_of
+from .columns import behind, changed, completed, tensors_of
 
 # What is known of a slot's token, the same in every KV head that holds it.
 TOKEN_COLUMNS = ("index", "frame", "visual", "positions")
@@ -77,7 +77,7 @@ class Slots:
         new = f", {self.num_new} new" if self.num_new else ""
         size = f"{self.num_slots} slots x {self.index.shape[1]} heads{new}"
         named = ", ".join(["", *self.stats, *self.state])
-        return f"{type(self).__name__}({size}, layer {self.layer} of {self.num_layers}{named})"
+        return f"Slots({size}, layer {self.layer} of {self.num_layers}{named})"
 
     @property
     def num_slots(self) -> int:
@@ -257,7 +257,7 @@ def join_slots(carried: Slots, new: Slots) -> Slots:
         carried, new = replace(carried, stats=before), replace(new, stats=after)
     if carried.valid is not None:
         new = replace(new, valid=torch.ones_like(new.visual))
-    joined = new.map(lambda own, held, dim: torch.cat([held, own], dim), carried)
+    joined = new.map(behind, carried)
     joined.state = dict(carried.state)
     return joined
 

@@ -9,7 +9,6 @@ from typing import ClassVar
 
 from ...framework import VideoSession
 from ...framework.flops import DecoderSpec, step_flops
-from ...framework.stream.costs import held_bytes
 from ..reports.text import short
 
 
@@ -75,7 +74,7 @@ class HeldBytes(Quantity):
 
     def measured(self, session: VideoSession, frames: int) -> float:
         del frames
-        return fmean(held_bytes(dict(layer.tensors()).values()) for layer in session.state.layers)
+        return fmean(session.state.layer_bytes)
 
     def of_full(self, session: VideoSession, carried: int, entering: int) -> float:
         slot = self.measured(session, 1) / SlotCount().measured(session, 1)

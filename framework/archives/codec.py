@@ -41,6 +41,12 @@ class Archive(ABC):
     block_bytes: int = BLOCK_BYTES
     kept_bytes: int = KEPT_BYTES
 
+    @property
+    def as_they_are(self) -> bool:
+        """Whether keys and values are stored by these names as they came, on the layer's device: a
+        memory that keeps all of them need not hold them a second time."""
+        return False
+
     @abstractmethod
     def pack(self, keys: Tensor, values: Tensor) -> Mapping[str, Tensor]:
         """Named tensors [B, K, tokens, ...] to store for keys and values [B, K, tokens, D].
@@ -75,6 +81,11 @@ class PlainArchive(Archive):
 
     Bytes held: 2 D numbers of the model's dtype per token and KV head, and room to grow.
     """
+
+    @property
+    def as_they_are(self) -> bool:
+        """True but for subclasses, which may store something else or somewhere else."""
+        return type(self) is PlainArchive
 
     def pack(self, keys: Tensor, values: Tensor) -> Mapping[str, Tensor]:
         return {"keys": keys, "values": values}

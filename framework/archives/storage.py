@@ -81,6 +81,16 @@ class ArchiveStorage:
                 self.columns[name] = column
             self.columns[name] = self.columns[name].append(value)
 
+    def carried_layer(self, layer: int, known: Slots) -> ArchivedSlots:
+        """All tokens of a layer as slots whose keys and values stay where they are.
+
+        Args:
+            known: of the layer's tokens, all but keys and values.
+        """
+        stored, rows = dict(self.layers[layer]), range(known.num_slots)
+        bounds = _bounds(next(iter(stored.values())), rows)
+        return ArchivedSlots.of(known, self.codec, partial(_packed, stored, rows), bounds)
+
     def draft(self) -> ArchiveStorage:
         """A storage to append to, which may then replace this one; one at a time."""
         return self._twin(lambda paged: paged)

@@ -56,6 +56,8 @@ class StepCost:
         images: raw frames that passed; 0 where `encode` has none.
         timestamp: of the first of them, in seconds.
         attention: the backend of attention that ran, see `attention.attend.BACKENDS`.
+        shared_bytes: counted in both, but held once, in the archive: keys and values of a memory
+            that has kept everything.
     """
 
     tokens: int
@@ -67,6 +69,7 @@ class StepCost:
     images: int = 0
     timestamp: float | None = None
     attention: str = ""
+    shared_bytes: int = 0
 
     @property
     def milliseconds(self) -> float:

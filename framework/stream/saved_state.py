@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from ..archives.archived_slots import KV, ArchivedSlots
+from ..archives.codec import Archive
 from ..archives.storage import ArchiveStorage
-from ..files.tensor_file import InParts
+from ..files.tensor_file import InParts, Writable
 from ..frame_tokens import Cursor, FrameTokens
 from ..model import VideoModel
 from ..ragged import PackedSlots
@@ -40,6 +43,15 @@ def state_facts(state: StreamState) -> dict[str, Any]:
         if state.previous is None
         else {"timestamp": state.previous.timestamp, "next_position": state.previous.next_position},
     }
+
+
+def state_tensors(state: StreamState) -> Iterator[tuple[str, Writable]]:
+    """Every tensor of a state by name, those that lie in the archive page by page."""
+    yield from state.tensors()
+    for number, stored in enumerate(state.layers):
+        if isinstance(stored, ArchivedSlots):
+            for name, parts in zip(KV, zip(*stored.pages(), strict=True), strict=True):
+                yield f"layer.{number}.{name}", InParts(parts, 2)
 
 
 def archive_tensors(archive: ArchiveStorage) -> Iterator[tuple[str, InParts]]:
@@ -73,6 +85,34 @@ def state_of(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> StreamS
             for number, time in enumerate(facts["pending"])
         ),
     )
+
+
+def names_held_twice(
+    state: StreamState, codec: Archive, tensors: Mapping[str, Tensor]
+) -> frozenset[str]:
+    """Keys and values of layers that carry all of the archive, as it is."""
+    names = set[str]()
+    for number, stored in enumerate(state.layers):
+        archived = below(f"{LAYERS}{number}.", tensors)
+        if not codec.as_they_are or isinstance(stored, PackedSlots) or not archived:
+            continue
+        index, archive = stored.index, tensors[f"{COLUMNS}index"][:, None]
+        every = index.shape[-1] == archive.shape[-1] and bool((index == archive).all())
+        if every and all(torch.equal(getattr(stored, name), archived[name]) for name in KV):
+            names |= {f"layer.{number}.{name}" for name in KV}
+    return frozenset(names)
+
+
+def in_archive(state: StreamState, archive: ArchiveStorage) -> StreamState:
+    """The state, whose layers without keys and values have those of the archive."""
+
+    def placed(number: int, stored: Slots | PackedSlots) -> Slots | PackedSlots:
+        if isinstance(stored, PackedSlots) or stored.keys.shape[-1]:
+            return stored
+        return archive.carried_layer(number, stored)
+
+    layers = tuple(placed(number, stored) for number, stored in enumerate(state.layers))
+    return replace(state, layers=layers)
 
 
 def fill_archive(archive: ArchiveStorage, tensors: Mapping[str, Tensor], model: VideoModel) -> None:

@@ -24,7 +24,17 @@ from .saved_checks import (
     require_packed_by,
 )
 from .saved_facts import SETTINGS, check_facts, facts_of, model_facts, parse_facts, require
-from .saved_state import COLUMNS, LAYERS, archive_tensors, below, fill_archive, state_of
+from .saved_state import (
+    COLUMNS,
+    LAYERS,
+    archive_tensors,
+    below,
+    fill_archive,
+    in_archive,
+    names_held_twice,
+    state_of,
+    state_tensors,
+)
 from .session_view import SessionView
 from .state import StreamState
 from .verify import check_layers, check_stream
@@ -44,7 +54,7 @@ def save_session(session: SessionView, path: str | Path) -> None:
     """
     session.check()
     facts = json.dumps(facts_of(session))
-    tensors = {**dict(session.state.tensors()), **dict(archive_tensors(session.archive))}
+    tensors = {**dict(state_tensors(session.state)), **dict(archive_tensors(session.archive))}
     with whole_file(path) as file:
         write_tensors(file, facts, tensors)
 
@@ -93,12 +103,14 @@ def load_session(
         if memory is None and not session.memory.merges:
             check_carried(state, columns)
     fill_archive(session.archive, file.tensors, model)
+    twice = names_held_twice(state, session.archive.codec, file.tensors)
     kept = {
-        name: value.to(model.device, copy=True)
+        name: value.new_empty(*value.shape[:3], 0) if name in twice else value
         for name, value in file.tensors.items()
         if not name.startswith((LAYERS, COLUMNS))
     }
-    session.resume(state_of(facts, kept), session.archive)
+    kept = {name: value.to(model.device, copy=True) for name, value in kept.items()}
+    session.resume(in_archive(state_of(facts, kept), session.archive), session.archive)
     return session
 
 

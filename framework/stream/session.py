@@ -245,16 +245,10 @@ class VideoSession(SessionView):
         state, entering = admit_frames(frames, self.memory, state)
         joined = entering.tokens
         state = settle_origin(state, joined, self.memory, self.max_tokens)
-        step = PushStep(
-            self.model,
-            state,
-            entering,
-            now.archive,
-            memory=self.memory,
-            bidirectional=self.in_frame == "bidirectional",
-            attention=self.attention,
-            max_tokens=self.max_tokens,
-        )
+        bidirectional = self.in_frame == "bidirectional"
+        options = {"memory": self.memory, "attention": self.attention}
+        options |= {"bidirectional": bidirectional, "max_tokens": self.max_tokens}
+        step = PushStep(self.model, state, entering, now.archive, **options)
         hidden = step.run()
         passed = step.joined
         # A probe reads what the frame left in layers without KV, too.
@@ -273,6 +267,7 @@ class VideoSession(SessionView):
             images,
             frames[0].timestamp,
             step.backend.name,
+            state.archived_bytes,
         )
         return now.at(state).passed(cost, hidden)
 

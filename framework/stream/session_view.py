@@ -9,12 +9,11 @@ from ..archives.storage import ArchiveStorage
 from ..frame_tokens import Cursor
 from ..memory import CrossFrameMemory
 from ..model import VideoModel
-from ..ragged import unpack
 from ..slots import Slots
 from .costs import StepCosts, held_bytes
 from .finite import NOT_FINITE, is_finite
 from .progress import Progress
-from .state import StreamState, empty_slots
+from .state import StreamState, carried_slots, empty_slots
 
 
 class SessionView:
@@ -59,6 +58,12 @@ class SessionView:
         return self._now.state.bytes_held
 
     @property
+    def shared_bytes(self) -> int:
+        """Those of `state_bytes` that are the archive's, too: keys and values of a memory that has
+        kept everything, which lie in a plain archive once."""
+        return self._now.state.archived_bytes
+
+    @property
     def recurrent_bytes(self) -> int:
         """Those of `state_bytes` that layers without KV carry, the same at any length."""
         return held_bytes(self._now.state.recurrent.values())
@@ -73,7 +78,7 @@ class SessionView:
         layers = self._now.state.layers
         if not layers:
             return empty_slots(self.model, 1, range(self.model.spec.num_layers)[layer])
-        return unpack(layers[layer])
+        return carried_slots(layers[layer])
 
     @property
     def state(self) -> StreamState:

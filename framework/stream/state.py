@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..archives.archived_slots import ArchivedSlots
 from ..frame_tokens import Cursor, FrameTokens
 from ..model import RecurrentState, VideoModel
 from ..ragged import PackedSlots, pack, unpack
@@ -38,6 +39,7 @@ class StreamState:
     Attributes:
         cursor: tokens, frames and positions so far.
         layers: what each layer carries, packed where heads are ragged; empty before the first push.
+            Of a memory that has kept everything, keys and values stay in the archive.
         admission: the tensors of the memory's `admit`.
         previous: the last whole frame, kept for `admit`.
         pending: raw frames that wait for their temporal patch to fill.
@@ -65,12 +67,12 @@ class StreamState:
         if not self.layers:
             return None
         first = self.layers[0]
-        return (first.valid if isinstance(first, PackedSlots) else first.keys).shape[0]
+        return (first.valid if isinstance(first, PackedSlots) else first.index).shape[0]
 
     def carried(self, model: VideoModel, batch: int) -> list[Slots]:
         """The carried slots of every layer; empty ones before the first push."""
         if self.layers:
-            return [unpack(stored) for stored in self.layers]
+            return [carried_slots(stored) for stored in self.layers]
         count = model.spec.num_layers
         return [empty_slots(model, batch, layer) for layer in range(count)]
 
@@ -97,7 +99,21 @@ class StreamState:
     def bytes_held(self) -> int:
         """Bytes held for later frames: slots, statistics, states of layers without KV, the last
         frame; not `pending_bytes`."""
-        return held_bytes(value for name, value in self.tensors() if not name.startswith(PENDING))
+        own = (value for name, value in self.tensors() if not name.startswith(PENDING))
+        return held_bytes(own) + self.archived_bytes
+
+    @property
+    def archived_bytes(self) -> int:
+        """Those of `bytes_held` that lie in the archive and are held there, once for both."""
+        return sum(_archived_bytes(stored) for stored in self.layers)
+
+    @property
+    def layer_bytes(self) -> list[int]:
+        """Those of `bytes_held` that each layer's slots take."""
+        return [
+            held_bytes(value for _, value in own_part(stored).tensors()) + _archived_bytes(stored)
+            for stored in self.layers
+        ]
 
     @property
     def pending_bytes(self) -> int:
@@ -105,9 +121,9 @@ class StreamState:
         return held_bytes(pending.image for pending in self.pending)
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
-        """Every tensor by name."""
+        """Every tensor by name, but for keys and values that lie in the archive."""
         held: dict[str, Slots | PackedSlots | FrameTokens] = {
-            f"layer.{number}": stored for number, stored in enumerate(self.layers)
+            f"layer.{number}": own_part(stored) for number, stored in enumerate(self.layers)
         }
         if self.previous is not None:
             held["previous"] = self.previous
@@ -122,12 +138,30 @@ class StreamState:
             yield f"{PENDING}{number}", pending.image
 
 
+def carried_slots(stored: Slots | PackedSlots) -> Slots:
+    """The slots as a step sees them. What it unpacks of the archive is not kept for the next."""
+    return stored.twin() if isinstance(stored, ArchivedSlots) else unpack(stored)
+
+
+def own_part(stored: Slots | PackedSlots) -> Slots | PackedSlots:
+    """The slots without what lies in the archive."""
+    return stored.known() if isinstance(stored, ArchivedSlots) else stored
+
+
+def _archived_bytes(stored: Slots | PackedSlots) -> int:
+    return stored.archived_bytes if isinstance(stored, ArchivedSlots) else 0
+
+
 def _rotated_further(stored: Slots | PackedSlots, by: int) -> Slots | PackedSlots:
     if isinstance(stored, PackedSlots):
         packed = stored.packed
         assert packed.rotated is not None  # filled by __post_init__
         return replace(stored, packed=replace(packed, rotated=packed.rotated + by))
     assert stored.rotated is not None
+    if isinstance(stored, ArchivedSlots):
+        twin = stored.twin()
+        twin.rotated = stored.rotated + by
+        return twin
     # No slots stay unmoved, so that they cost no rotation.
     return replace(stored, rotated=stored.rotated + by) if stored.num_slots else stored
 

@@ -80,17 +80,16 @@ class PushStep:
         self.archive.append_layer(layer, key, value)
         self._extents += extents(query, key)
         if self._own is None:  # keys and values come with each layer
-            none, count = key[..., :0], len(self.carried)
+            # No view of keys, which would hold them.
+            none, count = key.new_empty(*key.shape[:3], 0), len(self.carried)
             self._own = token_slots(none, none, self.columns, layer, count).settled()
-        own = on_device(self._own, key.device)
-        new = replace(own, keys=key, values=value, num_new=key.shape[2], layer=layer)
-        slots = join_slots(self.carried[layer], new)
-        keys = readable_keys(slots, self.rotate)
+        slots = self._joined(layer, key, value)
+        keys, values, again = self._readable(slots)
         visibility = Visibility(self.block, slots.valid)
         output, slots.mass, slots.reduced = attend(
             query,
             keys,
-            slots.values,
+            values,
             backend=self.backend,
             scale=scale,
             visibility=visibility,
@@ -98,9 +97,43 @@ class PushStep:
             reductions=self.memory.reductions,
         )
         slots.turn = self.rotate
-        slots.weigh = lambda rows: weights_of(query, keys, rows, scale=scale, visibility=visibility)
+        how = {"scale": scale, "visibility": visibility}
+        slots.weigh = lambda rows: weights_of(query, again(), rows, **how)
         self.joined.append(slots)
         return output
+
+    def _joined(self, layer: int, key: Tensor, value: Tensor) -> Slots:
+        """[carried ; frame] of a layer, whose KV the archive has by now."""
+        assert self._own is not None
+        own = on_device(self._own, key.device)
+        carried = self.carried[layer]
+        if not self._keeps_all(carried):
+            new = replace(own, keys=key, values=value, num_new=key.shape[2], layer=layer)
+            return join_slots(carried, new)
+        if isinstance(carried, ArchivedSlots):
+            known = carried.known()
+        else:  # empty
+            known = replace(carried, keys=carried.keys[..., :0], values=carried.values[..., :0])
+        new = replace(own, num_new=key.shape[2], layer=layer)
+        return self.archive.carried_layer(layer, join_slots(known, new))
+
+    def _readable(self, slots: Slots) -> tuple[Tensor, Tensor, Callable[[], Tensor]]:
+        """Keys and values as the frame sees them, and how to have the keys again. What is unpacked
+        of the archive is let go with the layer, unless the memory looks at it."""
+        if not isinstance(slots, ArchivedSlots):
+            keys = readable_keys(slots, self.rotate)
+            return keys, slots.values, lambda: keys
+        now, later, rotate = slots.twin(), slots.twin(), self.rotate
+        return readable_keys(now, rotate), now.values, lambda: readable_keys(later, rotate)
+
+    def _keeps_all(self, carried: Slots) -> bool:
+        """Whether all that a layer carries lies in the archive as it is, so that it is not held a
+        second time."""
+        if not self.archive.codec.as_they_are or torch.is_grad_enabled():
+            return False
+        before = self.archive.num_tokens  # columns come after the last layer
+        archived = before == 0 or isinstance(carried, ArchivedSlots)
+        return archived and carried.num_slots == before
 
     def run(self) -> Tensor:
         """[B, T, hidden] of the last layer, after the frame's KV has joined the archive; `joined`

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -127,4 +126,4 @@ def pages_in_place(slots: ArchivedSlots, like: Tensor) -> list[KeyBlock] | None:
         # What is made anew lies elsewhere the second time.
         if not same or one.data_ptr() != again.data_ptr():
             return None
-    return [KeyBlock(*slots.unpack(range(*ends))) for ends in pairwise(slots.bounds)]
+    return [KeyBlock(*page) for page in slots.pages()]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from ..memory import CrossFrameMemory
 from ..stream.costs import held_bytes
 from ..stream.session import VideoSession
+from ..stream.state import own_part
 from .memory_laws import Stream, require
 
 # Frames after which a state should have its full size; one that waits longer is given more.
@@ -29,7 +30,7 @@ def bounded(memory: CrossFrameMemory, stream: Stream) -> None:
                 held_slots = slots.valid.sum().item() / slots.valid[..., 0].numel()
             promise = f"law 7: layer {layer} holds {held_slots:g} slots, promised {limit}"
             require(limit is None or held_slots <= limit, promise)
-            tensors = {id(tensor): tensor for _, tensor in stored.tensors()}.values()
+            tensors = {id(tensor): tensor for _, tensor in own_part(stored).tensors()}.values()
             needed = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
             held = held_bytes(tensors)
             require(
