@@ -69,10 +69,11 @@ lint: setup
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 	$(BIN)/lint-imports --no-cache --no-logo
 
-# One process per core: every test works on tensors too small to share out over threads.
+# One process per core: every test works on tensors too small to share out over threads. Tests of a
+# file stay together, so that what they share is made once.
 PROCESSES ?= auto
 test: lint
-	$(BIN)/pytest --numprocesses=$(PROCESSES)
+	$(BIN)/pytest --numprocesses=$(PROCESSES) --dist=loadfile
 
 # Of other releases only what meets them: the adapters, the kit and one run from a video to answers.
 OTHER := tests/models tests/hostile tests/framework/testing/test_kit.py tests/framework/testing/test_*_laws.py \

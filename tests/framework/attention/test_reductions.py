@@ -50,14 +50,14 @@ class ChangeMemory(ScoringMemory):
 
 @pytest.mark.parametrize("kind", [PeakMemory, SquaresMemory, ChangeMemory])
 def test_a_memory_of_reductions_obeys_the_laws(kind: type[ScoringMemory]) -> None:
-    check_memory(kind(capacity=5), unbounded=kind(None), max_examples=5)
+    check_memory(kind(capacity=5), unbounded=kind(None), max_examples=2)
 
 
 def test_wrappers_pass_on_what_the_memory_inside_asks_for() -> None:
     memory: ProtectingMemory = ProtectedSinks(PeakMemory(8), tokens=2)
     assert memory.reductions == ("max",)
     assert memory.looks_at_weights and not memory.needs_mass
-    check_memory(memory, max_examples=5)
+    check_memory(memory, max_examples=2)
 
 
 def test_query_rows_reduces_the_chosen_rows_alone() -> None:

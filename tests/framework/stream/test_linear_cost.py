@@ -76,7 +76,7 @@ def closed_form(carried: Sequence[int], tokens: int, *, batch: int = 1, mass: bo
 @pytest.mark.parametrize("attention", ["auto", "plain", "chunked", "sdpa"])
 @pytest.mark.parametrize("kind", KINDS)
 @given(tokens=st.integers(1, 7), capacity=st.integers(0, 20), batch=st.integers(1, 2))
-@settings(max_examples=4)
+@settings(max_examples=2)
 @example(tokens=3, capacity=10, batch=2)
 def test_a_bounded_memory_costs_the_same_at_every_push_once_it_is_full(
     kind, attention, tokens, capacity, batch
