@@ -13,6 +13,8 @@ from rich.filesize import decimal
 from torch import Tensor
 
 from ...framework import Answer, VideoModel, VideoSession
+from ...framework.archives.room import require_room
+from ...framework.stream.encoding import encode_frames
 from ...framework.stream.finite import NOT_FINITE
 from ..reports.text import printable
 from ..streaming.frames import VideoFrames, progress_bar
@@ -72,6 +74,7 @@ def watch(
     the times, which rise, a session that has seen the frames until then and no other."""
     size = session.frames_per_step * session.model.frames_per_patch
     waiting: list[tuple[Tensor, float]] = []
+    begun = False
     due, own = list(times), 0.0
     with progress_bar(console) as bar:
         task = bar.add_task("frames", total=frames.expected)
@@ -83,8 +86,10 @@ def watch(
                 bar.start()
             waiting.append((image, time))
             if len(waiting) == size:
+                if not begun:
+                    _require_room(session, waiting, frames.expected)
                 _push(session, waiting)
-                waiting = []
+                waiting, begun = [], True
             bar.advance(task)
         _push(session, waiting)
     if due and math.isinf(frames.duration):
@@ -93,6 +98,18 @@ def watch(
             "then, or at its end without --at"
         )
     yield from (session for _ in due)
+
+
+def _require_room(
+    session: VideoSession, first: Sequence[tuple[Tensor, float]], expected: int | None
+) -> None:
+    """Refuse a video whose archive will not fit before any of its frames has passed."""
+    if expected is None:
+        return
+    size = session.model.frames_per_patch
+    patch = list(encode_frames(session.model, first[:size], session.cursor))
+    tokens = patch[-1].tokens.num_tokens * -(-expected // size)
+    require_room([session.archive.codec], session.model, tokens)
 
 
 def _with(session: VideoSession, waiting: Sequence[tuple[Tensor, float]]) -> VideoSession:

@@ -10,7 +10,8 @@ from itertools import groupby, islice
 import torch
 from torch import Tensor
 
-from ...framework import Cursor, VideoModel
+from ...framework import Cursor, PlainArchive, VideoModel
+from ...framework.archives.room import require_room
 from ...framework.frame_tokens import advance
 from ...framework.stream.encoding import Frame
 from ..benchmarks.question import Question
@@ -32,6 +33,7 @@ class Stretch:
         video: the pass, with the frames that the model makes of a text.
         planned_tokens: the length.
         patch_tokens: most tokens of a temporal patch that the length has room for; None: any.
+        stream_tokens: most tokens of prompt and frames; 0 where that is not known.
     """
 
     model: VideoModel
@@ -39,9 +41,16 @@ class Stretch:
     stops: Sequence[Stop]
     planned_tokens: int
     patch_tokens: int | None = None
+    stream_tokens: int = 0
 
     def opened(self, cells: Mapping[str, Cell]) -> SharedStream[str]:
-        """A stream for new sessions of these cells."""
+        """A stream for new sessions of these cells.
+
+        Raises:
+            ValueError: for archives that will not fit, before any frame has passed.
+        """
+        codecs = [cell.archive or PlainArchive() for cell in cells.values()]
+        require_room(codecs, self.model, self.stream_tokens)
         sessions = {
             name: cell.session(self.model, self.planned_tokens) for name, cell in cells.items()
         }
@@ -71,10 +80,12 @@ def stretches(
         return [Stretch(model, video, video.stops, max_tokens)]
     opening = Opening(model, media_at(model, video.path, video.times))
     room, times = reply_tokens + SLACK_TOKENS, video.times[: video.stops[-1].frames]
-    longest = opening.tokens(times) + _asked(model, video.stops) + room
+    seen = opening.tokens(times)
+    longest = seen + _asked(model, video.stops) + room
     most = opening.last_tokens(times)
     if longest <= model.trained_tokens or not model.scaled_by_length:
-        return [Stretch(model, video, video.stops, max(longest, model.trained_tokens), most)]
+        planned = max(longest, model.trained_tokens)
+        return [Stretch(model, video, video.stops, planned, most, seen)]
     needed = {
         frames: max(
             opening.tokens(times[:frames]) + _asked(model, stops) + room, model.trained_tokens
@@ -82,7 +93,7 @@ def stretches(
         for frames, stops in groupby(video.stops, key=lambda stop: stop.frames)
     }
     return [
-        Stretch(model, video, list(stops), planned, most)
+        Stretch(model, video, list(stops), planned, most, seen)
         for planned, stops in groupby(video.stops, key=lambda stop: needed[stop.frames])
     ]
 

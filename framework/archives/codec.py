@@ -74,6 +74,10 @@ class Archive(ABC):
         """
         return example.new_empty(shape)
 
+    def place(self, example: Tensor) -> torch.device | str:
+        """Where `room` lies for what is packed like the example: a device, or a folder."""
+        return self.room(example, (0,)).device
+
 
 @dataclass(frozen=True)
 class PlainArchive(Archive):

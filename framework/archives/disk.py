@@ -70,6 +70,10 @@ class DiskArchive(WrappedArchive):
     def unpack_keys(self, packed: Mapping[str, Tensor]) -> Tensor:
         return self.inner.unpack_keys(packed)
 
+    def place(self, example: Tensor) -> str:
+        del example
+        return tempfile.gettempdir() if self.folder is None else str(self.folder)
+
     def room(self, example: Tensor, shape: Sequence[int]) -> Tensor:
         count = math.prod(shape)
         if count == 0:  # a file without bytes cannot be mapped
@@ -77,7 +81,7 @@ class DiskArchive(WrappedArchive):
         try:
             return _map_file(self.folder, count, example.dtype).view(*shape)
         except OSError as error:
-            where = tempfile.gettempdir() if self.folder is None else self.folder
+            where = self.place(example)
             raise OSError(
                 error.errno,
                 f"DiskArchive cannot grow by a file of {count * example.element_size()} bytes in "

@@ -219,3 +219,14 @@ def test_a_text_has_no_part(checkpoint: Path, tmp_path: Path, capsys: Output) ->
     (tmp_path / "notes.txt").write_text("words", "utf-8")
     error = refused([str(tmp_path / "notes.txt"), "Who?", "--start", "2"], checkpoint, capsys)
     assert error.endswith("notes.txt: start is 2.0; leave it out, a text has no seconds")
+
+
+def test_an_archive_that_will_not_fit_is_refused_before_the_first_frame(
+    video: Path, checkpoint: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed: list[object] = []
+    monkeypatch.setattr(VideoSession, "push", lambda *given: passed.append(given))
+    monkeypatch.setattr("crossframe.framework.archives.room.free_bytes", lambda place: 1000)
+    said = refused([str(video), "What moves?"], checkpoint, capsys)
+    assert "GB of cpu, where 0.0 GB are free: keep it packed (Int8Archive" in said
+    assert not passed

@@ -12,9 +12,11 @@ import torch
 
 from crossframe.experiments.benchmarks import Question
 from crossframe.experiments.publishing.small_benchmarks import write_clip
+from crossframe.experiments.streaming.cells import Cell
 from crossframe.experiments.streaming.lengths import SLACK_TOKENS, question_ids, stretches
 from crossframe.experiments.streaming.plan import Pass, Stop
-from crossframe.framework import FullMemory, VideoModel, VideoSession
+from crossframe.framework import FullMemory, PlainArchive, VideoModel, VideoSession
+from crossframe.framework.archives.room import archive_bytes
 from crossframe.framework.video import VideoError, frames_at
 from crossframe.models import InternVL3
 from crossframe.models.tiny import tiny_internvl
@@ -119,6 +121,20 @@ def test_without_such_scaling_one_stream_serves_all(clip: Path) -> None:
     assert not adapter.scaled_by_length
     (found,) = stretches(adapter, one_pass(clip, (3, "Who? " * 50), (25, "Where?")), 4, None)
     assert found.planned_tokens >= sum(streamed(adapter, clip, 25)) + 100
+
+
+def test_archives_that_will_not_fit_are_refused_before_any_frame(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (stretch,) = stretches(model("eagle2_5"), one_pass(clip, (25, "Which?")), 8, None)
+    seen = sum(streamed(model("eagle2_5"), clip, 25))
+    assert seen <= stretch.stream_tokens <= 1.1 * seen
+    needed = archive_bytes(PlainArchive(), stretch.model, stretch.stream_tokens)
+    room, cell = "crossframe.framework.archives.room.free_bytes", Cell(FullMemory())
+    monkeypatch.setattr(room, lambda place: 2 * needed)
+    stretch.opened({"one": cell, "other": cell})
+    with pytest.raises(ValueError, match=r"3 archive\(s\) of a stream of .* take fewer frames"):
+        stretch.opened({"one": cell, "two": cell, "three": cell})
 
 
 def test_a_given_length_is_everyones_and_nothing_is_read(clip: Path) -> None:
