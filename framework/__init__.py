@@ -46,5 +46,6 @@ from .slots import Slots as Slots
 from .stream.costs import CostTotals as CostTotals
 from .stream.costs import StepCost as StepCost
 from .stream.costs import StepCosts as StepCosts
+from .stream.images import stack_videos as stack_videos
 from .stream.session import VideoSession as VideoSession
 from .text import TextFrames as TextFrames

@@ -145,21 +145,43 @@ def join_frames(frames: Sequence[FrameTokens]) -> FrameTokens:
     """
     if len(frames) == 1:
         return frames[0]
+    first, *rest = _with_same_tensors(frames)
+    joined = first.map(lambda *parts: torch.cat(parts, 1), *rest)
+    return replace(joined, next_position=None)
+
+
+def join_videos(videos: Sequence[FrameTokens]) -> FrameTokens:
+    """The rows of all, which show different videos at one place of the stream, as one batch.
+
+    Raises:
+        ValueError: for different numbers of tokens, naming them.
+    """
+    if len(videos) == 1:
+        return videos[0]
+    sizes = sorted({frame.num_tokens for frame in videos})
+    if len(sizes) > 1:
+        raise ValueError(
+            f"frames of videos side by side became {sizes} tokens: give each a session of its own"
+        )
+    first, *rest = _with_same_tensors(videos)
+    return first.map(lambda *parts: torch.cat(parts), *rest)
+
+
+def _with_same_tensors(frames: Sequence[FrameTokens]) -> list[FrameTokens]:
+    """The frames with everything spelled out that one of them has."""
     shapes = [frame.embeds.shape[:2] for frame in frames]
     extras = completed([frame.extras for frame in frames], shapes)
     stats = completed([frame.stats for frame in frames], shapes)
-    first, *rest = (
+    return [
         replace(
             frame,
             visual=frame.visual_mask(),
             offsets=frame.token_offsets(),
             extras=extras[number],
             stats=stats[number],
-            next_position=None,
         )
         for number, frame in enumerate(frames)
-    )
-    return first.map(lambda *parts: torch.cat(parts, 1), *rest)
+    ]
 
 
 def as_frame_tokens(

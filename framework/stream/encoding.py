@@ -14,7 +14,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ..frame_tokens import Cursor, FrameTokens, advance, as_frame_tokens
+from ..frame_tokens import Cursor, FrameTokens, advance, as_frame_tokens, join_videos
 from ..model import VideoModel
 from ..text import as_text_frames, is_text_frame
 from .costs import Timer
@@ -23,7 +23,8 @@ from .state import PendingFrame, StreamState
 from .timestamps import as_seconds, as_timestamps, in_order
 
 T = TypeVar("T")
-# A raw frame, uint8 [height, width, 3] or ids of a text [tokens], with its time in seconds.
+# A raw frame, uint8 [height, width, 3] or ids of a text [tokens], with its time in seconds; of
+# several videos side by side [videos, height, width, 3].
 Frame = tuple[Tensor, float | None]
 
 
@@ -44,10 +45,13 @@ class Encoded:
 
 @torch.no_grad()
 def encode_frames(
-    model: VideoModel, frames: Iterable[Frame], cursor: Cursor | None = None
+    model: VideoModel, frames: Iterable[Frame], cursor: Cursor | None = None, videos: int = 1
 ) -> Iterator[Encoded]:
     """The prompt where the stream begins, then every temporal patch; the last may be begun only.
-    The stream stands at `cursor` before the frames; None is its beginning.
+
+    Args:
+        cursor: where the stream stands before the frames; None is its beginning.
+        videos: how many each frame shows side by side.
 
     Raises:
         ValueError: for frames that the model cannot take, naming the remedy.
@@ -55,6 +59,7 @@ def encode_frames(
     cursor = cursor or Cursor()
     prompt = model.prologue(cursor) if cursor.tokens == 0 else None
     if prompt is not None:
+        prompt = join_videos([prompt] * videos)
         yield Encoded(prompt)
         cursor = advance(cursor, prompt)
     for patch in groups(frames, model.frames_per_patch):
@@ -101,7 +106,7 @@ def take_in(
     passing, waiting = state.pending[:full], state.pending[full:]
     # Those that pass are read where they lie, so that a long push takes no room.
     state = replace(state, pending=(*passing, *(frame.own() for frame in waiting)))
-    return state, encode_frames(model, passing, state.cursor)
+    return state, encode_frames(model, passing, state.cursor, state.videos or 1)
 
 
 def follow(state: StreamState, tokens: Sequence[FrameTokens]) -> StreamState:
@@ -120,13 +125,14 @@ def queue_images(
     """The state with more raw frames waiting, which are not copied.
 
     Raises:
-        ValueError: for anything but images or frames of a text, another number of timestamps, or
-            times that are none or run backwards.
+        ValueError: for anything but images or frames of a text, another number of timestamps or of
+            videos, or times that are none or run backwards.
     """
     images = as_text_frames(frames) or as_images(frames)
     times = as_timestamps(timestamps, len(images))
     latest = in_order(state.latest, times)
-    new = (PendingFrame(image, time) for image, time in zip(images, times, strict=True))
+    new = [PendingFrame(image, time) for image, time in zip(images, times, strict=True)]
+    _require_one_batch(state, new)
     return replace(state, pending=(*state.pending, *new), latest=latest)
 
 
@@ -142,15 +148,17 @@ def check_images(model: VideoModel, frames: Sequence[Frame], cursor: Cursor) -> 
     size and the remedy."""
     _require_kind(model, frames)
     images = [image for image, _ in frames if not is_text_frame(image)]
-    for height, width in {tuple(image.shape[:2]) for image in images}:
+    for height, width in {tuple(image.shape[-3:-1]) for image in images}:
         model.check_image(height, width, cursor)
 
 
 def _encode_patch(model: VideoModel, patch: Sequence[Frame], cursor: Cursor) -> FrameTokens:
     _require_kind(model, patch)
     _require_one_size(patch, len(patch))
-    images = torch.stack([image for image, _ in patch])
-    return model.encode(images, [time for _, time in patch], cursor)
+    images, times = torch.stack([image for image, _ in patch]), [time for _, time in patch]
+    if images.dim() < 5:
+        return model.encode(images, times, cursor)
+    return join_videos([model.encode(video, times, cursor) for video in images.unbind(1)])
 
 
 def _require_kind(model: VideoModel, frames: Sequence[Frame]) -> None:
@@ -158,6 +166,20 @@ def _require_kind(model: VideoModel, frames: Sequence[Frame]) -> None:
         raise ValueError(
             f"{type(model).__name__} sees images, not frames of a text: push images, or load a "
             "text decoder"
+        )
+
+
+def _require_one_batch(state: StreamState, new: Sequence[PendingFrame]) -> None:
+    pushed = sorted({frame.videos for frame in new})
+    if len(pushed) > 1:
+        raise ValueError(
+            f"frames pushed together are of {pushed} videos: give the same number for all, see "
+            "stack_videos"
+        )
+    if state.videos not in (None, *pushed):
+        raise ValueError(
+            f"this stream is of {state.videos} videos, the pushed frames are of {pushed[0]}: push "
+            "frames of every video together, see stack_videos, and other videos to another session"
         )
 
 

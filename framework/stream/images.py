@@ -1,4 +1,5 @@
-"""Images as they come from users, turned into one kind: uint8 RGB [height, width, 3]."""
+"""Images as they come from users, turned into one kind: uint8 RGB [height, width, 3]; of several
+videos side by side [videos, height, width, 3]."""
 
 from __future__ import annotations
 
@@ -14,11 +15,12 @@ NESTED = 4  # sequences of sequences of images; deeper ones are no video
 
 
 def as_images(frames: object) -> list[Tensor]:
-    """Frames as a list of [height, width, 3] uint8 tensors.
+    """Frames as a list of [height, width, 3] uint8 tensors, or [videos, height, width, 3].
 
     Args:
         frames: uint8 tensor or array [frames, height, width, 3] or [height, width, 3], a PIL
-            image, or a sequence of those; gray and alpha images are converted to RGB.
+            image, or a sequence of those; gray and alpha images are converted to RGB. Of several
+            videos [videos, frames, height, width, 3], or a sequence of those; of one as without it.
 
     Raises:
         ValueError: for other types, other dtypes, other channel counts, images without pixel values
@@ -28,6 +30,37 @@ def as_images(frames: object) -> list[Tensor]:
     if not images:
         raise ValueError("push got no frames: give at least one image")
     return images
+
+
+def stack_videos(videos: Sequence[object]) -> Tensor:
+    """Several videos side by side, for one session: uint8 [videos, frames, height, width, 3].
+
+    Args:
+        videos: frames of each as `VideoSession.push` takes them, as many of each and all of one
+            size.
+
+    Raises:
+        ValueError: naming the numbers of frames or the sizes that differ; for no video, or what
+            `push` refuses.
+    """
+    clips = [as_images(frames) for frames in videos]
+    if not clips:
+        raise ValueError("stack_videos got no videos: give the frames of at least one")
+    if any(image.dim() > 3 for clip in clips for image in clip):
+        raise ValueError("one of the videos is a batch itself: give the frames of one video each")
+    lengths = [len(clip) for clip in clips]
+    if len(set(lengths)) > 1:
+        raise ValueError(
+            f"videos of one batch must be equally long, these are of {lengths} frames: cut them to "
+            f"{min(lengths)}, or give each a session of its own"
+        )
+    sizes = sorted({tuple(image.shape[:2]) for clip in clips for image in clip})
+    if len(sizes) > 1:
+        raise ValueError(
+            f"frames of one batch must be of one size, these are of {sizes} pixels: resize or crop "
+            "the videos, or give each a session of its own"
+        )
+    return torch.stack([torch.stack(clip) for clip in clips])
 
 
 def _parts(frames: object, depth: int) -> Iterator[object]:
@@ -99,18 +132,21 @@ def _from_pil(image: object) -> np.ndarray:
 
 
 def _split(tensor: Tensor) -> list[Tensor]:
-    if tensor.dim() == 3 and tensor.shape[-1] in (1, 3, 4):
+    shape = tuple(tensor.shape)
+    if tensor.dim() == 3 and shape[-1] in (1, 3, 4):
         tensor = tensor[None]
-    if tensor.dim() != 4 or tensor.shape[-1] not in (1, 3, 4):
+    if tensor.dim() not in (4, 5) or shape[-1] not in (1, 3, 4):
         raise ValueError(
-            "frames must be [frames, height, width, 3] (or 1 or 4 channels), "
-            f"got shape {tuple(tensor.shape)}"
+            "frames must be [frames, height, width, 3] (or 1 or 4 channels), of several videos "
+            f"[videos, frames, height, width, 3], got shape {shape}"
         )
-    if 0 in tensor.shape[1:3]:
-        raise ValueError(f"frames have no pixels: shape {tuple(tensor.shape)}")
+    if 0 in shape[-3:-1] or 0 in shape[:-4]:
+        raise ValueError(f"frames have no pixels: shape {shape}")
+    if tensor.dim() == 5:
+        tensor = tensor[0] if len(tensor) == 1 else tensor.transpose(0, 1)
     return [_to_rgb(image) for image in tensor]
 
 
 def _to_rgb(image: Tensor) -> Tensor:
     channels = image.shape[-1]
-    return image.expand(-1, -1, 3) if channels == 1 else image[..., :3]
+    return image.expand(*image.shape[:-1], 3) if channels == 1 else image[..., :3]

@@ -69,8 +69,7 @@ def check_tensors(
     if facts["layers"]:
         _take_recurrent(forms, model)
     for number in range(len(facts["pending"])):
-        image = forms.take(f"pending.{number}", (None, None, 3), (torch.uint8,))
-        require(image.numel() > 0, f"pending.{number} has no pixels")
+        _take_pending(forms, number, begun=bool(facts["layers"]))
     if facts["previous"] is not None:
         _take_previous(forms, model, facts["largest_frame"])
     tokens = _take_columns(forms, codec.keeps and facts["cursor"]["tokens"] > 0)
@@ -192,6 +191,15 @@ def _take_recurrent(forms: _Forms, model: VideoModel) -> None:
     for number in spec.layers:
         for name, shape in zip(RECURRENT, spec.state_shapes(forms.batch), strict=True):
             forms.take(f"recurrent.{number}.{name}", shape)
+
+
+def _take_pending(forms: _Forms, number: int, begun: bool) -> None:
+    waiting = forms.left.get(f"pending.{number}")
+    if not begun and number == 0 and waiting is not None and waiting.dim() == 4:
+        forms.batch = len(waiting)
+    lead: Shape = (forms.batch,) if forms.batch > 1 else ()
+    image = forms.take(f"pending.{number}", (*lead, None, None, 3), (torch.uint8,))
+    require(image.numel() > 0, f"pending.{number} has no pixels")
 
 
 def _take_previous(forms: _Forms, model: VideoModel, largest: int) -> None:

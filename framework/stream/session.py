@@ -106,10 +106,11 @@ class VideoSession(SessionView):
 
         Args:
             frames: `FrameTokens` or a sequence of them; or images: uint8 [frames, height, width,
-                3], PIL images, or a sequence of those. Images that do not fill a temporal patch
-                wait for the next push. Or, to a text decoder, `TextFrames` or some of its frames.
-                Or what `encode_frames` gave, whose time counts as if it were encoded here.
-            timestamps: seconds, one per image, never smaller than one before.
+                3], PIL images, or a sequence of those; of several videos side by side, see
+                `stack_videos`, [videos, frames, height, width, 3]. Images that do not fill a
+                temporal patch wait for the next push. Or, to a text decoder, `TextFrames` or some
+                of its frames. Or what `encode_frames` gave, whose time counts as if encoded here.
+            timestamps: seconds, one per image, never smaller than one before; videos share them.
             return_hidden: give what the decoder made of the tokens, from which `model.logits`
                 predicts those behind them.
 

@@ -22,10 +22,15 @@ PENDING = "pending."
 
 
 class PendingFrame(NamedTuple):
-    """A raw frame [height, width, 3] that waits to fill a temporal patch."""
+    """A raw frame [height, width, 3] that waits to fill a temporal patch; of several videos, one of
+    each, [videos, height, width, 3]."""
 
     image: Tensor
     timestamp: float | None
+
+    @property
+    def videos(self) -> int:
+        return len(self.image) if self.image.dim() == 4 else 1
 
     def own(self) -> PendingFrame:
         """A copy: the caller may reuse his buffer, and one frame must not hold a whole clip."""
@@ -68,6 +73,11 @@ class StreamState:
             return None
         first = self.layers[0]
         return (first.valid if isinstance(first, PackedSlots) else first.index).shape[0]
+
+    @property
+    def videos(self) -> int | None:
+        """Videos of the stream, those of raw frames that wait included; None before any."""
+        return self.batch or (self.pending[0].videos if self.pending else None)
 
     def carried(self, model: VideoModel, batch: int) -> list[Slots]:
         """The carried slots of every layer; empty ones before the first push."""

@@ -73,7 +73,7 @@ def test_a_read_only_array_is_taken_without_a_warning() -> None:
         ([PIXELS, PIXELS > 3], r"got bool"),
         (torch.zeros(3, 4, 6, dtype=torch.uint8), r"height, width, 3\].*got shape \(3, 4, 6\)"),
         (torch.zeros(4, 6, dtype=torch.uint8), r"got shape \(4, 6\)"),
-        (torch.zeros(1, 2, 4, 6, 3, dtype=torch.uint8), r"got shape \(1, 2, 4, 6, 3\)"),
+        (torch.zeros(1, 1, 2, 4, 6, 3, dtype=torch.uint8), r"got shape \(1, 1, 2, 4, 6, 3\)"),
         (torch.zeros(2, 4, 6, 5, dtype=torch.uint8), r"got shape \(2, 4, 6, 5\)"),
         (torch.zeros(2, 0, 6, 3, dtype=torch.uint8), r"no pixels: shape \(2, 0, 6, 3\)"),
         ("video.mp4", "must be FrameTokens, PIL images or uint8 .*, got str"),
