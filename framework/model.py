@@ -287,3 +287,12 @@ class VideoModel(ABC):
     ) -> Generated:
         """Decode after the question's token_ids [1, tokens] at positions [axes, 1, tokens];
         `recurrent` as of `step`, but left as it is."""
+
+    def generate_each(
+        self, token_ids: Tensor, positions: Tensor, reading: Reading, **options: Any
+    ) -> list[Generated]:
+        """As `generate`, for B questions decoded together, each to its own end; `reading` hides
+        padding in front of shorter ones. By default refused with a ValueError."""
+        raise ValueError(
+            f"{type(self).__name__} answers one question at a time: give each video its own session"
+        )

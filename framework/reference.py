@@ -135,6 +135,20 @@ class ReferenceDecoder(VideoModel):
         **generation: Any,
     ) -> Generated:
         """Greedy decoding; knows no generation options."""
+        options = {"max_tokens": max_tokens, "max_new_tokens": max_new_tokens, **generation}
+        return self.generate_each(token_ids, positions, reading, recurrent=recurrent, **options)[0]
+
+    def generate_each(
+        self,
+        token_ids: Tensor,
+        positions: Tensor,
+        reading: Reading,
+        *,
+        max_tokens: int,
+        max_new_tokens: int,
+        recurrent: Mapping[str, Tensor] | None = None,
+        **generation: Any,
+    ) -> list[Generated]:
         del recurrent
         if generation:
             raise ValueError(f"ReferenceDecoder decodes greedily, got {sorted(generation)}")
@@ -142,12 +156,12 @@ class ReferenceDecoder(VideoModel):
         first: Tensor | None = None
         while len(new) < max_new_tokens:
             hidden = self.step(FrameTokens(self.embed(token_ids), positions), reading, max_tokens)
-            logits = self.logits(hidden)[0, -1]
+            logits = self.logits(hidden)[:, -1]
             first = logits if first is None else first
-            token_ids, positions = logits.argmax().view(1, 1), positions[..., -1:] + 1
-            new.append(token_ids[0, 0])
+            token_ids, positions = logits.argmax(-1, keepdim=True), positions[..., -1:] + 1
+            new.append(token_ids)
         assert first is not None  # max_new_tokens is at least 1
-        return Generated(torch.stack(new), first)
+        return [Generated(*row) for row in zip(torch.cat(new, 1), first, strict=True)]
 
     def _attend(
         self,

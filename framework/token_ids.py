@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -42,6 +43,16 @@ def as_token_ids(question: object, vocab: int, batch: int | None = None) -> Tens
             "per video"
         )
     return token_ids if batch is None else token_ids.expand(batch, -1)
+
+
+def are_several(question: object) -> bool:
+    """Whether this is a list of questions, one for each video, and not one question."""
+    if not isinstance(question, list | tuple) or not question:
+        return False
+    first = question[0]
+    if isinstance(first, Tensor | np.ndarray):
+        return first.ndim > 0
+    return isinstance(first, str | list | tuple)
 
 
 def question_ids(model: VideoModel, question: object) -> Tensor:

@@ -12,13 +12,11 @@ from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from ..framework import DecoderSpec, FrameTokens, VideoModel
 from ..framework.model import Generated, LayerAttention, Reading, RecurrentState
-from ..framework.stream.verify import check_generation
 from .cache_layers import PassingLayer, ReadingLayer, cache_argument
+from .generation import GREEDY, cut_at_ends, require_ends_alone, require_one_by_one
 from .hybrid import DELTA_SIZES, LINEAR, HybridLayers, recurrent_spec
 from .loans import NAME, Changes, FirstLogits, lender_of, running_attention
 from .rotary import rotated, rotation_of
-
-GREEDY = {"do_sample": False, "num_beams": 1, "num_return_sequences": 1}
 
 
 class HFDecoder(VideoModel):
@@ -123,11 +121,27 @@ class HFDecoder(VideoModel):
         recurrent: Mapping[str, Tensor] | None = None,
         **generation: Any,
     ) -> Generated:
-        _require_one_by_one(generation)
+        options = {"max_tokens": max_tokens, "max_new_tokens": max_new_tokens, **generation}
+        return self.generate_each(token_ids, positions, reading, recurrent=recurrent, **options)[0]
+
+    def generate_each(
+        self,
+        token_ids: Tensor,
+        positions: Tensor,
+        reading: Reading,
+        *,
+        max_tokens: int,
+        max_new_tokens: int,
+        recurrent: Mapping[str, Tensor] | None = None,
+        **generation: Any,
+    ) -> list[Generated]:
+        require_one_by_one(generation)
+        if len(token_ids) > 1:
+            require_ends_alone(self.hf_model.generation_config, generation)
         layers = [ReadingLayer(reading) for _ in range(self.spec.num_layers)]
         hybrid = self._hybrid(recurrent or {})
         cache = Cache(layers=[*layers] if hybrid is None else hybrid.among(layers))
-        first = FirstLogits()
+        first, count = FirstLogits(), token_ids.shape[1]
 
         def attention(
             layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float
@@ -141,7 +155,7 @@ class HFDecoder(VideoModel):
             Changes(self._rotary(max_tokens), self.hf_model.get_output_embeddings(), first),
             lambda: self.hf_model.generate(
                 input_ids=token_ids,
-                attention_mask=token_ids.new_ones(1, reading.num_read + token_ids.shape[1]),
+                attention_mask=token_ids.new_ones(len(token_ids), reading.num_read + count),
                 position_ids=self._position_ids(positions),
                 max_new_tokens=max_new_tokens,
                 use_cache=True,
@@ -151,7 +165,10 @@ class HFDecoder(VideoModel):
         )
         sequence = ids if isinstance(ids, Tensor) else ids.sequences
         assert first.seen is not None  # generate has passed the question
-        return Generated(sequence[0, token_ids.shape[1] :], first.seen)
+        new = [sequence[0, count:]]
+        if len(token_ids) > 1:  # those that ended earlier are filled up
+            new = cut_at_ends(sequence[:, count:], self.hf_model.generation_config, generation)
+        return [Generated(*each) for each in zip(new, first.seen, strict=True)]
 
     def _position_ids(self, positions: Tensor) -> Tensor:
         on_device = positions.to(self.device)
@@ -260,19 +277,4 @@ def _require_supported(config: Any, decoder: nn.Module) -> None:
             raise ValueError(
                 f"{family} changes its logits by {name}={sizes[name]} behind the LM head, which is "
                 "not supported"
-            )
-
-
-def _require_one_by_one(generation: Mapping[str, Any]) -> None:
-    """Refuse what needs several sequences, other passes than one per new token, or foreign code."""
-    check_generation(generation)
-    config = generation.get("generation_config")
-    given = {**(config.to_dict() if config else {}), **generation}
-    several = ("num_beams", "num_return_sequences")
-    for name in (*several, "assistant_model", "prompt_lookup_num_tokens", "guidance_scale"):
-        if given.get(name) not in (None, 1):
-            remedy = " and ask several times to sample several answers" if name in several else ""
-            raise ValueError(
-                f"ask decodes one sequence, token by token, got {name}={given[name]}: leave it out"
-                f"{remedy}"
             )

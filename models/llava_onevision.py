@@ -74,9 +74,9 @@ class LlavaOnevision(ChatDecoder):
         """[B, tokens, hidden] of text; the video token's id gives the newline feature."""
         return self._with_newline(token_ids, super().embed(token_ids))
 
-    def generate(
+    def generate_each(
         self, token_ids: Tensor, positions: Tensor, reading: Reading, **options: Any
-    ) -> Generated:
+    ) -> list[Generated]:
         """As every decoder does, with token_ids, not the new tokens, embedded as by `embed`."""
 
         def embedded(module: nn.Module, args: Any, output: Tensor) -> Tensor:
@@ -85,7 +85,7 @@ class LlavaOnevision(ChatDecoder):
 
         handle = self.decoder.get_input_embeddings().register_forward_hook(embedded)
         try:
-            return super().generate(token_ids, positions, reading, **options)
+            return super().generate_each(token_ids, positions, reading, **options)
         finally:
             handle.remove()
 

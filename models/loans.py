@@ -30,14 +30,15 @@ class Loan(Turn):
 
 
 class FirstLogits:
-    """A forward hook of the LM head: keeps the [vocab] logits behind the question's last token."""
+    """A forward hook of the LM head: keeps the [B, vocab] logits behind the last tokens of the
+    questions."""
 
     def __init__(self) -> None:
         self.seen: Tensor | None = None
 
     def __call__(self, module: nn.Module, args: Any, output: Tensor) -> None:
         if self.seen is None:
-            self.seen = output[0, -1].clone()
+            self.seen = output[:, -1].clone()
 
 
 @dataclass(frozen=True, eq=False)

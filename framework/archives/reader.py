@@ -18,9 +18,13 @@ class Reader(ABC):
 
     Attributes:
         needs_archive: False for a reader of nothing but what the memory carries.
+        needs_queries: False for a reader that never looks at `queries`: only its questions may
+            differ in length within a batch, as padding in front of shorter ones would be among
+            them.
     """
 
     needs_archive: bool = True
+    needs_queries: bool = True
 
     @abstractmethod
     def read(self, queries: Tensor, archive: LayerArchive, carried: Slots) -> Slots:
@@ -65,6 +69,8 @@ class ReadAll(Reader):
     the answer.
     Bytes read: the whole archive; of other archives two blocks are unpacked at a time.
     """
+
+    needs_queries = False
 
     def read(self, queries: Tensor, archive: LayerArchive, carried: Slots) -> Slots:
         del queries, carried

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn, Self, overload
 
 import torch
 from torch import Tensor
@@ -19,9 +19,10 @@ from ..counts import require_count
 from ..frame_tokens import FrameTokens
 from ..memory import CrossFrameMemory
 from ..model import Answer, VideoModel
-from ..token_ids import as_token_ids, question_ids
+from ..token_ids import are_several, as_token_ids
 from . import verify
 from .admission import admit_frames
+from .asking import answer_each, answer_one, opened
 from .chat import Chat
 from .checks import DeferredChecks
 from .costs import StepCost, StepCosts, Timer
@@ -35,8 +36,12 @@ from .rebase import settle_origin
 from .saving import load_session, save_session
 from .session_view import SessionView
 from .state import StreamState
-from .step import AskStep, PushStep, place_of
+from .step import PushStep, place_of
 from .turns import Turns, in_turn
+
+Question = str | Tensor | Sequence[int]
+# A list may hold what its type says only.
+Questions = list[str] | list[Tensor] | list[list[int]] | list[Question]
 
 
 class VideoSession(SessionView):
@@ -130,43 +135,47 @@ class VideoSession(SessionView):
         self._now = replace(now, hidden=None)
         return torch.cat(now.hidden, 1) if now.hidden else None
 
+    @overload
+    def ask(
+        self, question: Question, *, max_new_tokens: int = 256, **generation: Any
+    ) -> Answer: ...
+
+    @overload
+    def ask(
+        self, question: Questions, *, max_new_tokens: int = 256, **generation: Any
+    ) -> list[Answer]: ...
+
     @in_turn
     @torch.no_grad()
     def ask(
         self,
-        question: str | Tensor | Sequence[int],
+        question: Question | Questions,
         *,
         max_new_tokens: int = 256,
         **generation: Any,
-    ) -> Answer:
+    ) -> Answer | list[Answer]:
         """Answer a question about the video so far; the session stays as it was.
 
         Args:
             question: text, put into the model's prompt; or the ids of all tokens that follow the
-                video, [tokens] or [1, tokens].
-            max_new_tokens: most tokens of the answer.
+                video, [tokens] or [1, tokens]. Of a batch a list, a question for each video.
+            max_new_tokens: most tokens of an answer.
             generation: passed on to transformers' `generate` (sampling, stopping, `streamer`, ...).
 
+        Returns:
+            The answer; of a list their list, decoded together: the greedy ones are those that each
+            video would have got in a session of its own.
+
         Raises:
-            ValueError: before the first push, for batches, past `max_tokens`.
+            ValueError: before the first push, past `max_tokens`; for one question about a batch, or
+                questions of different lengths where their padding would be seen.
             RuntimeError: while another call is going on.
         """
         require_count("ask", "max_new_tokens", max_new_tokens, least=1, unbounded=False)
         now = self._settled()
-        token_ids = question_ids(self.model, question)
-        verify.check_single(token_ids.shape[0], now.state.batch or 1)
-        reading, positions = self._read(now, token_ids, max_new_tokens)
-        made = self.model.generate(
-            token_ids.to(self.model.device),
-            positions,
-            reading,
-            max_tokens=self.max_tokens,
-            max_new_tokens=max_new_tokens,
-            recurrent=reading.recurrent,
-            **generation,
-        )
-        finite = reading.finite(made.first_logits)
-        return Answer(self.model.text(made.token_ids), made.token_ids, made.first_logits, finite)
+        if isinstance(question, list | tuple) and are_several(question):
+            return answer_each(self, now, question, max_new_tokens, generation)
+        return answer_one(self, now, question, max_new_tokens, generation)
 
     def chat(self) -> Chat:
         """A new conversation about this session, however long it goes on, see `Chat`."""
@@ -180,8 +189,8 @@ class VideoSession(SessionView):
         now = self._settled()
         ids = as_token_ids(token_ids, self.model.spec.vocab, now.state.batch or 1)
         ids = ids.to(self.model.device)
-        reading, positions = self._read(now, ids, 0)
-        text = FrameTokens(self.model.embed(ids), positions)
+        reading, angles = opened(self, now, ids, 0)
+        text = FrameTokens(self.model.embed(ids), angles)
         hidden = self.model.step(text, reading, self.max_tokens, reading.recurrent)
         return self.model.logits(hidden)
 
@@ -271,18 +280,6 @@ class VideoSession(SessionView):
             state.archived_bytes,
         )
         return now.at(state).passed(cost, hidden)
-
-    def _read(
-        self, now: Progress, token_ids: Tensor, max_new_tokens: int
-    ) -> tuple[AskStep, Tensor]:
-        batch, count = token_ids.shape
-        room = count + max_new_tokens
-        verify.check_question(self.memory, self.reader, now.state, room, self.max_tokens)
-        positions = self.model.text_positions(now.state.cursor, batch, count)
-        options = {"asked_at": positions, "room": room, "max_tokens": self.max_tokens}
-        options["attention"] = self.attention
-        reading = AskStep(self.model, now.state, now.archive, self.reader, **options)
-        return reading, now.state.origin.angles(positions)
 
     def _settled(self) -> Progress:
         """Where the session would stand if the video ended here, with pending frames passed."""

@@ -170,6 +170,7 @@ class AskStep:
 
     Args:
         asked_at: [axes, B, tokens] positions of the question.
+        real: [B, tokens] bool, False at padding in front of shorter questions; None without.
         room: most text tokens, question and answer, that will pass.
         attention: the session's, see `choose`.
     """
@@ -185,6 +186,7 @@ class AskStep:
         room: int,
         max_tokens: int,
         attention: str,
+        real: Tensor | None = None,
     ) -> None:
         self.model = model
         self.carried = state.carried(model, asked_at.shape[1])
@@ -192,7 +194,7 @@ class AskStep:
         self.recurrent = dict(state.recurrent)
         self.archive = archive
         self.reader = reader
-        self.asked_at = asked_at
+        self.asked_at, self.real = asked_at, real
         self.room = room
         place = place_of(model)
         self.backend = choose(attention, place=place, question=True)
@@ -256,7 +258,7 @@ class AskStep:
         keys, values = slots.keys.to(query.dtype), slots.values.to(query.dtype)
         slots = replace(slots, keys=keys, values=values)
         keys = readable_keys(slots, self.rotate)
-        return Context.copy_of(replace(slots, keys=keys), self.room)
+        return Context.copy_of(replace(slots, keys=keys), self.room, self.real)
 
     def _in_blocks(self, slots: ArchivedSlots, like: Tensor) -> Context | None:
         """The slots where they lie, or unpacked on the way; None where they are unpacked once."""
@@ -269,13 +271,13 @@ class AskStep:
             if size <= codec.kept_bytes // num_layers:
                 return None
             blocks = UnpackedBlocks(slots, like, self._buffers, self.rotate)
-            return Context.behind(blocks, [], like, self.room)
+            return Context.behind(blocks, [], like, self.room, self.real)
         # A call takes as long as reading some hundred KiB. The first pages double, so that those
         # below a quarter, and a last one, come to less than the limit.
         small = [8 * token_bytes(like) * page.keys.shape[2] < limit for page in pages]
         joined = [page for page, one in zip(pages, small, strict=True) if one]
         apart = [page for page, one in zip(pages, small, strict=True) if not one]
-        return Context.behind(apart, joined, like, self.room)
+        return Context.behind(apart, joined, like, self.room, self.real)
 
 
 def place_of(model: VideoModel) -> Place:

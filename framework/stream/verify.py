@@ -179,10 +179,37 @@ def check_generation(options: Mapping[str, object]) -> None:
             )
 
 
-def check_single(questions: int, stream: int) -> None:
-    """Refuse several questions, or one about several videos."""
-    if questions != 1 or stream != 1:
+def check_single(questions: int, videos: int) -> None:
+    """Refuse several questions as one, or one about several videos."""
+    if questions != 1 or videos != 1:
         raise ValueError(
             f"ask answers one question about one video, got {questions} questions about a batch of "
-            f"{stream}; use question_logits for batches"
+            f"{videos}: about a batch give a list, a question for each video"
+        )
+
+
+def check_videos(questions: Sequence[int], videos: int) -> None:
+    """Refuse lists of questions that are not one for each video."""
+    if sum(questions) != videos or len(questions) != videos:
+        raise ValueError(
+            f"got {sum(questions)} questions about a batch of {videos} videos: give a list of one "
+            "for each"
+        )
+
+
+def check_padding(model: VideoModel, reader: Reader, lengths: Sequence[int]) -> None:
+    """Refuse questions of different lengths together where padding could not be hidden; the
+    ValueError names the lengths and who would see it."""
+    if len(set(lengths)) == 1:
+        return
+    sees = None
+    if model.spec.recurrent is not None:
+        sees = f"the layers of {type(model).__name__} that have no KV"
+    elif reader.needs_queries:
+        sees = f"{type(reader).__name__}, which picks by the questions,"
+    if sees is not None:
+        raise ValueError(
+            f"questions of {list(lengths)} tokens cannot be asked together: {sees} would take the "
+            "padding of shorter ones for text; ask questions of equal length, or give each video a "
+            "session of its own"
         )

@@ -7,7 +7,7 @@ answer must be what plain attention over the picked slots gives.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -91,16 +91,20 @@ class WatchedReader(Reader):
 
 def picks_what_is_there(reader: Reader, memory: CrossFrameMemory, stream: Stream) -> None:
     """Picked slots are archived or carried ones, unchanged but for declared positions, in stream
-    order; the same question about the same stream picks the same."""
+    order; the same question about the same stream picks the same, and so does any question where
+    the reader needs no queries."""
     picked = _picks(reader, memory, stream)
-    again = _picks(reader, memory, stream)
+    other = (stream.question + 1) % stream.model.spec.vocab
+    unlike = stream if reader.needs_queries else replace(stream, question=other)
+    again = _picks(reader, memory, unlike)
     layers = stream.model.spec.num_layers
     require(len(picked) == layers, f"reader, selection: {len(picked)} picks in {layers} layers")
     for layer, (pick, second) in enumerate(zip(picked, again, strict=True)):
         where, index = f"reader, selection: layer {layer}: ", pick.slots.index
         require(bool((index.diff(dim=-1) > 0).all()), where + "slots out of order")
         same = index.shape == second.slots.index.shape and bool((index == second.slots.index).all())
-        require(same, where + "the same question picked other slots")
+        told = "the same question" if reader.needs_queries else "needs_queries is False, a question"
+        require(same, f"{where}{told} picked other slots")
         known = _found(pick, pick.archive.slots()) | _found(pick, pick.carried)
         if pick.slots.valid is not None:
             known |= ~pick.slots.valid

@@ -28,6 +28,7 @@ class ReadCarried(Reader):
     """
 
     needs_archive = False
+    needs_queries = False
 
     def read(self, queries: Tensor, archive: LayerArchive, carried: Slots) -> Slots:
         del queries, archive

@@ -30,6 +30,8 @@ class ReadLastFrames(Reader):
     Cost per question: attention over the tokens of prompt and frames. Only they are unpacked.
     """
 
+    needs_queries = False
+
     frames: int
     prompt: bool = True
 

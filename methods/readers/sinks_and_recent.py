@@ -32,6 +32,8 @@ class ReadSinksAndRecent(Reader):
     Cost per question: attention over num_sinks + recent tokens. Only they are unpacked.
     """
 
+    needs_queries = False
+
     num_sinks: int = 4
     recent: int = 4096
 

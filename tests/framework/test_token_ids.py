@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from crossframe.framework.token_ids import as_token_ids
+from crossframe.framework.token_ids import are_several, as_token_ids
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,11 @@ def test_ids_that_the_model_does_not_have_are_named(wrong: Any, number: int) -> 
 def test_everything_else_is_refused_with_what_was_given(wrong: Any, shown: str) -> None:
     with pytest.raises(ValueError, match=rf"text or token ids .* at least one token, got {shown}"):
         as_token_ids(wrong, 3)
+
+
+def test_several_questions_are_told_from_one() -> None:
+    ids = torch.tensor([3, 1])
+    for several in (["a", "b"], ("a",), [[3, 1], [4]], [ids, ids], [ids.numpy()]):
+        assert are_several(several)
+    for one in ("a", [3, 1], ids, ids[None], [ids[0], ids[1]], [ids.numpy()[0]], []):
+        assert not are_several(one)

@@ -174,7 +174,7 @@ def test_questions_that_are_no_token_ids_are_refused(question: Any) -> None:
 def test_ask_answers_one_question_about_one_video() -> None:
     with pytest.raises(ValueError, match="got 2 questions about a batch of 1"):
         opened().ask(torch.tensor([[1], [2]]))
-    with pytest.raises(ValueError, match="got 1 questions about a batch of 2; use question_logits"):
+    with pytest.raises(ValueError, match="got 1 questions about a batch of 2: about a batch give"):
         opened(batch=2).ask([1])
 
 

@@ -55,6 +55,15 @@ class Guessing(Newest):
         return archive.slots(tokens=rows.sort().values)
 
 
+class LookingAnyway(Newest):
+    """Selection: says that it needs no queries, and picks by them."""
+
+    needs_queries = False
+
+    def read(self, queries: Tensor, archive: LayerArchive, carried: Slots) -> Slots:
+        return archive.slots(tokens=range(1 + int(queries.sum() * 1e4) % archive.num_tokens))
+
+
 class Backwards(Newest):
     """Selection: not in stream order."""
 
@@ -152,6 +161,7 @@ class Overpromising(Newest):
 
 BROKEN: list[tuple[str, Reader]] = [
     ("selection", Guessing()),
+    ("selection", LookingAnyway()),
     ("selection", Backwards()),
     ("selection", Scaling()),
     ("selection", ForeignValues()),
