@@ -81,5 +81,6 @@ def test_every_answer_ends_by_itself() -> None:
 @pytest.mark.parametrize("name", ["streamer", "stop_strings", "stopping_criteria"])
 def test_what_is_of_one_answer_is_refused(name: str) -> None:
     batch = after(small("internvl3"), *CLIPS)
+    options: dict[str, Any] = {name: ["stop"]}
     with pytest.raises(ValueError, match=rf"generation option {name}=.* is of one answer"):
-        batch.ask(QUESTIONS, **{name: ["stop"]})
+        batch.ask(QUESTIONS, **options)
