@@ -66,6 +66,7 @@ class DecoderSpec:
     Attributes:
         num_layers: layers of full attention, which hold KV; memories know no others.
         intermediate: width of the MLPs; of experts, of those that a token passes.
+        dense_layers: so many layers at the beginning have an MLP of `dense_intermediate` instead.
         vocab: only the LM head depends on it: asking pays for that, pushing does not.
         gated: queries are projected together with a gate of the attention's output.
         recurrent: the other layers of a hybrid decoder.
@@ -80,6 +81,8 @@ class DecoderSpec:
     vocab: int
     gated: bool = False
     recurrent: RecurrentSpec | None = None
+    dense_layers: int = 0
+    dense_intermediate: int = 0
 
     @property
     def attention_layers(self) -> tuple[int, ...]:
@@ -92,11 +95,14 @@ class DecoderSpec:
         """Weights every token passes, over all layers: q, k, v, o and three MLP matrices, and those
         of recurrent layers."""
         heads = (2 + self.gated) * self.num_query_heads + 2 * self.num_kv_heads
-        mlp = 3 * self.hidden * self.intermediate
-        weights = self.num_layers * (self.hidden * heads * self.head_dim + mlp)
-        if self.recurrent is None:
-            return weights
-        return weights + len(self.recurrent.layers) * (self.recurrent.parameters(self.hidden) + mlp)
+        weights = self.num_layers * self.hidden * heads * self.head_dim
+        layers = self.num_layers
+        if self.recurrent is not None:
+            layers += len(self.recurrent.layers)
+            weights += len(self.recurrent.layers) * self.recurrent.parameters(self.hidden)
+        widths = (layers - self.dense_layers) * self.intermediate
+        widths += self.dense_layers * self.dense_intermediate
+        return weights + 3 * self.hidden * widths
 
     def kv_bytes_per_token(self, dtype_bytes: int) -> int:
         """Bytes of one token's keys and values over all layers (bfloat16: `dtype_bytes=2`)."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from transformers import (
     Glm4vForConditionalGeneration,
+    Glm4vMoeForConditionalGeneration,
     Glm46VForConditionalGeneration,
     InternVLForConditionalGeneration,
     LlavaOnevisionForConditionalGeneration,
@@ -35,6 +36,7 @@ from .smolvlm import SmolVLM
 NATIVE: dict[str, tuple[Any, Any]] = {
     "glm4v": (Glm4vForConditionalGeneration, GLM4V),
     "glm46v": (Glm46VForConditionalGeneration, GLM4V),
+    "glm4v_moe": (Glm4vMoeForConditionalGeneration, GLM4V),
     "internvl": (InternVLForConditionalGeneration, InternVL3),
     "llava_onevision": (LlavaOnevisionForConditionalGeneration, LlavaOnevision),
     "perception_lm": (PerceptionLMForConditionalGeneration, PerceptionLM),
@@ -56,6 +58,7 @@ NOTES = {
     "eagle_2_5_vl": ("Eagle2.5", f"beside its own modules in one go, {LAWS}, real sizes"),
     "glm4v": ("GLM-4.1V", f"{STOCK}, {LAWS}"),
     "glm46v": ("GLM-4.6V, dense", STOCK),
+    "glm4v_moe": ("GLM-4.5V, GLM-4.6V, experts", f"{STOCK}, {LAWS}"),
     "internvl": (
         "InternVL3 (`-hf`), InternVL3.5 (`-HF`), dense or experts",
         f"{STOCK}, {LAWS}, real sizes",

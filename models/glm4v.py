@@ -1,4 +1,4 @@
-"""GLM-4.1V and GLM-4.6V: pairs of frames through transformers' native classes, M-RoPE and times."""
+"""GLM-4.1V, 4.5V and 4.6V: pairs of frames through transformers' native classes, with times."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 from transformers import (
     Glm4vForConditionalGeneration,
+    Glm4vMoeForConditionalGeneration,
     Glm4vProcessor,
     Glm46VForConditionalGeneration,
     Glm46VProcessor,
@@ -19,22 +20,29 @@ from .chat import ChatPrompt, require_class, require_same_id
 from .prompt import surround
 from .qwen_vl.adapter import VIDEO, QwenVL
 
+FAMILIES = (
+    Glm4vForConditionalGeneration,
+    Glm46VForConditionalGeneration,
+    Glm4vMoeForConditionalGeneration,
+)
 LONG = 2400  # seconds, beyond which both processors sample no more frames
 
 
 class GLM4V(QwenVL):
-    """Adapter for GLM-4.1V and GLM-4.6V checkpoints with a dense decoder.
+    """Adapter for GLM-4.1V, 4.5V and 4.6V checkpoints, dense or mixture of experts.
 
     Two frames make one temporal patch; a frame left over is repeated, as the processor does. Every
     patch stands between image markers, behind them the time of its first frame as the processor
-    writes it: whole seconds in 4.1V, tenths in 4.6V. Frames without timestamps count as sampled at
-    the processor's `fps`, from the start of the stream. Half of each head is rotated.
+    writes it: whole seconds up to 4.5V, tenths in 4.6V. Frames without timestamps count as sampled
+    at the processor's `fps`, from the start of the stream. Half of each head is rotated.
 
     The processor shares a budget of pixels out over all frames of a video, so their size depends on
     their number, as in `Qwen3VL`.
 
     Args:
-        model: a loaded `Glm4vForConditionalGeneration` or `Glm46VForConditionalGeneration`.
+        model: a loaded `Glm4vForConditionalGeneration`, `Glm46VForConditionalGeneration` or
+            `Glm4vMoeForConditionalGeneration`. FLOPs of experts count those a token passes, without
+            the router.
         processor: its `Glm4vProcessor` or `Glm46VProcessor`.
         planned_frames: how many frames the stream will have, at least 2; if true, pixels are those
             the processor would make of the whole video. None: the most that the processor samples
@@ -47,13 +55,16 @@ class GLM4V(QwenVL):
 
     def __init__(
         self,
-        model: Glm4vForConditionalGeneration | Glm46VForConditionalGeneration,
+        model: (
+            Glm4vForConditionalGeneration
+            | Glm46VForConditionalGeneration
+            | Glm4vMoeForConditionalGeneration
+        ),
         processor: Glm4vProcessor | Glm46VProcessor,
         *,
         planned_frames: int | None = None,
     ) -> None:
-        kinds = (Glm4vForConditionalGeneration, Glm46VForConditionalGeneration)
-        require_class("GLM4V", model, *kinds)
+        require_class("GLM4V", model, *FAMILIES)
         require_class("GLM4V", processor, Glm4vProcessor, Glm46VProcessor)
         super().__init__(model, processor, planned_frames)
         token, token_id = self.processor.image_token, self.processor.image_token_id

@@ -203,6 +203,7 @@ class HFDecoder(VideoModel):
 def spec_of(config: Any) -> DecoderSpec:
     """Sizes of a decoder from its transformers text configuration."""
     heads, recurrent = config.num_attention_heads, recurrent_spec(config)
+    dense = config.to_dict().get("first_k_dense_replace") or 0
     return DecoderSpec(
         num_layers=config.num_hidden_layers - (len(recurrent.layers) if recurrent else 0),
         hidden=config.hidden_size,
@@ -213,6 +214,8 @@ def spec_of(config: Any) -> DecoderSpec:
         vocab=config.vocab_size,
         gated=config.to_dict().keys() >= set(DELTA_SIZES),
         recurrent=recurrent,
+        dense_layers=dense,
+        dense_intermediate=config.intermediate_size if dense else 0,
     )
 
 
@@ -221,7 +224,8 @@ def _mlp_width(fields: Mapping[str, Any]) -> int:
     if not fields.get("num_experts_per_tok"):
         return fields["intermediate_size"]
     shared = fields.get("shared_expert_intermediate_size") or 0
-    return fields["num_experts_per_tok"] * fields["moe_intermediate_size"] + shared
+    count = fields["num_experts_per_tok"] + (fields.get("n_shared_experts") or 0)
+    return count * fields["moe_intermediate_size"] + shared
 
 
 def _attention(

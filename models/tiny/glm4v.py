@@ -1,4 +1,4 @@
-"""A tiny untrained GLM-4.1V or GLM-4.6V that needs no download: for tests and examples.
+"""A tiny untrained GLM-4.1V, 4.5V or 4.6V that needs no download: for tests and examples.
 
 The native classes with GLM's prompt, half of the heads rotated in neighbouring pairs and M-RoPE;
 small frames and random weights. Never trained: answers mean nothing.
@@ -39,6 +39,7 @@ class GLM4VOptions(TextOptions, total=False):
 
     max_tokens: int  # [24] a video's budget of pixels over all its frames, in tokens of a pair
     release: str  # ["4.1"] or "4.6"
+    experts: int  # [0] of each layer but the first, two of which a token passes; 0: a dense decoder
 
 
 def tiny_glm4v_processor(*, max_tokens: int = 24, release: str = "4.1") -> Any:
@@ -60,7 +61,7 @@ def tiny_glm4v_processor(*, max_tokens: int = 24, release: str = "4.1") -> Any:
 def tiny_glm4v(
     *, seed: int = 0, dtype: torch.dtype = torch.float32, **options: Unpack[GLM4VOptions]
 ) -> tuple[Any, Any]:
-    """An untrained GLM-V in eval mode and its processor.
+    """An untrained GLM-V in eval mode and its processor; of release 4.1 with experts it is 4.5V.
 
     Takes ``pixel_values_videos`` [patches, 1176] with their grids; gives logits [B, tokens, vocab].
     """
@@ -68,10 +69,9 @@ def tiny_glm4v(
     processor = tiny_glm4v_processor(max_tokens=options.get("max_tokens", 24), release=release)
     vocab = processor.tokenizer.get_vocab()
     text = _text_config(vocab, options)
-    family: Any = transformers.Glm4vConfig if release == "4.1" else transformers.Glm46VConfig
-    config = family(
+    config = _family(options)(
         vision_config={
-            "model_type": "glm4v_vision",
+            "model_type": "glm4v_moe_vision" if options.get("experts") else "glm4v_vision",
             "depth": 2,
             "hidden_size": 32,
             "intermediate_size": 64,
@@ -88,7 +88,15 @@ def tiny_glm4v(
         video_end_token_id=vocab["<|end_of_video|>"],
         tie_word_embeddings=text["tie_word_embeddings"],
     )
-    return random_model(transformers.AutoModelForImageTextToText, config, seed, dtype), processor
+    model = random_model(transformers.AutoModelForImageTextToText, config, seed, dtype)
+    if options.get("experts"):
+        model.set_experts_implementation("eager")  # the grouped product has no float64
+    return model, processor
+
+
+def _family(options: GLM4VOptions) -> Any:
+    dense = "Glm4v" if options.get("release", "4.1") == "4.1" else "Glm46V"
+    return getattr(transformers, ("Glm4vMoe" if options.get("experts") else dense) + "Config")
 
 
 def _text_config(vocab: dict[str, int], options: GLM4VOptions) -> dict[str, Any]:
@@ -101,4 +109,12 @@ def _text_config(vocab: dict[str, int], options: GLM4VOptions) -> dict[str, Any]
         "partial_rotary_factor": 0.5,
         "mrope_section": [pairs - 2 * side, side, side],
     }
-    return fields | {"model_type": "glm4v_text", "rope_parameters": rope}
+    experts = options.get("experts", 0)
+    if not experts:
+        return fields | {"model_type": "glm4v_text", "rope_parameters": rope}
+    mixture = {
+        "n_routed_experts": experts,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": fields["hidden_size"] // 2,
+    }
+    return fields | mixture | {"model_type": "glm4v_moe_text", "rope_parameters": rope}

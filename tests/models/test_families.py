@@ -199,6 +199,7 @@ def test_forks_and_saved_sessions_go_on_as_if_nothing_had_happened(family, memor
     [
         ("glm4v", {}, {"planned_frames": 4}),
         ("glm4v", {"release": "4.6"}, {"planned_frames": 4}),
+        ("glm4v", {"release": "4.6", "experts": 4}, {"planned_frames": 4}),
         ("internvl3", {"seed": 3}, {"layout": "chat"}),
         ("internvl3", {"seed": 3}, {"layout": "video_first"}),
         ("internvl3", {"seed": 3, "tie_word_embeddings": True}, {"layout": "chat"}),

@@ -1,4 +1,4 @@
-"""GLM-4.1V and GLM-4.6V: times, sizes, and keys that are turned in neighbouring pairs."""
+"""GLM-4.1V, 4.5V and 4.6V: times, sizes, and keys that are turned in neighbouring pairs."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,23 +7,34 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
-from transformers import Glm4vConfig, Glm4vForConditionalGeneration
+from torch import Tensor, nn
+from transformers import (
+    Glm4vConfig,
+    Glm4vForConditionalGeneration,
+    Glm4vMoeConfig,
+    Glm4vMoeForConditionalGeneration,
+)
 
-from crossframe.framework import Cursor, DecoderSpec
+from crossframe.framework import Cursor, DecoderSpec, VideoSession
+from crossframe.framework.testing.flop_counting import flop_counter
+from crossframe.methods import StateKVMemory
 from crossframe.models import GLM4V
 from crossframe.models.tiny import tiny_glm4v, tiny_glm4v_processor
 
 from ..every import NATIVE
 from .stock import processed, worst
-from .streams import asked, session_after, video
+from .streams import asked, patches, rotary_products, session_after, video
 
 FAMILY = NATIVE["glm4v"]
 
 
 @pytest.mark.parametrize(
     ("kind", "texts"),
-    [("", ["0", "1", "2"]), ("4.6", ["0.0 seconds", "1.3 seconds", "2.7 seconds"])],
+    [
+        ("", ["0", "1", "2"]),
+        ("4.5", ["0", "1", "2"]),
+        ("4.6", ["0.0 seconds", "1.3 seconds", "2.7 seconds"]),
+    ],
 )
 def test_the_time_of_a_pairs_first_frame_stands_behind_it(kind, texts):
     model = FAMILY.model(kind=kind).for_stream(6)
@@ -78,7 +89,7 @@ def keys_at(model: Any, patch: Any, positions: Tensor) -> Tensor:
     return found[0]
 
 
-@given(moves=st.tuples(*[st.integers(0, 60)] * 3), kind=st.sampled_from(["", "4.6", "tied"]))
+@given(moves=st.tuples(*[st.integers(0, 60)] * 3), kind=st.sampled_from(["", "4.5", "4.6", "tied"]))
 @settings(max_examples=12)
 def test_keys_turned_along_each_axis_equal_keys_computed_there(moves, kind):
     model = FAMILY.model(kind=kind).for_stream(2)
@@ -104,6 +115,32 @@ def test_the_released_9b_is_taken():
         stock = Glm4vForConditionalGeneration(config).bfloat16().eval()
     model = GLM4V(stock, processor)
     assert model.spec == DecoderSpec(40, 4096, 13696, 32, 2, 128, 151552)
+
+
+def test_the_experts_of_the_released_106b_are_counted():
+    rope = {"rope_theta": 1e4, "rope_type": "default", "partial_rotary_factor": 0.5}
+    text = {"rope_parameters": rope | {"mrope_section": [8, 12, 12]}, "head_dim": 128}
+    processor = tiny_glm4v_processor()
+    config = Glm4vMoeConfig(text_config=text, image_token_id=processor.image_token_id)
+    with torch.device("meta"):
+        stock = Glm4vMoeForConditionalGeneration(config).bfloat16().eval()
+    model = GLM4V(stock, processor)
+    sizes = DecoderSpec(46, 4096, 9 * 1408, 96, 8, 128, 151424, dense_layers=1)
+    assert model.spec == replace(sizes, dense_intermediate=10944)
+    linear = sum(one.weight.numel() for one in model.decoder.modules() if type(one) is nn.Linear)
+    # Each layer but the first has its shared expert among them, and passes 8 others.
+    assert model.spec.linear_parameters == linear + 45 * 8 * 3 * 4096 * 1408
+
+
+def test_the_counted_cost_of_a_push_is_the_closed_form():
+    model = FAMILY.model(kind="4.5").for_stream(4)
+    session = VideoSession(model, StateKVMemory(9))
+    for frame in patches(model, 1, 2):
+        with flop_counter() as counter:
+            session.push(frame)
+        router = 2 * frame.num_tokens * model.spec.hidden * 4  # of one of the two layers
+        beside = rotary_products(model, frame.num_tokens) + router
+        assert counter.get_total_flops() - beside == session.costs[-1].flops
 
 
 def test_shares_of_the_rotary_pairs_that_are_not_all_are_refused():
