@@ -10,7 +10,7 @@ from crossframe.models import GLM4V, Qwen3VL, SmolVLM
 from crossframe.models.hf import HFDecoder
 
 from ..watched import Watched
-from .streams import QUESTION, asked, tolerance
+from .streams import QUESTION, TOLERANCES, asked
 
 
 def chat(processor: Any, question: str = QUESTION, system: str | None = None) -> str:
@@ -89,7 +89,7 @@ def require_equal(
     """Logits over the question, ids and positions of the whole prompt, the answer."""
     got, ids = asked(session), inputs["input_ids"][0]
     expected = stock_logits(model.hf_model, **inputs)[:, -got.shape[1] :]
-    assert worst(got, expected) <= tolerance(model)
+    assert worst(got, expected) <= TOLERANCES[model.dtype]
     assert model.passed_ids().tolist() == ids.tolist()
     assert torch.equal(model.passed_positions(), stock_positions(model, inputs))
     pictures = ids == model.picture_id
@@ -97,7 +97,7 @@ def require_equal(
     assert torch.equal(model.passed_visual(), pictures)
     answer = session.ask(QUESTION, max_new_tokens=new, min_new_tokens=new)
     assert answer.token_ids.tolist() == greedy(model.hf_model, new, **inputs)
-    assert worst(answer.first_logits, expected[0, -1]) <= tolerance(model)
+    assert worst(answer.first_logits, expected[0, -1]) <= TOLERANCES[model.dtype]
 
 
 def decoded_alike(session: VideoSession, inputs: dict[str, Tensor], options: Any) -> list[int]:

@@ -20,13 +20,6 @@ TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
 DTYPES = pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
 
 
-def tolerance(model: HFDecoder) -> float:
-    """Of logits beside the stock model's; the float32 delta rule of the tiny Qwen3.5 is itself
-    off by up to 2e-3 of what float64 gives, and by another rounding where it is cut."""
-    hybrid = model.spec.recurrent is not None and model.dtype == torch.float32
-    return 1e-3 if hybrid else TOLERANCES[model.dtype]
-
-
 def video(frames: int, size: tuple[int, int] = (70, 100), seed: int = 0) -> Tensor:
     """[frames, height, width, 3] random uint8; a shorter video is the beginning of a longer one."""
     generator = torch.Generator().manual_seed(seed)

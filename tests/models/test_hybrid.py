@@ -35,7 +35,7 @@ from crossframe.models.tiny import tiny_qwen3_5
 from ..every import FAMILIES
 from .delta_rule import delta_rule, delta_rule_at_once, widen_delta_rules
 from .stock import stock_logits, worst
-from .streams import DTYPES, cuts, token_ids, tolerance
+from .streams import DTYPES, TOLERANCES, cuts, token_ids
 
 COUNT = 70  # more than a chunk of 64
 SIZES: Any = {"layers": 4, "every": 2, "hidden": 32}
@@ -86,7 +86,10 @@ def test_however_it_is_cut_a_stream_ends_in_the_stock_models_states(dtype, sizes
     model, ids = decoder(dtype), token_ids(COUNT + question, batch=2)
     session = pushed(model, ids[:, :COUNT], sizes)
     got = session.question_logits(ids[:, COUNT:])
-    assert worst(got, stock_logits(model.hf_model, input_ids=ids)[:, COUNT:]) <= tolerance(model)
+    assert (
+        worst(got, stock_logits(model.hf_model, input_ids=ids)[:, COUNT:])
+        <= TOLERANCES[model.dtype]
+    )
     stock = DynamicCache(config=model.config)
     with torch.no_grad():
         model.decoder(input_ids=ids[:, :COUNT], **{cache_argument(): stock})
@@ -96,7 +99,7 @@ def test_however_it_is_cut_a_stream_ends_in_the_stock_models_states(dtype, sizes
             RECURRENT, (layer.conv_states[0], layer.recurrent_states[0]), strict=True
         ):
             got = session.state.recurrent[f"{number}.{name}"]
-            assert worst(got, expected) <= tolerance(model)
+            assert worst(got, expected) <= TOLERANCES[model.dtype]
 
 
 def test_the_rule_of_these_tests_is_the_stock_rule():
