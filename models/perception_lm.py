@@ -19,7 +19,7 @@ class PerceptionLM(ChatDecoder):
 
     Every frame is stretched to one square tile and becomes its pooled visual tokens (256 of
     448 x 448 pixels), without text around them; timestamps do not reach the model. The vision tower
-    is timm's, so loading a checkpoint needs the package timm.
+    is timm's: loading a checkpoint needs the extra `families`.
 
     Args:
         model: a loaded `PerceptionLMForConditionalGeneration`.

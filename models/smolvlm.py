@@ -44,7 +44,7 @@ class SmolVLM(ChatDecoder):
     Every frame is stretched to one square tile, never split, and becomes `image_seq_len` visual
     tokens behind its time in minutes and seconds. The prompt begins with how many frames the video
     has and how long it is: a stream says what it was planned for, however long it becomes. Frames
-    without timestamps count as sampled at `fps`. The processor needs the package num2words.
+    without timestamps count as sampled at `fps`. The processor needs the extra `families`.
 
     Args:
         model: a loaded `SmolVLMForConditionalGeneration`.

@@ -13,7 +13,7 @@ import torch
 import transformers
 from torch import Tensor
 
-from crossframe.experiments.publishing.tiny_checkpoints import save_parts, save_tiny_checkpoint
+from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
 from crossframe.framework import CrossFrameMemory, FullMemory, WrappedArchive
 from crossframe.methods import (
     AdaptiveHeadBudgets,
@@ -53,7 +53,6 @@ from crossframe.models import DecoderModel, tiny
 
 from .family import Family
 from .models.eagle2_5.layout import save_official_eagle2_5
-from .models.number_words import spell_numbers
 from .watched import (
     WatchedEagle2_5,
     WatchedGLM4V,
@@ -74,15 +73,6 @@ def save_tiny_perception_lm(folder: Path, **sizes: Any) -> Path:
     if isinstance(config.vision_config, transformers.TimmWrapperConfig):
         pytest.skip("this transformers reads no other tower than timm's")
     return save_tiny_checkpoint(folder, family="perception_lm", **sizes)
-
-
-def tiny_smolvlm(**sizes: Any) -> tuple[Any, Any]:
-    spell_numbers()
-    return tiny.tiny_smolvlm(**sizes)
-
-
-def save_tiny_smolvlm(folder: Path, **sizes: Any) -> Path:
-    return save_parts(folder, *tiny_smolvlm(**sizes))
 
 
 ONE_GROUP_OF_SEVEN = {"tie_word_embeddings": True, "heads": 7, "kv_heads": 1}
@@ -150,8 +140,8 @@ NATIVE = {
             transformers.PerceptionLMVideoProcessor,
         ),
         small=ONE_LAYER | {"image_size": 14},
-        kinds={"tied": ONE_GROUP_OF_SEVEN | {"hidden": 56, "layers": 3}},
-        brief=("", "tied"),
+        kinds={"timm": {"tower": "timm"}, "tied": ONE_GROUP_OF_SEVEN | {"hidden": 56, "layers": 3}},
+        brief=("", "timm", "tied"),
     ),
     "qwen2_5_vl": Family(
         WatchedQwen2_5VL,
@@ -202,8 +192,8 @@ NATIVE = {
     ),
     "smolvlm": Family(
         WatchedSmolVLM,
-        tiny_smolvlm,
-        save_tiny_smolvlm,
+        tiny.tiny_smolvlm,
+        partial(save_tiny_checkpoint, family="smolvlm"),
         (
             transformers.SmolVLMForConditionalGeneration,
             transformers.SmolVLMProcessor,

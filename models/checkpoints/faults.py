@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 ANEW = "download the checkpoint anew"
+FAMILIES_EXTRA = ("num2words", "timm")  # packages of the extra `families`
 LONGEST = 240  # characters of a library's own words; the rest is in the cause
 
 
@@ -46,8 +47,12 @@ def named(where: str | Path) -> Iterator[None]:
 
 
 def missing(error: ImportError) -> str:
-    """That a package is needed, in the words of who needs it, which name it."""
-    return f"needs a package that is not installed ({in_words(error)})"
+    """That a package is needed, in the words of who needs it, which name it; and the extra that
+    brings it."""
+    text = in_words(error)
+    ours = any(package in text for package in FAMILIES_EXTRA)
+    remedy = ": install crossframe with its extra `families`" if ours else ""
+    return f"needs a package that is not installed ({text}){remedy}"
 
 
 def is_explained(error: Exception, where: str | Path) -> bool:

@@ -1,8 +1,8 @@
 """A tiny untrained PerceptionLM that needs no download: for tests and examples.
 
 The native classes with PerceptionLM's prompt and a Llama decoder; small frames and random weights.
-The tower is CLIP's, with a class token as PerceptionLM's has, so that timm is not needed. Never
-trained: answers mean nothing.
+The tower is CLIP's, with a class token as PerceptionLM's has, so that timm is not needed; or timm's
+own. Never trained: answers mean nothing.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class PerceptionLMOptions(TextOptions, total=False):
     """Sizes of the tiny PerceptionLM; one left out takes the value in brackets."""
 
     image_size: int  # [28] pixels of a side; a frame becomes (image_size / 14)² tokens
+    tower: str  # ["clip"] or "timm"
 
 
 def tiny_perception_lm_processor(*, image_size: int = 28) -> transformers.PerceptionLMProcessor:
@@ -68,12 +69,15 @@ def tiny_perception_lm(
 
     Takes ``pixel_values_videos`` [videos, frames, 3, image_size, image_size]; gives logits
     [B, tokens, vocab].
+
+    Raises:
+        ValueError: for another tower.
     """
     image_size = options.get("image_size", 28)
     processor: Any = tiny_perception_lm_processor(image_size=image_size)
     text = text_fields(processor.tokenizer.get_vocab(), options)
     config = transformers.PerceptionLMConfig(
-        vision_config=_tower(image_size),
+        vision_config=_tower(image_size, options.get("tower", "clip")),
         text_config={"model_type": "llama", "bos_token_id": None, **text},
         projector_pooling_ratio=POOLING,
         image_token_id=processor.image_token_id,
@@ -83,8 +87,12 @@ def tiny_perception_lm(
     return random_model(transformers.AutoModelForImageTextToText, config, seed, dtype), processor
 
 
-def _tower(image_size: int) -> Any:
+def _tower(image_size: int, kind: str) -> Any:
     """As an object: older versions of transformers read fields as those of timm's towers."""
+    if kind == "timm":
+        return _perception_encoder(image_size)
+    if kind != "clip":
+        raise ValueError(f"tower must be 'clip' or 'timm', got {kind!r}")
     fields: Any = {"model_args": {"embed_dim": 32}}  # where the projector looks for the width
     return transformers.CLIPVisionConfig(
         hidden_size=32,
@@ -94,4 +102,22 @@ def _tower(image_size: int) -> Any:
         patch_size=PATCH,
         image_size=image_size,
         **fields,
+    )
+
+
+def _perception_encoder(image_size: int) -> Any:
+    side = image_size // PATCH
+    sizes = {
+        "embed_dim": 32,
+        "depth": 2,
+        "num_heads": 2,
+        "mlp_ratio": 2.0,
+        "img_size": [image_size, image_size],
+        "patch_size": PATCH,
+        "ref_feat_shape": [side, side],
+        "global_pool": "",
+    }
+    architecture = "vit_pe_lang_large_patch14_448"
+    return transformers.TimmWrapperConfig(
+        architecture=architecture, do_pooling=False, model_args=sizes
     )

@@ -1,7 +1,7 @@
 """A tiny untrained SmolVLM2 that needs no download: for tests and examples.
 
 The native classes with SmolVLM2's video prompt, a small tower and a Llama decoder; small frames and
-random weights. Never trained: answers mean nothing. The processor needs the package num2words.
+random weights. Never trained: answers mean nothing. The processor needs the extra `families`.
 """
 
 from __future__ import annotations

@@ -208,6 +208,7 @@ def test_forks_and_saved_sessions_go_on_as_if_nothing_had_happened(family, memor
         ("llava_onevision", {}, {}),
         ("llava_onevision", {"tie_word_embeddings": True}, {}),
         ("perception_lm", {}, {}),
+        ("perception_lm", {"tower": "timm"}, {}),
         ("qwen2_5_vl", {}, {"fps": 1.0}),
         ("qwen2_5_vl", {"tie_word_embeddings": True}, {"fps": 1.0}),
         ("qwen3_vl", {}, {"planned_frames": 4, "layout": "release"}),

@@ -1,16 +1,15 @@
-"""PerceptionLM: frames alone between the chat template's headers, and a tower that needs timm."""
+"""PerceptionLM: frames alone between the chat template's headers, and a tower of timm's."""
 
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
-import transformers
+from transformers.utils import import_utils
 
+from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
 from crossframe.models import PerceptionLM, load_model
 from crossframe.models.tiny import tiny_perception_lm, tiny_perception_lm_processor
 
 from ..every import NATIVE
-from .damage import edit_config
 from .stock import processed
 from .streams import QUESTION, asked, session_after, video
 
@@ -47,10 +46,14 @@ def test_a_processor_that_counts_on_another_pooling_is_refused():
         tiny_perception_lm_processor(image_size=20)
 
 
-@pytest.mark.skipif(find_spec("timm") is not None, reason="the package timm is installed")
-def test_loading_a_tower_of_timms_says_what_to_install(tmp_path):
-    folder = FAMILY.save(tmp_path, layers=1)
-    tower = transformers.TimmWrapperConfig(architecture="vit_pe_lang_large_patch14_448")
-    edit_config(folder, vision_config=tower.to_dict())
-    with pytest.raises(ValueError, match=r"needs a package that is not installed.*timm"):
+def test_loading_a_tower_without_timm_says_what_to_install(tmp_path, monkeypatch):
+    folder = save_tiny_checkpoint(tmp_path, family="perception_lm", layers=1, tower="timm")
+    backends: Any = import_utils.BACKENDS_MAPPING
+    monkeypatch.setitem(backends, "timm", (lambda: False, backends["timm"][1]))
+    with pytest.raises(ValueError, match=r"needs a package .*timm.*: install .* extra `families`"):
         load_model(folder)
+
+
+def test_another_tower_is_refused():
+    with pytest.raises(ValueError, match="tower must be 'clip' or 'timm', got 'resnet'"):
+        tiny_perception_lm(tower="resnet")

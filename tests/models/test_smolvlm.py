@@ -1,8 +1,5 @@
 """SmolVLM2: a prompt that says beforehand how long the video is, and the time of every frame."""
 
-from importlib.util import find_spec
-from typing import Any
-
 import pytest
 import torch
 from transformers.models.smolvlm import processing_smolvlm
@@ -12,7 +9,6 @@ from crossframe.models import SmolVLM, load_model
 from crossframe.models.tiny import tiny_smolvlm_processor
 
 from ..every import NATIVE
-from .number_words import spelled
 from .stock import processed
 from .streams import QUESTION, asked, session_after, video
 
@@ -101,15 +97,10 @@ def test_a_processor_of_other_tiles_is_refused():
 def test_loading_without_num2words_says_what_to_install(tmp_path, monkeypatch):
     folder = FAMILY.save(tmp_path, layers=1)
     monkeypatch.setattr(processing_smolvlm, "num2words", None)
-    with pytest.raises(ValueError, match=r"needs a package .*pip install num2words"):
+    with pytest.raises(
+        ValueError, match=r"needs a package .*num2words.*: install .* extra `families`"
+    ):
         load_model(folder)
-
-
-@pytest.mark.skipif(find_spec("num2words") is None, reason="the package num2words is missing")
-def test_our_numbers_in_words_are_num2words():
-    module: Any = processing_smolvlm
-    words = module.num2words
-    assert [spelled(number) for number in range(1000)] == [words(n) for n in range(1000)]
 
 
 def test_an_odd_video_reaches_the_tower_as_in_the_processor():
