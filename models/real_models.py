@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from types import MappingProxyType
 
-from transformers import LlamaConfig, PreTrainedConfig
+from transformers import LlamaConfig, PreTrainedConfig, Qwen3Config
 from transformers.models.glm4v.configuration_glm4v import Glm4vTextConfig
 from transformers.models.qwen3_5.configuration_qwen3_5 import Qwen3_5TextConfig
 
@@ -57,12 +57,42 @@ def _smol_lm2_1_7b() -> PreTrainedConfig:
     )
 
 
+def _qwen3_8b() -> PreTrainedConfig:
+    return Qwen3Config(
+        vocab_size=151936,
+        hidden_size=4096,
+        intermediate_size=12288,
+        num_hidden_layers=36,
+        num_attention_heads=32,
+        num_key_value_heads=8,
+        head_dim=128,
+    )
+
+
+def _glm_4_1v_9b() -> PreTrainedConfig:
+    rope = {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5}
+    return Glm4vTextConfig(rope_parameters={**rope, "mrope_section": [8, 12, 12]})
+
+
+def _llama_3_1_8b() -> PreTrainedConfig:
+    return LlamaConfig(
+        vocab_size=128256,
+        hidden_size=4096,
+        intermediate_size=14336,
+        num_hidden_layers=32,
+        num_attention_heads=32,
+        num_key_value_heads=8,
+    )
+
+
 REAL_MODELS: Mapping[str, RealModel] = MappingProxyType(
     {
         "InternVL3-8B": RealModel(partial(_of_the_paper, "InternVL3-8B"), 256, 1, 448),
+        "InternVL3.5-8B": RealModel(_qwen3_8b, 256, 1, 448),
         "Qwen3-VL-8B": RealModel(partial(_of_the_paper, "Qwen3-VL-8B"), 196, 2, 448),
         "Qwen3.5-9B": RealModel(Qwen3_5TextConfig, 196, 2, 448),
-        "GLM-4.1V-9B": RealModel(Glm4vTextConfig, 256, 2, 448),
+        "GLM-4.1V-9B": RealModel(_glm_4_1v_9b, 256, 2, 448),
         "SmolVLM2-2.2B": RealModel(_smol_lm2_1_7b, 81, 1, 384),
+        "PerceptionLM-8B": RealModel(_llama_3_1_8b, 256, 1, 448),
     }
 )
