@@ -40,14 +40,19 @@ ADAPTERS = {
     "one group of seven": partial(decoder, layers=1, hidden=56, heads=7, kv_heads=1),
     "dynamic rope": partial(decoder, layers=1, hidden=32, rope_factor=2.0),
 }
-# With most: one that keeps all, one that ranks by mass, and moved positions.
+# With most: one that keeps all, one that ranks by mass, and moved positions; the others by
+# `make soak`.
 FEW = (MEMORIES[0], MEMORIES[1], MEMORIES[-1])
 CHOSEN = dict.fromkeys(("internvl3", "qwen3_vl", "qwen3_5", "two groups"), MEMORIES)
 CHOSEN |= {"glm4v experts": MEMORIES[1:2]}  # beside the dense ones only the MLPs are others
 CASES = [
-    pytest.param(name, pair, id=f"{name}-{type(pair[0]).__name__}")
+    pytest.param(
+        *(name, pair),
+        id=f"{name}-{type(pair[0]).__name__}",
+        marks=[] if pair in CHOSEN.get(name, FEW) else pytest.mark.soak,
+    )
     for name in ADAPTERS
-    for pair in CHOSEN.get(name, FEW)
+    for pair in MEMORIES
 ]
 
 

@@ -26,10 +26,16 @@ DECODERS: dict[str, dict[str, Any]] = {
 
 
 KINDS = [
-    pytest.param(name, kind, memory, id="-".join((name, kind, named(memory))))
+    pytest.param(
+        *(name, kind, memory),
+        id="-".join((name, kind, named(memory))),
+        marks=[]
+        if memory in FEW_UNBOUNDED or not (kind or kind in family.brief)
+        else pytest.mark.soak,
+    )
     for name, family in NATIVE.items()
     for kind in ("", *family.kinds)
-    for memory in (FEW_UNBOUNDED if kind or kind in family.brief else UNBOUNDED)
+    for memory in UNBOUNDED
 ]
 SIZES = [(70, 100), (100, 70), (20, 31), (64, 200)]
 RATES = [0.1, 0.3, 1.0, 2.0, 3.0, 29.97]
