@@ -50,19 +50,19 @@ ARCHIVES = [PlainArchive(), Int8Archive(), CPUArchive()]
 @pytest.mark.parametrize("memory", MEMORIES, ids=repr)
 @pytest.mark.parametrize("reader", READERS, ids=repr)
 def test_law(reader: Reader, memory: CrossFrameMemory, law: str) -> None:
-    check_reader_law(law, reader, memories=[memory], archives=ARCHIVES, max_examples=5)
+    check_reader_law(law, reader, memories=[memory], archives=ARCHIVES, max_examples=2)
 
 
 @pytest.mark.parametrize("reader", READERS, ids=repr)
 def test_the_kit_s_own_memories_and_archives(reader: Reader) -> None:
-    check_reader(reader, max_examples=4)
+    check_reader(reader, max_examples=2)
 
 
 @pytest.mark.parametrize("law", ["selection", "attention"])
 @pytest.mark.parametrize("name", ["internvl3", "qwen3_vl"])
 @pytest.mark.parametrize("reader", [ReadCarried(), ReKVReader(1)], ids=repr)
 def test_law_on_adapters(reader: Reader, name: str, law: str) -> None:
-    check_reader_law(law, reader, models=st.just(FAMILIES[name].small_model()), max_examples=4)
+    check_reader_law(law, reader, models=st.just(FAMILIES[name].small_model()), max_examples=2)
 
 
 def test_every_reader_is_held_to_the_laws() -> None:
