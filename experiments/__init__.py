@@ -1,5 +1,5 @@
-"""Command line, evaluation, benchmarks and reports; `compare` and `observe` for notebooks."""
+"""Command line, evaluation, benchmarks, reports; `compare`, `observe`, `ablate` for notebooks."""
 
-from .notebook import Compared, Observed, compare, observe
+from .notebook import Ablated, Compared, Observed, ablate, compare, observe
 
-__all__ = ["Compared", "Observed", "compare", "observe"]
+__all__ = ["Ablated", "Compared", "Observed", "ablate", "compare", "observe"]

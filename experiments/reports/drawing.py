@@ -34,6 +34,7 @@ FAMILY_COLOURS = (
 )
 LINES = ("-", "--", "-.", ":")
 DOTS_PER_INCH = 150
+NOTEBOOK_DOTS_PER_INCH = 72
 STYLE: Any = {"font.size": 9.5, "axes.titlesize": 10, "axes.titlelocation": "left"}
 WIDTH = 10.4
 MARKERS = "osD^vPX<>ph*d"
@@ -58,6 +59,12 @@ class Drawing:
         with rc_context({"svg.hashsalt": self.name}):
             self.figure.savefig(text, format="svg", metadata={"Date": None})
         return text.getvalue()[text.getvalue().index("<svg") :]
+
+    def _repr_png_(self) -> bytes:
+        """As a notebook shows it."""
+        picture = io.BytesIO()
+        self.figure.savefig(picture, format="png", dpi=NOTEBOOK_DOTS_PER_INCH)
+        return picture.getvalue()
 
     def write(self, folder: Path) -> None:
         """NAME.svg and NAME.png."""

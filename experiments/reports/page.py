@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from .text import printable
 
 TEMPLATES = Path(__file__).parents[1]
+FRAME_HEIGHT = 720  # pixels of a page in a notebook
 
 
 def web_page(template: str, title: str, note: str = "", **values: Any) -> str:
@@ -21,6 +23,12 @@ def web_page(template: str, title: str, note: str = "", **values: Any) -> str:
         values: by the names that the template has for them; a lacking one is an error.
     """
     return templates().get_template(template).render(title=title, note=note, **values)
+
+
+def framed(page: str) -> str:
+    """A whole page as a part of another: its styles and scripts stay its own."""
+    style = f"width:100%;height:{FRAME_HEIGHT}px;border:0"
+    return f'<iframe srcdoc="{escape(page)}" style="{style}"></iframe>'
 
 
 def templates() -> Environment:

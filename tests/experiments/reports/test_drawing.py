@@ -1,11 +1,13 @@
 """One visual grammar: a colour is a family of memories, marker and line tell its members apart."""
 
+import io
 from itertools import combinations
 
 import numpy as np
 from matplotlib.colors import to_rgb
+from PIL import Image
 
-from crossframe.experiments.reports.drawing import FAMILY_COLOURS, family_styles
+from crossframe.experiments.reports.drawing import FAMILY_COLOURS, drawn, family_styles, tidy_axes
 from crossframe.experiments.streaming.rule_text import MEMORIES
 
 
@@ -40,3 +42,8 @@ def test_variants_share_the_colour_and_differ_in_marker_and_line() -> None:
     assert len({(styles[n].marker, styles[n].dashes) for n in ("a", "sinks(a)", "drop(a)")}) == 3
     assert styles["a"].colour != styles["b"].colour
     assert {name for name, s in styles.items() if s.colour == "#000000"} == {"full", "drop(full)"}
+
+
+def test_a_drawing_shows_itself_in_a_notebook() -> None:
+    drawing = drawn("one", "One", "", (4, 2), lambda figure: tidy_axes(figure.subplots()))
+    assert Image.open(io.BytesIO(drawing._repr_png_())).size == (288, 144)

@@ -1,15 +1,13 @@
-"""Comparisons and observations from Python say what the commands say, and show themselves."""
+"""Comparisons from Python say what the command says, and show themselves."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from crossframe.experiments import compare, observe
+from crossframe.experiments import compare
 from crossframe.experiments.demo.clip import video_path
 from crossframe.framework import VideoModel
 from crossframe.methods import SlidingWindowMemory, StateKVMemory
@@ -56,17 +54,3 @@ def test_names_of_ones_own(model: VideoModel) -> None:
 def test_what_is_named_twice_is_refused(model: VideoModel) -> None:
     with pytest.raises(ValueError, match=r"listed more than once: full; name each once"):
         compare(video_path(), QUESTION, model=model, memories=["full", "full"])
-
-
-def test_mass_is_observed(model: VideoModel) -> None:
-    seen = observe(video_path(), model=model, frames=6, capacities=[4, 16])
-    assert set(seen.rows["capacity"]) == {4, 16}
-    assert repr(seen) == f"Observed({len(seen.rows)} rows of {video_path()})"
-    assert list(seen.figures) == ["layer", "head", ""]
-    assert "Evidence" in seen._repr_html_()
-
-
-def test_importing_the_experiments_loads_nothing_large() -> None:
-    code = "import sys, crossframe.experiments; print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"

@@ -1,0 +1,48 @@
+"""What is given as the text of the command line, or as itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from ...framework import VideoModel
+
+T = TypeVar("T")
+# What a rule is given as: its text, as on the command line, or itself.
+Rules = Sequence["str | T"] | Mapping[str, "str | T"]
+
+
+def as_written(one: Any) -> str:
+    """The name of what has none: its text, or its repr."""
+    return one if isinstance(one, str) else repr(one)
+
+
+def as_cell(one: Any) -> str:
+    """The same, as it may stand in the names of a study's cells: "statekv 64"."""
+    return " ".join(re.findall(r"[\w.+-]+", as_written(one)))
+
+
+def by_name(
+    given: Any, made_of: Callable[[str], Any], name_of: Callable[[Any], str] = as_written
+) -> dict[str, Any]:
+    """What is given, by its name, and texts made into what they stand for.
+
+    Raises:
+        ValueError: for two things of one name.
+    """
+    if not isinstance(given, Mapping):
+        names = [name_of(one) for one in given]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"listed more than once: {', '.join(twice)}; name each once")
+        given = dict(zip(names, given, strict=True))
+    return {name: made_of(one) if isinstance(one, str) else one for name, one in given.items()}
+
+
+def loaded(model: str | VideoModel) -> VideoModel:
+    """The adapter, or what `load_model` loads."""
+    from ...models import load_model
+
+    return load_model(model) if isinstance(model, str) else model

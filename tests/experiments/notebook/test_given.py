@@ -1,0 +1,32 @@
+"""What is given from Python loads nothing large before it is needed, and has a name."""
+
+import subprocess
+import sys
+
+import pytest
+
+from crossframe.experiments.notebook.given import as_cell, by_name
+from crossframe.methods import RandomMemory
+
+
+def test_importing_the_experiments_loads_nothing_large() -> None:
+    code = "import sys, crossframe.experiments; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("one", "name"),
+    [
+        ("statekv", "statekv"),
+        ("random(capacity=8, seed=1)", "random capacity 8 seed 1"),
+        (RandomMemory(8), "RandomMemory capacity 8 seed 0"),
+    ],
+)
+def test_names_of_cells_are_words(one: object, name: str) -> None:
+    assert as_cell(one) == name
+
+
+def test_what_differs_in_signs_alone_is_named_twice() -> None:
+    with pytest.raises(ValueError, match="listed more than once: random 8; name each once"):
+        by_name(["random(8)", "random 8"], str, as_cell)
