@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import cycle
 from math import ceil
@@ -48,8 +48,8 @@ class Drawing:
 
     name: str
     heading: str
-    caption: str
-    figure: Figure
+    caption: str = field(repr=False)
+    figure: Figure = field(repr=False)
 
     @cached_property
     def svg(self) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import os
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import lightning
@@ -99,6 +101,41 @@ def test_tensorboard_shows_the_running_accuracy(options: MakeOptions, tmp_path: 
         own = [row["correct"] for row in rows if row["cell"] == cell]
         assert last.step == len(rows)
         assert last.value == pytest.approx(100 * sum(own) / len(own))
+
+
+class Run(list[dict[str, Any]]):
+    """A stand-in for a run of Weights & Biases: what was logged."""
+
+    def log(self, metrics: dict[str, Any]) -> None:
+        self.append(metrics)
+
+    def define_metric(self, *names: str, **settings: Any) -> None:
+        assert names
+
+
+def test_weights_and_biases_is_handed_the_running_accuracy(
+    options: MakeOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[dict[str, Any]] = []
+    logged = Run()
+    module, kinds, made = ModuleType("wandb"), ModuleType("wandb.sdk.lib"), ModuleType("wandb_run")
+    vars(module).update(run=None, init=lambda **asked: begun.append(asked) or logged)
+    vars(kinds)["RunDisabled"] = vars(made)["Run"] = Run
+    for name, stand_in in (
+        ("wandb", module), ("wandb.sdk", ModuleType("wandb.sdk")), ("wandb.sdk.lib", kinds),
+        ("wandb.wandb_run", made),
+    ):  # fmt: skip
+        monkeypatch.setitem(sys.modules, name, stand_in)
+    monkeypatch.setattr("lightning.pytorch.loggers.wandb._WANDB_AVAILABLE", True)
+    # As docs/evaluate.md writes it.
+    settings = {"project": "memories", "name": "videomme", "save_dir": "runs/videomme"}
+    logger = {"class_path": "WandbLogger", "init_args": settings}
+    chosen = options(limit=1, trainer={"accelerator": "cpu", "logger": logger})
+    evaluate(chosen)
+    assert begun[0].items() >= {"project": "memories", "name": "videomme"}.items()
+    rows = read_rows(chosen.output)
+    right = {f"accuracy/{row['cell']}": 100.0 * row["correct"] for row in rows}
+    assert logged[-1] == right | {"trainer/global_step": len(rows)}
 
 
 def test_a_terminated_run_stops_at_once_and_keeps_what_it_has(
