@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import cycle, pairwise, product
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from pandas import DataFrame, cut, qcut
 
 from ..reports.drawing import (
+    GRAMMAR,
+    MARKERS,
     WIDTH,
     Drawing,
     Style,
@@ -21,7 +23,6 @@ from ..reports.drawing import (
     legend_below,
     legend_height,
     percent_axis,
-    styles,
     tidy_axes,
 )
 from ..reports.tables import DataTable
@@ -62,42 +63,47 @@ def by_delay() -> Breakdown:
 
 
 def breakdown(
-    model: str, rows: DataTable, how: Breakdown, reference: str | None, amount: str
+    rows: DataTable,
+    how: Breakdown,
+    marks: Mapping[str, Style],
+    reference: str | None,
+    amount: str,
 ) -> Drawing | None:
-    """One model's cells by the parts; None if fewer than two parts have questions. `amount` says
-    what the amounts are of."""
+    """The cells of all models by the parts; None if fewer than two parts have questions. `amount`
+    says what the amounts are of."""
     column, names = how.parts(rows)
     if len(names) < 2:
         return None
     asked = rows.assign(part=column).dropna(subset=["part"])
     table = _measured(asked)
-    swept = table["amount"].nunique() > 1
-    marks = styles(list(rows["family"].unique()), reference)
+    swept, models = table["amount"].nunique() > 1, table["model"].nunique()
 
     def draw(figure: Figure) -> None:
         if swept:
             _over_amounts(figure, table, names, marks, reference, amount)
         else:
-            _as_dots(figure, table, names)
+            _as_dots(figure, table, names, marks)
 
-    height = 5.6 + legend_height(len(marks)) if swept else 1.4 + 0.26 * table["cell"].nunique()
+    height = 1.4 + 0.26 * len(table.groupby(["model", "cell"]))
+    if swept:
+        height = 2.8 * len(MEASURES) * models + legend_height(len(marks))
     across = "over the amount" if swept else "a line per cell"
     questions = asked.groupby("part", observed=True)["question"].nunique()
     counts = ", ".join(f"{name}: {questions[name]}" for name in names)
     caption = (
         f"Accuracy and KL {how.heading}, {across}, with 95 % intervals (bootstrap over videos, "
         "none where there is one video); the dashed line is the reference, dotted ones are "
-        f"memories without an amount. Questions: {counts}."
+        f"memories without an amount. {GRAMMAR} Questions: {counts}."
     )
-    heading = f"{model}: {how.heading}"
-    return drawn(f"{how.name}-{model}", heading, caption, (WIDTH, height), draw)
+    return drawn(how.name, how.heading.capitalize(), caption, (WIDTH, height), draw)
 
 
 def _measured(asked: DataTable) -> DataTable:
-    """A line per cell and part: both measures with their intervals."""
+    """A line per model, cell and part: both measures with their intervals."""
     lines = []
-    for (family, cell, part), own in asked.groupby(["family", "cell", "part"], sort=False):
-        line = {"family": family, "cell": cell, "part": part, "amount": own["amount"].iloc[0]}
+    keys = ["model", "family", "cell", "part"]
+    for key, own in asked.groupby(keys, sort=False):
+        line = {**dict(zip(keys, key, strict=True)), "amount": own["amount"].iloc[0]}
         lines.append(line | ACCURACY.over(own) | KL.over(own))
     return DataFrame(lines)
 
@@ -106,30 +112,35 @@ def _over_amounts(
     figure: Figure,
     table: DataTable,
     names: Sequence[str],
-    marks: dict[str, Style],
+    marks: Mapping[str, Style],
     reference: str | None,
     amount: str,
 ) -> None:
     """A column of panels per part, the amount along the axis, a line per memory."""
     amounts = sorted(table["amount"].dropna().unique())
-    grid = figure.subplots(len(MEASURES), len(names), sharex=True, sharey="row", squeeze=False)
-    for line, measure in zip(grid, MEASURES, strict=True):
-        for axes, name in zip(line, names, strict=True):
-            _lines(axes, table[table["part"] == name], measure.name, marks, reference)
+    lines = list(product(MEASURES, table["model"].unique()))
+    grid = figure.subplots(len(lines), len(names), sharex=True, sharey="row", squeeze=False)
+    for row, (measure, model) in zip(grid, lines, strict=True):
+        own = table[table["model"] == model]
+        for axes, name in zip(row, names, strict=True):
+            _lines(axes, own[own["part"] == name], measure.name, marks, reference)
             axes.set_xscale("log")
             exact_ticks(axes, amounts, short)
             axes.set_xlim(amounts[0] / 1.5, amounts[-1] * 1.5)
-        line[0].set_ylabel(measure.label)
-    percent_axis(grid[0, 0])
+        several = table["model"].nunique() > 1
+        row[0].set_ylabel(f"{model}\n{measure.label}" if several else measure.label)
+        if measure is ACCURACY:
+            percent_axis(row[0])
     for axes, name in zip(grid[0], names, strict=True):
         axes.set_title(name)
     for axes in grid[-1]:
         axes.set_xlabel(amount)
-    legend_below(figure, {name: style.legend() for name, style in marks.items()})
+    shown = set(table["family"])
+    legend_below(figure, {name: one.legend() for name, one in marks.items() if name in shown})
 
 
 def _lines(
-    axes: Axes, table: DataTable, column: str, marks: dict[str, Style], reference: str | None
+    axes: Axes, table: DataTable, column: str, marks: Mapping[str, Style], reference: str | None
 ) -> None:
     known = table.dropna(subset=[column])
     for name, own in known.groupby("family", sort=False):
@@ -147,24 +158,30 @@ def _lines(
     tidy_axes(axes)
 
 
-def _as_dots(figure: Figure, table: DataTable, names: Sequence[str]) -> None:
-    """A line per cell, a colour per part."""
-    cells = list(table["cell"].unique())
-    marks = styles(names, None)
+def _as_dots(
+    figure: Figure, table: DataTable, names: Sequence[str], marks: Mapping[str, Style]
+) -> None:
+    """A line per model and cell, in the colour of its memory, a marker per part."""
+    label = table["cell"]
+    if table["model"].nunique() > 1:
+        label = table["model"] + ": " + label
+    cells, table = list(label.unique()), table.assign(label=label)
+    shapes = dict(zip(names, cycle(MARKERS), strict=False))
     panels = figure.subplots(1, len(MEASURES), sharey=True)
     for axes, measure in zip(panels, MEASURES, strict=True):
-        for number, name in enumerate(names):
-            own = table[table["part"] == name].dropna(subset=[measure.name])
-            shift = 0.5 * ((number + 0.5) / len(names) - 0.5)
-            places = [cells.index(cell) + shift for cell in own["cell"]]
-            style = marks[name].line | {"linestyle": "none", "elinewidth": 0.8, "capsize": 2}
+        known = table.dropna(subset=[measure.name])
+        for (family, part), own in known.groupby(["family", "part"], sort=False):
+            shift = 0.5 * ((names.index(part) + 0.5) / len(names) - 0.5)
+            places = [cells.index(cell) + shift for cell in own["label"]]
+            style = replace(marks[family], marker=shapes[part], dashes="none").line
             bars = error_bars(own, measure.name)
-            axes.errorbar(own[measure.name], places, xerr=bars, **style)
+            axes.errorbar(own[measure.name], places, xerr=bars, elinewidth=0.8, capsize=2, **style)
         axes.set_xlabel(measure.label)
         tidy_axes(axes)
     panels[0].set_yticks(range(len(cells)), cells)
     panels[0].invert_yaxis()
-    legend_below(figure, {name: style.legend() for name, style in marks.items()})
+    parts = {name: Style("0.3", shape, "none").legend() for name, shape in shapes.items()}
+    legend_below(figure, parts)
 
 
 def _by_group(rows: DataTable, column: str) -> tuple[Column, list[str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,15 @@ from matplotlib.ticker import EngFormatter, StrMethodFormatter
 
 from ...framework.attention.attend import choose
 from ...framework.flops import step_flops
-from ..reports.drawing import WIDTH, Drawing, drawn, legend_below, legend_height, styles, tidy_axes
+from ..reports.drawing import (
+    WIDTH,
+    Drawing,
+    Style,
+    drawn,
+    legend_below,
+    legend_height,
+    tidy_axes,
+)
 from ..reports.text import some
 from ..streaming.cells import Cell
 from .settle import Look
@@ -72,36 +80,41 @@ def stream_curve(cell: Cell, look: Look, entering: int, frames: int) -> np.ndarr
     return np.repeat(per_frame, look.frames_per_patch * per_step)[:frames]
 
 
-def extrapolation(model: str, run: ModelRun, frames: int) -> Drawing | None:
-    """One model's curves, frame by frame and summed up; None where there are none."""
-    curves = cost_curves(run, frames)
+def extrapolation(
+    runs: Mapping[str, ModelRun], marks: Mapping[str, Style], frames: int
+) -> Drawing | None:
+    """Every model's curves, frame by frame and summed up; None where there are none. `marks` are by
+    cell."""
+    curves = {model: found for model, run in runs.items() if (found := cost_curves(run, frames))}
     if not curves:
         return None
-    marks = styles([curve.name for curve in curves], curves[0].name)
-    longest = max(int(row["frames"]) for row in run.rows if "frames" in row)
+    styles = {one.name: marks[one.cells[0]] for found in curves.values() for one in found}
+    longest = max(int(row["frames"]) for m in curves for row in runs[m].rows if "frames" in row)
 
     def draw(figure: Figure) -> None:
-        one, whole = figure.subplots(1, 2)
-        lines = {}
+        grid = figure.subplots(len(curves), 2, squeeze=False)
         number = np.arange(1, frames + 1)
-        for curve in curves:
-            style = {"color": marks[curve.name].colour, "linewidth": 1.8}
-            (lines[curve.name],) = one.plot(number, curve.flops, **style)
-            whole.plot(number, curve.flops.cumsum(), **style)
-        _finish(one, "one more frame", longest)
-        _finish(whole, "all frames so far", longest)
-        legend_below(figure, lines, LEGEND_COLUMNS)
+        for (one, whole), (model, found) in zip(grid, curves.items(), strict=True):
+            for place, curve in enumerate(found):
+                style = styles[curve.name].line | {"markevery": (0.1 * place / len(found), 0.1)}
+                one.plot(number, curve.flops, **style)
+                whole.plot(number, curve.flops.cumsum(), **style)
+            named = f"{model}: " if len(curves) > 1 else ""
+            _finish(one, f"{named}one more frame", longest)
+            _finish(whole, f"{named}all frames so far", longest)
+        entries = {name: style.legend() for name, style in styles.items()}
+        legend_below(figure, entries, LEGEND_COLUMNS)
 
     caption = (
         f"Decoder FLOPs by closed form up to {frames:,} frames, as sessions count them: with the "
         "attention over all carried slots, without vision, and for StreamMem without its probe. "
         f"The dotted line is where the longest stream of this study ended, {longest:,} frames. "
-        "Memories of equal cost share a line. Flat on the left means prefill linear in the video's "
-        "length."
+        "Memories of equal cost share a line, which is drawn as the first of them. Flat on the "
+        "left means prefill linear in the video's length."
     )
-    height = 3.6 + legend_height(len(curves), LEGEND_COLUMNS)
-    heading = f"{model}: decoder FLOPs, extrapolated to {frames:,} frames"
-    return drawn(f"extrapolation-{model}", heading, caption, (WIDTH, height), draw)
+    height = 3.6 * len(curves) + legend_height(len(styles), LEGEND_COLUMNS)
+    heading = f"Decoder FLOPs, extrapolated to {frames:,} frames"
+    return drawn("extrapolation", heading, caption, (WIDTH, height), draw)
 
 
 def totals(run: ModelRun, frames: Sequence[int]) -> list[tuple[str, list[float]]]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from ..reports.drawing import Drawing
+from ...framework import FullMemory
+from ..reports.drawing import Drawing, Style, family_styles
 from ..reports.tables import DataTable
 from .breakdown import breakdown, by_delay, by_length
 from .extrapolation import extrapolation
 from .options import AblateOptions
 from .tidy import Study
 from .tradeoff import across_models, tradeoff
+
+FULL = FullMemory.__name__
 
 
 @dataclass(frozen=True)
@@ -22,23 +26,36 @@ class Figures:
 
 
 def figures_of(study: Study, options: AblateOptions) -> Figures:
-    """All figures of a study, model by model."""
+    """All figures of a study, each of all its models."""
     made = Figures([], [])
-    for name, run in study.runs.items():
-        cells = study.cells[study.cells["model"] == name]
-        rows = study.rows[study.rows["model"] == name]
-        if cells["decoder_flops"].isna().all():
-            made.left_out.append(f"{name}: no question could be asked, so nothing is drawn.")
-            continue
-        made.drawings.append(tradeoff(name, cells, options.reference))
-        _broken_down(made, name, rows, study, options)
-        curves = extrapolation(name, run, options.extrapolate)
-        if curves is not None:
-            made.drawings.append(curves)
-    if len(study.runs) > 1 and made.drawings:
-        known = study.cells.dropna(subset=["decoder_flops"])
-        made.drawings.append(across_models(known, options.reference))
+    known = study.cells.dropna(subset=["decoder_flops"])
+    for name in study.runs.keys() - set(known["model"]):
+        made.left_out.append(f"{name}: no question could be asked, so nothing is drawn.")
+    if known.empty:
+        return made
+    marks = curve_marks(study.cells, options.reference)
+    made.drawings.append(tradeoff(known, marks, options.reference))
+    if known["model"].nunique() > 1:
+        made.drawings.append(across_models(known, marks))
+    _broken_down(made, study, marks, options)
+    runs = {name: run for name, run in study.runs.items() if name in set(known["model"])}
+    curves = extrapolation(runs, cell_marks(study.cells), options.extrapolate)
+    if curves is not None:
+        made.drawings.append(curves)
     return made
+
+
+def curve_marks(cells: DataTable, reference: str | None) -> dict[str, Style]:
+    """A style for each memory over its amounts; the reference is a star."""
+    marks = family_styles(dict(zip(cells["family"], cells["innermost"], strict=True)), FULL)
+    if reference in marks:
+        marks[reference] = replace(marks[reference], marker="*")
+    return marks
+
+
+def cell_marks(cells: DataTable) -> dict[str, Style]:
+    """A style for each cell, in the same colours."""
+    return family_styles(dict(zip(cells["cell"], cells["innermost"], strict=True)), FULL)
 
 
 def amounts_of(options: AblateOptions) -> str:
@@ -51,9 +68,9 @@ def amounts_of(options: AblateOptions) -> str:
 
 
 def _broken_down(
-    made: Figures, name: str, rows: DataTable, study: Study, options: AblateOptions
+    made: Figures, study: Study, marks: Mapping[str, Style], options: AblateOptions
 ) -> None:
-    asked = rows.dropna(subset=["frames"])
+    asked = study.rows.dropna(subset=["frames"])
     delays, amount = asked["delay_s"].notna().any(), amounts_of(options)
     ways = (
         (
@@ -68,8 +85,8 @@ def _broken_down(
         ),
     )
     for how, otherwise in ways:
-        drawing = how and breakdown(name, asked, how, options.reference, amount)
+        drawing = how and breakdown(asked, how, marks, options.reference, amount)
         if drawing is None:
-            made.left_out.append(f"{name}: nothing {otherwise}.")
+            made.left_out.append(f"Nothing {otherwise}.")
         else:
             made.drawings.append(drawing)

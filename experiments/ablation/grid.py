@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-from ...framework import Archive, CrossFrameMemory, FullMemory, PlainArchive, ReadAll, Reader
+from ...framework import (
+    Archive,
+    CrossFrameMemory,
+    FullMemory,
+    PlainArchive,
+    ReadAll,
+    Reader,
+    innermost,
+)
 from ..streaming.cells import Cell, is_readable, require_cell
 from .options import AblateOptions
 from .variants import Variant
@@ -118,6 +126,7 @@ def _settings(sized: Sized, reader: str, archive: str, cell: Cell) -> dict[str, 
         "frames_per_step": cell.frames_per_step,
         "in_frame": cell.in_frame,
         "rule": repr(cell.memory),
+        "innermost": type(innermost(cell.memory)).__name__,
     }
 
 

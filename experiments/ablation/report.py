@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from math import isnan
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +13,15 @@ from ..evaluation.summary import flagged_videos
 from ..reports.drawing import write_figures
 from ..reports.page import web_page
 from ..reports.tables import Table
-from ..reports.text import MISSING, formatted, number, scale, some
+from ..reports.text import formatted, number, scale, some
 from .extrapolation import totals
 from .figures import Figures, figures_of
 from .options import AblateOptions
+from .results import results_tables
 from .tidy import Study, write_tables
 
 PAGE = "ablation.html"
-SCALED = ("decoder_flops", "state_bytes", "archive_bytes")
 LENGTHS = (64, 512, 3600)  # frames whose totals are listed
-RESULTS = Markup("""\
-Every measure with its 95 % interval (bootstrap over videos, because questions about
-one video are not independent). The first column is the benchmark's own headline score,
-<b>accuracy</b> the share of right answers over all questions; a question without a reply counts as
-wrong. <b>To reference</b> is the paired difference in accuracy with McNemar's exact p-value.
-<b>KL</b> is of the first new token's distribution from the reference, <b>agreement</b> the share of
-equal tokens, <b>invalid</b> counts replies that give no answer; some benchmarks' own rules take
-such replies too (OVO-Bench: any with the right letter in it). <b>NaN</b> counts questions at which
-the model computed NaN or Inf: wrong, and without KL or agreement. Costs are means over questions:
-decoder FLOPs of the video without vision, what later frames attend to (state), what questions read
-(archive), milliseconds of decoder and memory per frame.""")
 
 
 def write_report(study: Study, options: AblateOptions) -> Path:
@@ -51,18 +39,17 @@ def page_text(study: Study, options: AblateOptions, figures: Figures) -> str:
     """The whole page."""
     matched, most_off = _budget(study, options)
     settings = plain(options)["init_args"]
-    longer = [(name, totals(run, LENGTHS)) for name, run in study.runs.items()]
     return web_page(
         "ablation/ablate.html",
         f"Memories on {type(options.benchmark).__name__}",
         options.note,
         about=_about(study, options),
-        results=[_results(study, name, options) for name in study.runs],
+        results=results_tables(study, options),
         budget=matched,
         most_off=most_off,
         figures=figures,
-        totals=[_longer_streams(name, curves) for name, curves in longer if curves],
-        cells=[(name, _cells(study, name)) for name in study.runs],
+        totals=_longer_streams(study),
+        cells=_cells(study),
         settings={name: value for name, value in settings.items() if name != "note"},
         environments=_environments(study),
     )
@@ -97,12 +84,24 @@ def _about(study: Study, options: AblateOptions) -> Markup:
     return Markup(" ").join(parts)
 
 
-def _cells(study: Study, name: str) -> Mapping[str, str]:
+def _cells(study: Study) -> dict[str, str]:
+    """What each cell is, once where it is the same on all models."""
+    told: dict[str, dict[str, list[str]]] = {}
+    for model, run in study.runs.items():
+        for cell, settings in run.grid.settings.items():
+            told.setdefault(cell, {}).setdefault(_cell(settings), []).append(model)
     return {
-        cell: f"{settings['rule']}; reads {settings['reader']}, archive {settings['archive']}, "
-        f"{settings['frames_per_step']} per step, {settings['in_frame']}"
-        for cell, settings in study.runs[name].grid.settings.items()
+        cell if len(rules) == 1 else f"{cell}, {', '.join(models)}": rule
+        for cell, rules in told.items()
+        for rule, models in rules.items()
     }
+
+
+def _cell(settings: Mapping[str, Any]) -> str:
+    return (
+        f"{settings['rule']}; reads {settings['reader']}, archive {settings['archive']}, "
+        f"{settings['frames_per_step']} per step, {settings['in_frame']}"
+    )
 
 
 def _environments(study: Study) -> list[tuple[str, Mapping[str, Any]]]:
@@ -114,47 +113,6 @@ def _environments(study: Study) -> list[tuple[str, Mapping[str, Any]]]:
         if "environment" in row
     }
     return [(name, stamp) for (name, _), stamp in stamps.items()]
-
-
-def _results(study: Study, name: str, options: AblateOptions) -> Table:
-    """A line per cell of one model."""
-    own = study.cells[study.cells["model"] == name].fillna(dict.fromkeys(SCALED, 0.0))
-    scales = {column: scale(list(own[column])) for column in SCALED}
-    (flops, _), (state, _), (archive, _) = scales.values()
-    cells = own.to_dict("records")
-    heads = [
-        "cell", str(cells[0]["metric"]).replace("_", " "), "accuracy %", "to reference", "p",
-        "KL (nats)", "agreement %", f"decoder {flops}FLOP", f"state {state}B",
-        f"archive {archive}B", "ms per frame", "invalid",
-    ]  # fmt: skip
-    lines = [
-        [
-            str(cell["cell"]),
-            formatted(cell["score"], ".1f"),
-            _interval(cell, "accuracy", ".1f"),
-            _interval(cell, "difference", "+.1f"),
-            formatted(cell["mcnemar_p"], ".2g"),
-            _interval(cell, "kl", ".2g") + _infinite(cell),
-            _interval(cell, "agreement", ".0f", 100),
-            *(formatted(cell[column] / unit, ".3g") for column, (_, unit) in scales.items()),
-            formatted(cell["decoder_ms_per_frame"], ".3g"),
-            f"{cell['invalid']:,}" + _nonfinite(cell),
-        ]
-        for cell in cells
-    ]
-    same = Markup(" <b>{}</b> is the same as {} and was run once.")
-    twins = study.runs[name].grid.same.items()
-    unread = Markup(" <b>{}</b> was not run: it carries nothing that the reader could read.")
-    return Table(
-        f"results-{name}",
-        f"{name}: results",
-        heads,
-        lines,
-        RESULTS
-        + Markup().join(same.format(one, other) for one, other in twins)
-        + Markup().join(map(unread.format, study.runs[name].grid.left_out)),
-        marked=[place for place, cell in enumerate(cells) if cell["cell"] == options.reference],
-    )
 
 
 def _budget(study: Study, options: AblateOptions) -> tuple[Table | None, float]:
@@ -192,34 +150,22 @@ def _budget(study: Study, options: AblateOptions) -> tuple[Table | None, float]:
     return Table("budget", f"Budget: equal {what}", heads, lines, caption), most_off
 
 
-def _longer_streams(name: str, curves: Sequence[tuple[str, list[float]]]) -> Table:
-    """Decoder FLOPs of streams longer than those that were run."""
-    units = [scale(values) for values in zip(*(values for _, values in curves), strict=True)]
-    heads = ["cells"]
+def _longer_streams(study: Study) -> Table | None:
+    """Decoder FLOPs of streams longer than those that were run; None where no model is known."""
+    found = [
+        (name, cells, own)
+        for name, run in study.runs.items()
+        for cells, own in totals(run, LENGTHS)
+    ]
+    if not found:
+        return None
+    units = [scale(values) for values in zip(*(values for _, _, values in found), strict=True)]
+    heads = ["cells", "model"]
     heads += [f"{n:,} frames ({most}FLOP)" for n, (most, _) in zip(LENGTHS, units, strict=True)]
     lines = [
-        [cells, *(number(v / unit) for v, (_, unit) in zip(values, units, strict=True))]
-        for cells, values in curves
+        [cells, name, *(number(v / unit) for v, (_, unit) in zip(values, units, strict=True))]
+        for name, cells, values in found
     ]
     caption = "Decoder FLOPs of whole streams by closed form, cells of equal cost together."
-    return Table(f"totals-{name}", f"{name}: longer streams", heads, lines, caption)
-
-
-def _interval(cell: Mapping[str, Any], name: str, form: str, factor: float = 1.0) -> str:
-    value, low, high = (cell[name + end] for end in ("", "_low", "_high"))
-    if value is None or isnan(value):
-        return MISSING
-    text = f"{factor * value:{form}}"
-    if low is None or isnan(low):
-        return text
-    bounds = f"[{factor * low:{form}}, {factor * high:{form}}]"
-    return Markup("{} <small>{}</small>").format(text, bounds)
-
-
-def _nonfinite(cell: Mapping[str, Any]) -> str:
-    return f" + {cell['nonfinite']:,} NaN" if cell["nonfinite"] else ""
-
-
-def _infinite(cell: Mapping[str, Any]) -> Markup:
-    count = cell["kl_infinite"]
-    return Markup(" <small>and {} infinite</small>").format(count) if count else Markup()
+    better = (0, 0, *([-1] * len(LENGTHS)))
+    return Table("totals", "Longer streams", heads, lines, caption, better=better)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import product
+from dataclasses import replace
+from itertools import cycle, product
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
+from pandas import concat
 
 from ..reports.drawing import (
+    GRAMMAR,
+    MARKERS,
     WIDTH,
     Drawing,
     Style,
@@ -20,7 +24,6 @@ from ..reports.drawing import (
     legend_below,
     legend_height,
     percent_axis,
-    styles,
     tidy_axes,
 )
 from ..reports.tables import DataTable
@@ -35,51 +38,61 @@ COSTS = (
 KL_FLOOR = 1e-7  # as good as none; a logarithmic axis has no zero
 KL_ROOM = 5.0  # below the smallest KL, for its interval
 FRONT = {"color": "0.55", "linewidth": 5.0, "alpha": 0.45, "zorder": 1, "solid_capstyle": "round"}
-Marks = Mapping[tuple[str, str], Style]
+Marks = Mapping[tuple[str, str], Style]  # by model and memory
+Lines = Sequence[tuple[str, DataTable, Measure]]  # of panels: label, cells, measure
 
 
-def tradeoff(model: str, cells: DataTable, reference: str | None) -> Drawing:
-    """One model's cells: two measures by three costs."""
+def tradeoff(cells: DataTable, marks: Mapping[str, Style], reference: str | None) -> Drawing:
+    """Two measures by three costs, a line of panels for each model."""
     caption = (
         "Points are cells with their 95 % intervals (bootstrap over videos); lines join a memory's "
         "amounts. The grey band joins the Pareto front: the cells that nothing as cheap is better "
-        "than, the reference left out. The black star and the dashed line are the reference. "
+        "than, the reference left out. The star and the dashed line are the reference. "
+        f"{GRAMMAR} "
         "FLOPs are the decoder's for the whole video, without vision; the state is what later "
         "frames attend to (a cell that holds none stands at the left edge); time is of decoder and "
         "memory. A KL below 1e-7 is drawn there."
     )
-    marks = styles(list(cells["family"].unique()), reference)
-    by_model = {(model, name): style for name, style in marks.items()}
+    models = list(cells["model"].unique())
+    lines = [
+        (f"{model}\n{measure.label}" if len(models) > 1 else measure.label, own, measure)
+        for measure in (ACCURACY, KL)
+        for model, own in cells.groupby("model", sort=False)
+    ]
+    by_model = {(model, name): marks[name] for model, name in product(models, marks)}
 
     def draw(figure: Figure) -> None:
-        _panels(figure, cells, (ACCURACY, KL), by_model, reference)
+        _panels(figure, lines, by_model, reference)
         legend_below(figure, _entries(marks))
 
-    height = 6.2 + legend_height(len(marks) + 1)
-    heading = f"{model}: accuracy and closeness to full attention against cost"
-    return drawn(f"tradeoff-{model}", heading, caption, (WIDTH, height), draw)
+    height = 3.1 * len(lines) + legend_height(len(marks) + 1)
+    heading = "Accuracy and closeness to full attention against cost"
+    return drawn("tradeoff", heading, caption, (WIDTH, height), draw)
 
 
-def across_models(cells: DataTable, reference: str | None) -> Drawing:
-    """All models: accuracy by three costs, a colour per model, a marker per memory."""
+def across_models(cells: DataTable, marks: Mapping[str, Style]) -> Drawing:
+    """All models in the same panels: accuracy by three costs, a marker per model."""
     models, names = list(cells["model"].unique()), list(cells["family"].unique())
-    colours = {name: style.colour for name, style in styles(models, None).items()}
-    shapes = {name: style.marker for name, style in styles(names, reference).items()}
-    marks = {pair: Style(colours[pair[0]], shapes[pair[1]]) for pair in product(models, names)}
+    shapes = dict(zip(models, cycle(MARKERS), strict=False))
+    by_model = {
+        (model, name): replace(marks[name], marker=shapes[model])
+        for model, name in product(models, names)
+    }
 
     def draw(figure: Figure) -> None:
-        _panels(figure, cells, (ACCURACY,), marks, None)
-        entries = {model: _mark(Style(colour, "")) for model, colour in colours.items()}
-        entries |= {name: _mark(Style("0.3", shape), "none") for name, shape in shapes.items()}
+        _panels(figure, [(ACCURACY.label, cells, ACCURACY)], by_model, None)
+        entries = {model: _mark(Style("0.3", shape), "none") for model, shape in shapes.items()}
+        entries |= {name: _mark(replace(marks[name], marker="")) for name in names}
         legend_below(figure, entries)
 
     caption = (
         "As above, for all models: whether a larger model with a small memory beats a smaller one "
-        "with full attention at equal cost. Colours are models, markers memories. The grey band "
-        "joins the Pareto front of all cells, full attention among them."
+        "with full attention at equal cost. Markers are models, colours and lines memories. The "
+        "grey band joins the Pareto front of all cells, full attention among them."
     )
     height = 3.4 + legend_height(len(models) + len(names))
-    return drawn("tradeoff", "All models: accuracy against cost", caption, (WIDTH, height), draw)
+    heading = "All models: accuracy against cost"
+    return drawn("across-models", heading, caption, (WIDTH, height), draw)
 
 
 _ERRORS: dict[str, Any] = {
@@ -91,24 +104,20 @@ _ERRORS: dict[str, Any] = {
 }
 
 
-def _panels(
-    figure: Figure,
-    cells: DataTable,
-    measures: Sequence[Measure],
-    marks: Marks,
-    reference: str | None,
-) -> None:
-    """A line of panels per measure, a column per cost, with marks by model and memory; the
-    reference is drawn as a line, and no part of the front."""
-    cells = scaled(cells)
-    grid = figure.subplots(len(measures), len(COSTS), sharey="row", sharex="col", squeeze=False)
-    for line, measure in zip(grid, measures, strict=True):
-        for axes, (cost, _, unit, _) in zip(line, COSTS, strict=True):
+def _panels(figure: Figure, lines: Lines, marks: Marks, reference: str | None) -> None:
+    """A line of panels per measure and table, a column per cost, with marks by model and memory;
+    the reference is drawn as a line, and no part of the front."""
+    grid = figure.subplots(len(lines), len(COSTS), sharey="row", sharex="col", squeeze=False)
+    for row, (label, cells, measure) in zip(grid, lines, strict=True):
+        cells = scaled(cells)
+        for axes, (cost, _, _, _) in zip(row, COSTS, strict=True):
             _panel(axes, cells, cost, measure, marks, reference)
-            _formatted(axes, unit, cells[cost])
-        line[0].set_ylabel(measure.label)
-    percent_axis(grid[0, 0])
-    for axes, (_, label, _, _) in zip(grid[-1], COSTS, strict=True):
+        row[0].set_ylabel(label)
+        if measure is ACCURACY:
+            percent_axis(row[0])
+    everything = scaled(concat(cells for _, cells, _ in lines))
+    for axes, (cost, label, unit, _) in zip(grid[-1], COSTS, strict=True):
+        _formatted(axes, unit, everything[cost])
         axes.set_xlabel(label)
 
 
@@ -125,7 +134,9 @@ def _panel(
     _draw_front(axes, known[known["cell"] != reference], cost, measure)
     for (model, name), own in known.groupby(["model", "family"], sort=False):
         own, mark = own.sort_values(cost), marks[str(model), str(name)]
-        style: dict[str, Any] = {"color": mark.colour, "marker": mark.marker}
+        style: dict[str, Any] = {
+            "color": mark.colour, "marker": mark.marker, "linestyle": mark.dashes
+        }  # fmt: skip
         if name == reference:
             axes.axhline(own[column].iloc[0], color="black", linewidth=0.8, linestyle="--")
             style |= {"markersize": 11, "zorder": 5}
@@ -187,13 +198,13 @@ def _formatted(axes: Axes, unit: str, costs: Any) -> None:
     axes.xaxis.set_major_formatter(EngFormatter(unit=unit))
 
 
-def _entries(marks: dict[str, Style]) -> dict[str, Any]:
+def _entries(marks: Mapping[str, Style]) -> dict[str, Any]:
     band = Line2D([], [], **{**FRONT, "alpha": 0.6})
     return {**{name: _mark(style) for name, style in marks.items()}, "Pareto front": band}
 
 
-def _mark(style: Style, line: Any = "solid") -> Any:
-    size = 10 if style.marker == "*" else 6
+def _mark(style: Style, line: Any = None) -> Any:
+    size, line = 10 if style.marker == "*" else 6, line or style.dashes
     return Line2D(
         [], [], color=style.colour, marker=style.marker or None, linestyle=line, markersize=size
     )

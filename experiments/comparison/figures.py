@@ -13,6 +13,7 @@ from matplotlib.ticker import EngFormatter
 from pandas import DataFrame, Series
 
 from ..reports.drawing import (
+    GRAMMAR,
     Drawing,
     Style,
     drawn,
@@ -23,11 +24,11 @@ from ..reports.drawing import (
     whole_numbers,
 )
 from ..reports.tables import DataTable
+from .table import FULL
 
 SIZE = (9.6, 3.7)  # inches
 COLUMNS = 4  # of the legend
 MARKED = 6  # markers on a curve
-FULL = "FullMemory"
 LOG_FROM = 30.0  # a largest value this many times the smallest takes a logarithmic axis
 
 Curve = Callable[["DataFrame"], Any]  # one number per row
@@ -52,8 +53,7 @@ LAYOUT: Sequence[tuple[str, str, str, tuple[Panel, Panel]]] = (
         "with its attention, by closed form. Right: measured time of decoder and memory; "
         "faint as measured (single slow frames may leave the picture), clear as a running "
         "median. Vision is the same for all memories and left out. A flat line means prefill "
-        "linear in the video's length. A colour is a rule, marker and line tell its variants "
-        "apart, full attention is black; where curves are equal their markers take turns.",
+        f"linear in the video's length. {GRAMMAR} Where curves are equal their markers take turns.",
         (
             Panel("Decoder FLOPs per frame", "FLOP", lambda s: s["flops"] / s["frames"]),
             Panel(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..reports.page import web_page
 from ..reports.tables import Table
 from ..reports.text import strict_json
-from .table import headed_cells
+from .table import FULL, better, headed_cells
 
 if TYPE_CHECKING:
     from ..reports.drawing import Drawing
@@ -69,12 +69,22 @@ class Report:
         answers = [line.pop(place) for line in lines]
         heads.pop(place)
         kinds = ["text" if head in TEXTS else "number" for head in heads]
+        full = [place for place, row in enumerate(self.rows) if row["family"] == FULL]
         return web_page(
             "comparison/report.html",
             f"Cross-frame memories on {Path(self.config['video']).name}",
             self.note,
             report=self,
-            results=Table("results", "Results", heads, lines, kinds=kinds, details=answers),
+            results=Table(
+                "results",
+                "Results",
+                heads,
+                lines,
+                kinds=kinds,
+                marked=full,
+                details=answers,
+                better=[better(head) for head in heads],
+            ),
             figures=figures,
             memories=memories,
         )

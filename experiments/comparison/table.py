@@ -15,6 +15,7 @@ from rich.text import Text
 from ..reports.text import number, printable, scale
 
 Row = Mapping[str, Any]
+FULL = "FullMemory"  # the family of full attention
 WIDE = 120  # columns from which answers fit into the table
 LONGEST = 42  # of a cell; what is longer is folded
 
@@ -55,6 +56,11 @@ def headed_cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
         for row in rows
     ]
     return heads, cells
+
+
+def better(head: str) -> int:
+    """1 for a column in which more is better, -1 for less, 0 for names."""
+    return {"agreement": 1, "memory": 0, "reader": 0, "stored as": 0}.get(head, -1)
 
 
 def _closeness(row: Row) -> tuple[str, str]:

@@ -43,7 +43,11 @@ def answers_tables(results: Results, size: int | None = None) -> Iterator[Table]
         heading = of_size(f"Answered right from the {told}", size)
         heads = ["memory", *(measure.head for measure in measures)]
         caption = _caption(results, lines, measures)
-        yield Table(f"answers_{reading}", heading, heads, cells, caption)
+        full, better = _full(results, lines), [0, *([1] * len(measures))]
+        full += [len(lines)]  # the blind line is no memory either
+        yield Table(
+            f"answers_{reading}", heading, heads, cells, caption, marked=full, better=better
+        )
 
 
 def ages_table(results: Results, task: str, size: int | None = None) -> Table:
@@ -63,7 +67,9 @@ def ages_table(results: Results, task: str, size: int | None = None) -> Table:
     heading = of_size(f"{task.replace('_', ' ').capitalize()} by age", size)
     each = zip(measures, counts.values(), strict=True)
     heads = ["memory", *(f"{measure.head} ({count})" for measure, count in each)]
-    return Table(f"ages_{task}", heading, heads, cells, caption)
+    better = [0, *([1] * len(measures))]
+    full = _full(results, lines)
+    return Table(f"ages_{task}", heading, heads, cells, caption, marked=full, better=better)
 
 
 def clip_sizes_tables(runs: Sequence[Results]) -> Iterator[Table]:
@@ -84,6 +90,11 @@ def clip_sizes_tables(runs: Sequence[Results]) -> Iterator[Table]:
         if columns:
             heads = ["memory", *columns]
             yield Table(f"sizes_{reading}", f"By size, {told}", heads, cells, caption)
+
+
+def _full(results: Results, lines: Sequence[Line]) -> list[int]:
+    """Places of full attention's lines."""
+    return [place for place, line in enumerate(lines) if results.reference in line.cells]
 
 
 def _shown(results: Results) -> str:

@@ -12,7 +12,8 @@ from .measures import OTHERS, PROSE, PROSE_KL, PROSE_LOSS, SCENE_LOSS
 from .results import Line, Measure, Results
 from .statistics import MARGIN
 
-Column = tuple[str, Callable[[Line], str]]  # head and cell
+# Head, cell, and 1 where more is better, -1 where less is, 0 where neither.
+Column = tuple[str, Callable[[Line], str], int]
 INTERVALS = (
     "Differences are taken stream by stream; in brackets the 95 % interval of a bootstrap over "
     "streams, of one comparison at a time."
@@ -78,11 +79,11 @@ def cost_table(results: Results, size: int | None = None) -> Table:
         return lambda line: format(results.cost(line, name) / unit, form)
 
     columns: list[Column] = [
-        ("slots", lambda line: "" if line.capacity is None else str(line.capacity)),
-        ("state MB", cost("state_bytes", 1e6, ".2f")),
-        ("archive MB", cost("archive_bytes", 1e6, ".1f")),
-        ("GFLOP per stream", cost("decoder_flops", 1e9, ".0f")),
-        ("ms per frame", cost("decoder_ms", frames, ".0f")),
+        ("slots", lambda line: "" if line.capacity is None else str(line.capacity), 0),
+        ("state MB", cost("state_bytes", 1e6, ".2f"), -1),
+        ("archive MB", cost("archive_bytes", 1e6, ".1f"), -1),
+        ("GFLOP per stream", cost("decoder_flops", 1e9, ".0f"), -1),
+        ("ms per frame", cost("decoder_ms", frames, ".0f"), -1),
     ]
     caption = (
         "The state is what later frames attend to, with the statistics that a rule keeps of its "
@@ -153,12 +154,25 @@ def _table(
     caption: str,
 ) -> Table:
     called = names(results, lines)
-    cells = [[called[line], *(cell(line) for _, cell in columns)] for line in lines]
-    return Table(name, heading, ["memory", *(head for head, _ in columns)], cells, caption)
+    cells = [[called[line], *(cell(line) for _, cell, _ in columns)] for line in lines]
+    full = [place for place, line in enumerate(lines) if results.reference in line.cells]
+    heads, better = ["memory"], [0]
+    for head, _, sign in columns:
+        heads.append(head)
+        better.append(sign)
+    return Table(name, heading, heads, cells, caption, marked=full, better=better)
 
 
 def _mean(results: Results, measure: Measure) -> Column:
-    return measure.head, lambda line: formatted(mean(results, line, measure), ".3f", "")
+    def cell(line: Line) -> str:
+        return formatted(mean(results, line, measure), ".3f", "")
+
+    return measure.head, cell, direction(measure)
+
+
+def direction(measure: Measure) -> int:
+    """-1 where less is better, else 1."""
+    return -1 if measure.lower_is_better else 1
 
 
 def _judged(
@@ -178,15 +192,15 @@ def _paired(results: Results, lines: Sequence[Line], rival: Line, measure: Measu
     """Difference, interval and verdict in one column."""
     judged = _judged(results, lines, rival, measure)
     head = f"{measure.head.removesuffix(' to full')} − {rival.label}"
-    return head, lambda line: " ".join(judged[line]).strip()
+    return head, lambda line: " ".join(judged[line]).strip(), 0
 
 
 def _apart(results: Results, lines: Sequence[Line], rival: Line) -> Iterator[Column]:
     """Difference in KL and verdict in columns of their own."""
     judged = _judged(results, lines, rival, PROSE_KL)
-    yield f"KL − {rival.label}", lambda line: judged[line][0]
+    yield f"KL − {rival.label}", lambda line: judged[line][0], 0
     if decidable(results, lines, PROSE_KL):
-        yield "verdict", lambda line: judged[line][1]
+        yield "verdict", lambda line: judged[line][1], 0
 
 
 def _value_and_verdict(

@@ -38,6 +38,8 @@ NOTEBOOK_DOTS_PER_INCH = 72
 STYLE: Any = {"font.size": 9.5, "axes.titlesize": 10, "axes.titlelocation": "left"}
 WIDTH = 10.4
 MARKERS = "osD^vPX<>ph*d"
+# What captions say of `family_styles`.
+GRAMMAR = "A colour is a rule, marker and line tell its variants apart, full attention is black."
 LEGEND_COLUMNS = 4
 LEGEND_LINE = 0.21  # inches
 

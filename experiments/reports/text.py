@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from math import isfinite, isnan
 from typing import Any
 
 PREFIXES = (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
 MISSING = "–"
+# The number that a cell begins with, and its unit's prefix: "46.9 kB", "+1.2 [0.4, 2.0]", "88%".
+LEADING = re.compile(r"([+-]?[\d,]*\.?\d+(?:e[+-]?\d+)?)(?:\s?([kMGTP])?(?:B|FLOP)\b)?")
 
 
 def printable(text: str) -> str:
@@ -67,3 +70,11 @@ def short(amount: float, unit: str = "") -> str:
         if amount >= max(size, 1e5):
             return f"{amount / size:.4g}{prefix}{unit}"
     return f"{amount:g}{unit}"
+
+
+def leading_number(text: str) -> float | None:
+    """The number that a text begins with, in units without a prefix; None where it has none."""
+    found = LEADING.match(text)
+    if found is None:
+        return None
+    return float(found[1].replace(",", "")) * dict(PREFIXES).get(found[2] or "", 1.0)

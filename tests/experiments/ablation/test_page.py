@@ -12,11 +12,13 @@ import pytest
 
 from crossframe.experiments.ablation.breakdown import breakdown, by_delay, by_length
 from crossframe.experiments.ablation.extrapolation import cost_curves, stream_curve, totals
-from crossframe.experiments.ablation.figures import Figures, figures_of
+from crossframe.experiments.ablation.figures import Figures, cell_marks, curve_marks, figures_of
 from crossframe.experiments.ablation.options import AblateOptions
 from crossframe.experiments.ablation.report import page_text
+from crossframe.experiments.ablation.results import results_tables
 from crossframe.experiments.ablation.tidy import Study
 from crossframe.experiments.publishing import ablate_demo as demo
+from crossframe.experiments.reports.text import MISSING
 from crossframe.experiments.streaming.cells import Cell
 from crossframe.framework.flops import stream_flops
 from crossframe.methods import WeightStatisticMemory
@@ -45,7 +47,7 @@ def figures(study: Study, options: AblateOptions) -> Figures:
 
 def test_figures_are_there_and_not_empty(figures: Figures, options: AblateOptions) -> None:
     files = sorted(path.name for path in (options.output / "figures").iterdir())
-    names = ["extrapolation-tiny", "length-tiny", "tradeoff-tiny"]
+    names = ["extrapolation", "length", "tradeoff"]
     assert files == sorted(f"{name}.{kind}" for name in names for kind in ("png", "svg"))
     for path in (options.output / "figures").iterdir():
         assert path.stat().st_size > 10_000
@@ -61,8 +63,8 @@ def test_figures_are_the_same_every_time(figures: Figures, options: AblateOption
 def test_the_page_holds_everything_and_loads_nothing(study: Study, options: AblateOptions) -> None:
     page = (options.output / "ablation.html").read_text("utf-8")
     elements = Elements(page)
-    assert elements.ids("figure") == ["tradeoff-tiny", "length-tiny", "extrapolation-tiny"]
-    assert elements.ids("table") == ["results-tiny", "totals-tiny"]
+    assert elements.ids("figure") == ["tradeoff", "length", "extrapolation"]
+    assert elements.ids("table") == ["results", "totals"]
     assert [name for name in study.cells["cell"] if f"<td>{name}</td>" not in page] == []
     assert "Only a test &lt;of&gt; it." in page
     assert re.findall(r"""(?:src|href)\s*=\s*["'](?!#)[^"']*""", page) == []
@@ -82,6 +84,68 @@ def test_what_is_the_same_or_owed_is_told(
     assert "<b>isolated, reads carried</b> was not run: it carries nothing" in unread
     assert "<b>another</b> is the same as full and was run once" in told
     assert "Unfinished: 3 rows are owed" in told
+
+
+@pytest.fixture(scope="module")
+def twice(study: Study) -> Study:
+    """The study as of two models that do alike."""
+
+    def both(table: pd.DataFrame) -> pd.DataFrame:
+        return pd.concat([table.assign(model=name) for name in ("small", "large")])
+
+    run = study.runs["tiny"]
+    runs = {"small": run, "large": run}
+    return replace(study, runs=runs, rows=both(study.rows), cells=both(study.cells))
+
+
+@pytest.mark.soak  # ten seconds of drawing
+def test_several_models_share_figures(twice: Study, options: AblateOptions) -> None:
+    shared = figures_of(twice, options)
+    names = ["tradeoff", "across-models", "length", "extrapolation"]
+    assert [drawing.name for drawing in shared.drawings] == names
+
+
+def test_several_models_share_tables(
+    twice: Study, options: AblateOptions, figures: Figures
+) -> None:
+    elements = Elements(page_text(twice, options, figures))
+    assert elements.ids("table") == ["results", "measures", "totals"]
+    groups = [head.text for head in elements.all("th") if head.attributes.get("class") == "group"]
+    assert groups == ["", "small", "large"]
+    told = [term.text for term in elements.all("dt")]
+    assert [told.count(cell) for cell in study_cells(twice)] == [1] * 7
+
+
+def study_cells(study: Study) -> list[str]:
+    return list(study.cells["cell"].unique())
+
+
+def test_what_was_not_run_on_a_model_is_missing_there(twice: Study, options: AblateOptions) -> None:
+    lacking = (twice.cells["model"] == "large") & (twice.cells["cell"] == "isolated")
+    side_by_side, measures = results_tables(replace(twice, cells=twice.cells[~lacking]), options)
+    (line,) = (line for line in side_by_side.lines if line[0] == "isolated")
+    assert line[1] != MISSING
+    assert line[6:] == [MISSING] * 5
+    assert [line[:2] for line in measures.lines if line[0] == "isolated"] == [["isolated", "small"]]
+
+
+def test_remarks_name_models_where_not_all_agree(
+    twice: Study, options: AblateOptions, study: Study
+) -> None:
+    run = study.runs["tiny"]
+    other = replace(run, grid=replace(run.grid, same={**run.grid.same, "another": "full"}))
+    *_, measures = results_tables(replace(twice, runs={"small": run, "large": other}), options)
+    assert "<b>another</b> is the same as full and was run once (large)." in measures.caption
+
+
+def test_colours_are_of_rules_and_the_same_in_all_figures(study: Study) -> None:
+    curves, cells = curve_marks(study.cells, "full"), cell_marks(study.cells)
+    assert (curves["full"].colour, curves["full"].marker) == ("#000000", "*")
+    rule = curves["statekv"].colour
+    assert {cells[name].colour for name in ("statekv 14", "statekv 28", "all of it")} == {rule}
+    assert curves["all of it"].colour == rule
+    assert curves["all of it"].marker != curves["statekv"].marker
+    assert curves["window"].colour == cells["window 2"].colour != rule
 
 
 def test_extrapolation_follows_the_closed_form(study: Study) -> None:
@@ -133,7 +197,8 @@ def test_breakdowns_are_drawn_over_amounts_or_as_dots(
     study: Study, swept: bool, height: int
 ) -> None:
     rows = study.rows if swept else study.rows[study.rows["amount"].isna()]
-    drawing = breakdown("tiny", rows, by_length("group_duration"), "full", "slots")
+    marks = curve_marks(study.cells, "full")
+    drawing = breakdown(rows, by_length("group_duration"), marks, "full", "slots")
     assert drawing is not None
     assert "long: 2" in drawing.caption
     assert "short: 2" in drawing.caption
@@ -142,12 +207,13 @@ def test_breakdowns_are_drawn_over_amounts_or_as_dots(
 
 def test_breakdowns_by_frames_and_delay(study: Study) -> None:
     rows = study.rows.assign(delay_s=0.0)
-    assert breakdown("tiny", rows, by_delay(), "full", "slots") is None  # one part alone
+    marks = curve_marks(study.cells, "full")
+    assert breakdown(rows, by_delay(), marks, "full", "slots") is None  # one part alone
     rows.loc[rows["video"] == "clip2", "delay_s"] = 42.0
-    drawing = breakdown("tiny", rows, by_delay(), "full", "slots")
+    drawing = breakdown(rows, by_delay(), marks, "full", "slots")
     assert drawing is not None
     assert "0 to 10 s: 2, 30 to 60 s: 2" in drawing.caption
-    drawing = breakdown("tiny", rows, by_length("frames"), "full", "slots")
+    drawing = breakdown(rows, by_length("frames"), marks, "full", "slots")
     assert drawing is not None
     assert "frames: 2" in drawing.caption
 
@@ -160,9 +226,8 @@ def test_the_demo_in_a_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     demo.main(tmp_path)
     elements = Elements(as_seen(tmp_path / "ablation.html"))
     kinds = ("tradeoff", "length", "delay", "extrapolation")
-    assert elements.ids("figure") == [f"{kind}-tiny-InternVL3" for kind in kinds]
-    tables = ["results-tiny-InternVL3", "budget", "totals-tiny-InternVL3"]
-    assert elements.ids("table") == tables
+    assert elements.ids("figure") == [*kinds]
+    assert elements.ids("table") == ["results", "budget", "totals"]
     assert len(elements.all("svg")) == 4
     assert len(elements.all("path")) > 400
     assert len(elements.all("tr")) > 30
@@ -183,5 +248,5 @@ def test_the_browser_test_can_fail(tmp_path: Path) -> None:
 def test_page_of_a_study_in_a_browser(study: Study, options: AblateOptions) -> None:
     assert len(study.runs) == 1
     elements = Elements(as_seen(options.output / "ablation.html"))
-    assert elements.ids("table") == ["results-tiny", "totals-tiny"]
+    assert elements.ids("table") == ["results", "totals"]
     assert len(elements.ids("figure")) == 3

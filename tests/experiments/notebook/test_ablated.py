@@ -50,9 +50,7 @@ def test_a_study_has_rows_cells_figures_and_the_page(study: Study, checkpoint: P
     assert list(done.cells["cell"]) == ["full", "short", "statekv 14"]  # equal cells are run once
     assert repr(done) == f"Ablated(6 rows of 3 cells on {model})"
     assert set(done.rows["question"]) == {"000-first", "000-last"}
-    assert [drawing.name for drawing in done.figures] == [
-        f"tradeoff-{model}", f"extrapolation-{model}",
-    ]  # fmt: skip
+    assert [drawing.name for drawing in done.figures] == ["tradeoff", "extrapolation"]
     shown = re.fullmatch(r'<iframe srcdoc="(.*)" style="[^"]*"></iframe>', done._repr_html_(), re.S)
     assert shown is not None
     assert unescape(shown[1]) == done.page.read_text("utf-8")

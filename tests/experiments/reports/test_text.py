@@ -9,6 +9,7 @@ from crossframe.experiments.reports.text import (
     cell,
     finite,
     formatted,
+    leading_number,
     number,
     scale,
     strict_json,
@@ -40,6 +41,18 @@ def test_cells_show_counts_measures_and_text() -> None:
     assert [cell(value) for value in (12345, 0.125, NAN, "a", 0)] == [
         *("12,345", "0.12", "–", "a", "0")
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("46.9 kB", 46_900), ("1.2 GFLOP", 1.2e9), ("+1.5 <small>[0, 2]</small>", 1.5),
+        ("1,234", 1234), ("88%", 88), ("1e-05", 1e-5), ("3 Killers", 3), ("–", None), ("", None),
+        ("statekv 4", None), ("NaN inside", None),
+    ],
+)  # fmt: skip
+def test_cells_begin_with_numbers(text: str, value: float | None) -> None:
+    assert leading_number(text) == value
 
 
 def test_what_is_not_finite_is_null_in_json() -> None:
