@@ -120,6 +120,8 @@ def add_observe(parser: ArgumentParser) -> None:
     )
     pictured = f"whose patches are pictured: {_memory_help()}"
     parser.add_argument("--memory", type=str, default="statekv", help=pictured)
+    beside = "another memory, whose patches are pictured beside them"
+    parser.add_argument("--beside", type=str | None, default=None, help=beside)
     # Several numbers behind one option, which jsonargparse would want as a list in brackets.
     several = {
         "capacities": (

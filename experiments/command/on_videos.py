@@ -102,12 +102,13 @@ def run_observe(values: Values) -> None:
         options_from(ObserveOptions, values),
         options_from(MemoryDefaults, values),
     )
-    memory = memory_from(values["memory"], defaults)
+    texts = [text for text in (values["memory"], values["beside"]) if text is not None]
+    pictured = [memory_from(text, defaults) for text in texts]
     videos = open_videos(values["videos"], options)
     report_folder(options.output, "--output")
     model = load(options_from(ModelOptions, values))
     settings = {name: value for name, value in values.items() if name not in ("debug", "output")}
-    tell(observe(model, videos, memory, options, settings, messages()), Console())
+    tell(observe(model, videos, pictured, options, settings, messages()), Console())
 
 
 def _report(comparison: Comparison, model: VideoModel, values: Values, note: str = "") -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from ...framework import CrossFrameMemory, VideoModel
-from ..observation.contact_sheet import draw_timeline, shares_over_time
-from ..observation.held import FollowedMemory, FramePatches, HeldTokens
+from ..observation.contact_sheet import draw_timeline
+from ..observation.held import FollowedMemory, FramePatches, HeldTokens, shares_over_time
 from ..observation.pictures import Picture, PictureTaker
 from ..reports.drawing import Drawing, drawn
 from ..streaming.frames import VideoFrames

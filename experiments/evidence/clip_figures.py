@@ -9,19 +9,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..reports.drawing import (
+    GRAMMAR,
     WIDTH,
     Drawing,
     drawn,
     exact_ticks,
+    family_styles,
     legend_below,
     legend_height,
-    styles,
     tidy_axes,
 )
 from .clip_measures import READINGS, answered, asked_by_age, learnt, overall
 from .comparisons import mean, rivals_in
-from .figures import LEADING, spread_out, suffix
-from .results import ANCHOR, Line, Measure, Results
+from .figures import FULL, LEADING, label_marks, spread_out, suffix
+from .results import Line, Measure, Results
 from .table import lines_of, names, of_size
 
 Curve = list[tuple[float, float]]
@@ -35,7 +36,7 @@ def right_by_bytes(runs: Sequence[Results]) -> Drawing:
         for reading in READINGS
     ]
     labels = list(dict.fromkeys(label for _, _, curves in panels for label in curves))
-    marks = styles(labels, ANCHOR if ANCHOR in labels else None)
+    marks = label_marks(runs, labels)
 
     def draw(figure: Figure) -> None:
         grid = figure.subplots(len(runs), len(READINGS), sharey=True, squeeze=False).flatten()
@@ -51,7 +52,7 @@ def right_by_bytes(runs: Sequence[Results]) -> Drawing:
 
     caption = (
         "Mean over the tasks learnt, against the bytes that later frames attend to, on a "
-        "logarithmic axis. Dashed: full attention."
+        f"logarithmic axis. Dashed: full attention. {GRAMMAR}"
     )
     size = (WIDTH, 3.2 * len(runs) + 0.4 + legend_height(len(labels)))
     return drawn("right-by-bytes", "Answered right by bytes held", caption, size, draw)
@@ -61,8 +62,7 @@ def right_by_age(results: Results, tasks: Sequence[str], size: int | None = None
     """Tasks by how long ago their evidence passed, a panel each."""
     lines = leading(results, size)
     called = names(results, lines)
-    full = next((called[one] for one in lines if results.reference in one.cells), None)
-    marks = styles(list(called.values()), full)
+    marks = family_styles({called[one]: one.family for one in lines}, FULL)
 
     def draw(figure: Figure) -> None:
         grid = figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
@@ -78,7 +78,7 @@ def right_by_age(results: Results, tasks: Sequence[str], size: int | None = None
         grid[0].set_ylabel("answered right")
         legend_below(figure, {called[one]: marks[called[one]].legend() for one in lines})
 
-    caption = "Share answered right from the whole archive, by the age of the evidence."
+    caption = f"Share answered right from the whole archive, by the age of the evidence. {GRAMMAR}"
     height = 3.4 + legend_height(len(lines))
     heading = of_size("Answered right by age", size)
     return drawn(f"right-by-age{suffix(size)}", heading, caption, (WIDTH, height), draw)

@@ -88,8 +88,12 @@ def clip_sizes_tables(runs: Sequence[Results]) -> Iterator[Table]:
             f"{LEARNT:.0%} at that length. Marks as above. {' '.join(map(_shown, runs))}"
         )
         if columns:
-            heads = ["memory", *columns]
-            yield Table(f"sizes_{reading}", f"By size, {told}", heads, cells, caption)
+            heads, better = ["memory", *columns], [0, *([1] * len(columns))]
+            full = [place for place, label in enumerate(labels) if label == runs[0].reference]
+            yield Table(
+                f"sizes_{reading}", f"By size, {told}", heads, cells, caption, marked=full,
+                better=better,
+            )  # fmt: skip
 
 
 def _full(results: Results, lines: Sequence[Line]) -> list[int]:

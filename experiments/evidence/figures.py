@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -11,13 +12,15 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ..reports.drawing import (
+    GRAMMAR,
     WIDTH,
     Drawing,
+    Style,
     drawn,
     exact_ticks,
+    family_styles,
     legend_below,
     legend_height,
-    styles,
     tidy_axes,
 )
 from .comparisons import against, decidable, mean, rivals_in
@@ -28,6 +31,7 @@ from .table import lines_of, names, of_size
 
 VERDICT_COLOURS = {BETTER: "#009E73", WORSE: "#D55E00", EQUIVALENT: "#0072B2", UNDECIDED: "#8C8C8C"}
 UNJUDGED = "#0072B2"  # where streams are too few for verdicts
+FULL = "FullMemory"
 LEADING = 10  # memories in one panel of curves; more cannot be told apart
 LINE_HEIGHT = 0.27  # inches of a memory's row
 
@@ -83,7 +87,7 @@ def kl_by_bytes(runs: Sequence[Results]) -> Drawing:
     """KL against what is held, a curve per memory over its sizes, a panel per run."""
     curves = [_curves(results) for results in runs]
     labels = dict.fromkeys(label for one in curves for label in one)
-    marks = styles(list(labels), ANCHOR if ANCHOR in labels else None)
+    marks = label_marks(runs, labels)
 
     def draw(figure: Figure) -> None:
         panels = figure.subplots(1, len(runs), sharey=True, squeeze=False)[0]
@@ -103,10 +107,19 @@ def kl_by_bytes(runs: Sequence[Results]) -> Drawing:
     caption = (
         "Prose: KL to full attention against the bytes that later frames attend to, statistics of "
         "slots included; both axes are logarithmic. Further down and to the left is better. "
-        f"{_leading(max(len(_all_curves(results)) for results in runs))}"
+        f"{GRAMMAR} {_leading(max(len(_all_curves(results)) for results in runs))}"
     )
     size = (WIDTH, 4.0 + legend_height(len(labels)))
     return drawn("kl-by-bytes", "Closeness against bytes", caption, size, draw)
+
+
+def label_marks(runs: Sequence[Results], labels: Iterable[str]) -> dict[str, Style]:
+    """A style for each label; that of the first rival is a star."""
+    families = {one.label: one.family for results in runs for one in results.lines}
+    marks = family_styles({label: families[label] for label in labels}, FULL)
+    if ANCHOR in marks:
+        marks[ANCHOR] = replace(marks[ANCHOR], marker="*")
+    return marks
 
 
 def has_curves(results: Results) -> bool:
@@ -123,8 +136,7 @@ def by_age(results: Results, size: int | None = None) -> Drawing:
     panels = {title: measures for title, measures in panels.items() if measures}
     lines = leading(results, lines_of(results, size), with_full=True)
     called = names(results, lines)
-    full = next((called[one] for one in lines if results.reference in one.cells), None)
-    marks = styles(list(called.values()), full)
+    marks = family_styles({called[one]: one.family for one in lines}, FULL)
 
     def draw(figure: Figure) -> None:
         grid = figure.subplots(1, len(panels), squeeze=False)[0]
@@ -141,7 +153,7 @@ def by_age(results: Results, size: int | None = None) -> Drawing:
 
     caption = (
         "Loss of what an earlier frame tells, by how many frames ago that was; means over streams. "
-        f"{_leading(len(lines_of(results, size)))}"
+        f"{GRAMMAR} {_leading(len(lines_of(results, size)))}"
     )
     size_in_inches = (WIDTH, 3.4 + legend_height(len(lines)))
     heading = of_size("Loss by age", size)

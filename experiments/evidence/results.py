@@ -46,12 +46,14 @@ class Line:
         cells: names of the cells.
         state_bytes: held for later frames at a stream's end, mean.
         capacity: slots per KV head by the memory's settings; None where it has no such setting.
+        family: the class of the innermost memory.
     """
 
     label: str
     cells: tuple[str, ...]
     state_bytes: float
     capacity: int | None
+    family: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,8 +188,10 @@ class Results:
         return DataFrame(self.rows)
 
     def _line(self, label: str, cells: Sequence[str]) -> Line:
-        capacity = next(_settings(self.config["cells"][cells[0]], "capacity"), None)
-        unsized = Line(label, tuple(cells), 0.0, capacity)
+        cell = self.config["cells"][cells[0]]
+        capacity = next(_settings(cell, "capacity"), None)
+        *_, family = _settings(cell["init_args"]["memory"], "class_path")
+        unsized = Line(label, tuple(cells), 0.0, capacity, family.rpartition(".")[2])
         return replace(unsized, state_bytes=self.cost(unsized, "state_bytes"))
 
 

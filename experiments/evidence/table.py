@@ -116,7 +116,11 @@ def sizes_table(runs: Sequence[Results], measure: Measure = PROSE_KL) -> Table:
         f"above. Heads: slots of StateKV, of tokens of a stream. {told}"
     )
     name = f"sizes_{measure.suite}"
-    return Table(name, f"{head} by size", ["memory", *columns], lines, caption)
+    return Table(
+        name, f"{head} by size", ["memory", *columns], lines, caption,
+        marked=[place for place, label in enumerate(labels) if label == runs[0].reference],
+        better=[0, *(len(columns) * [direction(measure)])],
+    )  # fmt: skip
 
 
 def names(results: Results, lines: Sequence[Line]) -> dict[Line, str]:

@@ -76,6 +76,6 @@ def observe(
     paths = [str(one) for one in ([videos] if isinstance(videos, str | Path) else videos)]
     chosen = ObserveOptions(**options)
     media, adapter = open_videos(paths, chosen), loaded(model)
-    _, tables = measure(adapter, media, FullMemory(), chosen, Console(quiet=True))
+    _, tables = measure(adapter, media, [FullMemory()], chosen, Console(quiet=True))
     settings = {"videos": paths, "frames": chosen.frames, "capacities": list(chosen.capacities)}
     return Observed(tables, settings, environment(adapter))

@@ -13,7 +13,7 @@ from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from .held import FramePatches
+from .held import FramePatches, shares_over_time
 from .held_page import evenly
 
 COLUMNS, ROWS = 8, 5
@@ -47,13 +47,6 @@ def contact_sheet(frames: Sequence[FramePatches], title: str) -> Figure:
     _add_scale(parts[0], pictures)
     draw_timeline(parts[1].subplots(), shares_over_time(frames))
     return figure
-
-
-def shares_over_time(frames: Sequence[FramePatches]) -> np.ndarray:
-    """[frames, steps] share of each frame's visual tokens held, mean over layers and KV heads."""
-    steps = torch.arange(len(frames))[:, None]
-    shares = [(frame.last.flatten()[None] >= steps).double().mean(1) for frame in frames]
-    return torch.stack(shares).numpy()
 
 
 def _moments(steps: int) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -43,6 +44,13 @@ class FramePatches:
     def entered(self) -> Tensor:
         """[rows, columns] bool: the tokens that passed the decoder."""
         return (self.last[0, 0] != NEVER_ENTERED).view(self.rows, self.columns)
+
+
+def shares_over_time(frames: Sequence[FramePatches]) -> np.ndarray:
+    """[frames, steps] share of each frame's visual tokens held, mean over layers and KV heads."""
+    steps = torch.arange(len(frames))[:, None]
+    shares = [(frame.last.flatten()[None] >= steps).double().mean(1) for frame in frames]
+    return torch.stack(shares).numpy()
 
 
 class HeldTokens:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..reports.page import web_page
-from .held import NEVER_ENTERED, FramePatches
+from .held import NEVER_ENTERED, FramePatches, shares_over_time
 
 MOST_FRAMES = 64
 MOST_STEPS = 250  # so that a byte tells the last of them, and two more things
@@ -29,8 +31,7 @@ def evenly(count: int, most: int) -> list[int]:
 
 def held_page(
     name: str,
-    memory: str,
-    frames: Sequence[FramePatches],
+    held: Mapping[str, Sequence[FramePatches]],
     per_patch: int,
     settings: Mapping[str, Any],
 ) -> str:
@@ -38,37 +39,38 @@ def held_page(
 
     Args:
         name: of the video.
-        memory: as people write it.
-        frames: all of the video.
+        held: all frames of the video, by the memory as people write it; several are shown side by
+            side.
         per_patch: raw frames that share a picture and its tokens.
         settings: shown at the end.
     """
-    shown, steps = shown_frames(frames), evenly(len(frames), MOST_STEPS)
+    frames = next(iter(held.values()))
+    shown, steps = shown_frames(frames, len(held)), evenly(len(frames), MOST_STEPS)
     return web_page(
         "observation/held.html",
         f"{frames[0].picture.shows.capitalize()} still held: {name}",
-        memory=memory,
+        memories=list(held),
         notes=_notes(frames, shown, steps, per_patch),
         settings=settings,
-        data=page_data(frames, shown, steps),
+        data=page_data(held, shown, steps),
     )
 
 
-def shown_frames(frames: Sequence[FramePatches]) -> list[int]:
-    """Which frames a page has room for."""
+def shown_frames(frames: Sequence[FramePatches], memories: int = 1) -> list[int]:
+    """Which frames a page has room for, with the tokens of so many memories."""
     layers, heads, largest = max((frame.last.shape for frame in frames), key=lambda s: s[-1])
-    room = MOST_BYTES // max(1, layers * heads * largest)
+    room = MOST_BYTES // max(1, memories * layers * heads * largest)
     return evenly(len(frames), max(1, min(MOST_FRAMES, room)))
 
 
 def page_data(
-    frames: Sequence[FramePatches], shown: Sequence[int], steps: Sequence[int]
+    held: Mapping[str, Sequence[FramePatches]], shown: Sequence[int], steps: Sequence[int]
 ) -> dict[str, Any]:
     """What the page's script reads; numbers of frames and steps count from 0."""
+    frames = next(iter(held.values()))
     chosen = [frames[number] for number in shown]
     counts = [frame.rows * frame.columns for frame in chosen]
     layers, heads = chosen[0].last.shape[:2]
-    table = as_bytes(torch.cat([frame.last for frame in chosen], -1), steps)
     return {
         "layers": layers,
         "heads": heads,
@@ -89,8 +91,26 @@ def page_data(
             }
             for place, (number, frame) in enumerate(zip(shown, chosen, strict=True))
         ],
-        "last": b64encode(table.contiguous().numpy().tobytes()).decode("ascii"),
+        "memories": [
+            {"name": name, "last": _table([own[number] for number in shown], steps)}
+            for name, own in held.items()
+        ],
+        "opening": bisect_right(steps, opening_step(list(held.values()))) - 1,
     }
+
+
+def opening_step(held: Sequence[Sequence[FramePatches]]) -> int:
+    """The step after which most is to be seen, the last of several: of one memory where earlier
+    frames are brightest in all, of two where their brightness differs most."""
+    bright, *others = [np.sqrt(shares_over_time(frames)) for frames in held]
+    seen = np.abs(bright - others[0]) if others else bright
+    totals = np.triu(seen, 1).sum(0).round(6)  # frames before the newest
+    return len(totals) - 1 - int(totals[::-1].argmax())
+
+
+def _table(frames: Sequence[FramePatches], steps: Sequence[int]) -> str:
+    table = as_bytes(torch.cat([frame.last for frame in frames], -1), steps)
+    return b64encode(table.contiguous().numpy().tobytes()).decode("ascii")
 
 
 def as_bytes(last: Tensor, steps: Sequence[int]) -> Tensor:

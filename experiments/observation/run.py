@@ -43,12 +43,12 @@ def open_videos(paths: Sequence[str], options: ObserveOptions) -> list[VideoFram
 def measure(
     model: VideoModel,
     videos: Sequence[VideoFrames | TextFile],
-    memory: CrossFrameMemory,
+    pictured: Sequence[CrossFrameMemory],
     options: ObserveOptions,
     console: Console,
 ) -> tuple[list[Observed], Tables]:
     """What is seen of every video, and all of it in tables; as `observe`, which also writes."""
-    observed = [observe_video(model, media, memory, options, console) for media in videos]
+    observed = [observe_video(model, media, pictured, options, console) for media in videos]
     tables = tables_of(observed)
     if not len(tables.rows):
         raise ValueError(all_held(options))
@@ -58,7 +58,7 @@ def measure(
 def observe(
     model: VideoModel,
     videos: Sequence[VideoFrames | TextFile],
-    memory: CrossFrameMemory,
+    pictured: Sequence[CrossFrameMemory],
     options: ObserveOptions,
     settings: Mapping[str, Any],
     console: Console,
@@ -67,14 +67,15 @@ def observe(
     """Measure, draw and write everything; the path of the page of evidence.
 
     Args:
-        memory: the one whose patches are pictured; evidence is always that of full attention.
+        pictured: one memory whose patches are pictured, or two side by side; evidence is always
+            that of full attention.
         settings: everything the run was asked to do, as shown on the pages.
         note: a warning for readers.
 
     Raises:
         ValueError: for a video too short, or capacities that all hold the whole video.
     """
-    observed, tables = measure(model, videos, memory, options, console)
+    observed, tables = measure(model, videos, pictured, options, console)
     folder = Path(options.output)
     for name, left_out in tables.left_out.items():
         if left_out:
@@ -82,7 +83,7 @@ def observe(
             console.print(line, markup=False, highlight=False, soft_wrap=True)
     stamp = environment(model)
     _write_tables(folder, tables, settings, stamp, note)
-    links = {video.name: _write_held(folder, video, model, memory, settings) for video in observed}
+    links = {video.name: _write_held(folder, video, model, settings) for video in observed}
     figures = figures_of(tables)
     write_figures(chain(*figures.values()), folder)
     title = f"Evidence of {some([video.name for video in observed], 3)}"
@@ -92,20 +93,16 @@ def observe(
 
 
 def _write_held(
-    folder: Path,
-    video: Observed,
-    model: VideoModel,
-    memory: CrossFrameMemory,
-    settings: Mapping[str, Any],
+    folder: Path, video: Observed, model: VideoModel, settings: Mapping[str, Any]
 ) -> str:
-    """Page and contact sheet of one video; the page's name."""
-    page, spec = f"held-{video.name}.html", repr(memory)
-    text = held_page(video.name, spec, video.held, model.frames_per_patch, settings)
+    """Page and contact sheets of one video; the page's name."""
+    page = f"held-{video.name}.html"
+    text = held_page(video.name, video.held, model.frames_per_patch, settings)
     (folder / page).write_text(text, "utf-8")
-    sheet = contact_sheet(
-        video.held, f"{video.name}: {video.held[0].picture.shows} that {spec} still holds"
-    )
-    sheet.savefig(folder / f"held-{video.name}.png", dpi=DOTS_PER_INCH)
+    for (memory, frames), ending in zip(video.held.items(), ("", "-beside"), strict=False):
+        title = f"{video.name}: {frames[0].picture.shows} that {memory} still holds"
+        sheet = contact_sheet(frames, title)
+        sheet.savefig(folder / f"held-{video.name}{ending}.png", dpi=DOTS_PER_INCH)
     return page
 
 

@@ -26,6 +26,7 @@ CAPACITIES = (1, 4, 16, 64, 256, 1024, 4096, 16384)
 RECENT_FRAMES = (1, 4, 16, 64)
 # Room per temporal patch: the numbers and times written between frames grow longer.
 LONGER_TEXT = 8
+FULL = ""  # name of the session that is measured; those of pictured memories are their reprs
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,11 @@ class ObserveOptions:
 def observe_video(
     model: VideoModel,
     media: VideoFrames | TextFile,
-    memory: CrossFrameMemory,
+    pictured: Sequence[CrossFrameMemory],
     options: ObserveOptions,
     console: Console,
 ) -> Observed:
-    """Push every frame to both sessions as it arrives; mass is let go after each step.
+    """Push every frame to all sessions as it arrives; mass is let go after each step.
 
     Raises:
         ValueError: for a video of a single temporal patch: it has no past to measure.
@@ -96,8 +97,9 @@ def observe_video(
         evidence(slots)
         by_frame(slots)
 
-    held = HeldTokens(model.spec)
-    memories = {"full": WatchedMemory(show), "pictured": FollowedMemory(memory, held)}
+    held = {repr(memory): HeldTokens(model.spec) for memory in pictured}
+    followed = {repr(memory): FollowedMemory(memory, held[repr(memory)]) for memory in pictured}
+    memories: dict[str, CrossFrameMemory] = {FULL: WatchedMemory(show), **followed}
     camera = PictureTaker(model.frames_per_patch, model.text)
     with progress_bar(console) as bar:
         tracked = bar.track(frames, total=frames.expected, description=frames.path.stem)
@@ -112,7 +114,7 @@ def observe_video(
         stream = SharedStream(model, sessions)
         for image, seconds in chain(opening.frames, passing):
             stream.push(image, seconds)
-        cursor = dict(stream.sessions())["full"].cursor
+        cursor = dict(stream.sessions())[FULL].cursor
     frames.warn(console)
     require_past(frames, frames.taken, model)
     counts = {"frames": frames.taken, "flagged_frames": frames.flagged}
@@ -126,7 +128,7 @@ def observe_video(
         frames.path.stem,
         {**counts, "steps": cursor.frames, "tokens": cursor.tokens},
         {name: table_of(rows) for name, rows in tables.items()},
-        held.frames(camera.pictures, model.patch_grid),
+        {name: own.frames(camera.pictures, model.patch_grid) for name, own in held.items()},
     )
 
 

@@ -22,13 +22,13 @@ class Observed:
         counts: `steps`, temporal patches that passed; `frames`, raw ones; `flagged_frames`, that
             FFmpeg flags as damaged; `tokens` of the stream, prompt included.
         tables: "rows" and "recency", as `Evidence`; "parts" and "distances", as `MassByFrame`.
-        held: what the memory held of every frame.
+        held: what every pictured memory held of every frame, by its repr.
     """
 
     name: str
     counts: Mapping[str, int]
     tables: Mapping[str, DataTable]
-    held: list[FramePatches]
+    held: Mapping[str, list[FramePatches]]
 
 
 @dataclass(frozen=True, eq=False)

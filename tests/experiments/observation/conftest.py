@@ -10,6 +10,7 @@ from crossframe.experiments.command.cli import main
 Dump = Callable[..., str]
 MakeVideo = Callable[..., Path]
 CAPACITY = 12
+BESIDE = ("--beside", "window(frames=1)")
 
 
 def run(videos: list[Path], checkpoint: Path, folder: Path, *options: str) -> int:
@@ -22,11 +23,11 @@ def run(videos: list[Path], checkpoint: Path, folder: Path, *options: str) -> in
 def folder(
     checkpoint: Path, make_video: MakeVideo, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """Two videos, of 8 and of 5 frames."""
+    """Two videos, of 8 and of 5 frames, and two memories of each."""
     folder = tmp_path_factory.mktemp("observed") / "new" / "folder"
     videos = [make_video("long one.mp4", frames=9), make_video("short.mp4", frames=5)]
     options = ["--capacities", "1", "4", "16", "60", "--recent-frames", "1", "2", "6"]
-    assert run(videos, checkpoint, folder, *options, "--capacity", str(CAPACITY)) == 0
+    assert run(videos, checkpoint, folder, *options, "--capacity", str(CAPACITY), *BESIDE) == 0
     return folder
 
 

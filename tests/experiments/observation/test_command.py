@@ -1,6 +1,7 @@
 """`crossframe observe` end to end: files, pages in a browser, and what users get wrong."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,7 @@ def test_the_slider_shows_what_the_session_held(
     place = f"#frame={frame}" + ("" if layer is None else f"&layer={layer}")
     page = Elements(dump(folder / "held-long one.html", place))
     assert page.by_id("when").text.startswith(f"after frame {frame} of 8 · ")
-    found = [figure.attributes["data-held"] for figure in page.all("figure")]
+    found = [figure.attributes["data-held"].partition(" ")[0] for figure in page.all("figure")]
     expected = held_patches(checkpoint, make_video("long one.mp4", frames=9), frame, layer)
     assert [float(held) for held in found if held] == pytest.approx(expected, abs=1e-3)
     assert [held for held in found if not held] == [""] * (8 - frame)
@@ -167,6 +168,22 @@ def test_the_pictures_are_drawn(folder: Path, browser: str, tmp_path: Path) -> N
     first, last = drawn
     assert len(np.unique(first.reshape(-1, 3), axis=0)) > 500  # pictures, not flat boxes
     assert (np.abs(first - last).max(-1) > 30).mean() > 0.02
+
+
+def test_two_memories_are_pictured_side_by_side(folder: Path, dump: Dump) -> None:
+    page = Elements(dump(folder / "held-short.html", "#frame=4"))
+    shown = [figure.attributes["data-held"].split() for figure in page.all("figure")]
+    assert [pair[1] for pair in shown if pair] == ["0.000", "0.000", "0.000", "4.000"]
+    timelines = [canvas for canvas in page.all("canvas") if "timeline" in str(canvas.attributes)]
+    assert len(timelines) == 2
+    assert "differ most" in page.all("p")[0].text
+    assert (folder / "held-short-beside.png").is_file()
+
+
+def test_a_page_opens_where_its_data_say(folder: Path, dump: Dump, tmp_path: Path) -> None:
+    text, moved = (folder / "held-long one.html").read_text("utf-8"), tmp_path / "moved.html"
+    moved.write_text(re.sub(r'"opening": \d+', '"opening": 2', text), "utf-8")
+    assert Elements(dump(moved)).by_id("when").text.startswith("after frame 3 of 8 · ")
 
 
 # Other models and settings

@@ -1,6 +1,7 @@
 """What is noted of a session is what the session holds, patch for patch and step for step."""
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,18 +9,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from crossframe.experiments.observation.contact_sheet import contact_sheet, shares_over_time
+from crossframe.experiments.observation.contact_sheet import contact_sheet
 from crossframe.experiments.observation.held import (
     NEVER_ENTERED,
     FollowedMemory,
     FramePatches,
     HeldTokens,
+    shares_over_time,
 )
 from crossframe.experiments.observation.held_page import (
     NEVER_ENTERED_BYTE,
     as_bytes,
     evenly,
     held_page,
+    opening_step,
     page_data,
     shown_frames,
 )
@@ -142,8 +145,9 @@ def test_bytes_tell_at_which_steps_of_the_slider_a_token_was_held() -> None:
 def test_page_data_give_the_same_shares_as_python() -> None:
     noted, _, _ = followed(InternVL3(*tiny_internvl()), StateKVMemory(9))
     shown, steps = [0, 3, 7], [0, 2, 5, 7]
-    data = page_data(noted, shown, steps)
-    table = np.frombuffer(base64.b64decode(data["last"]), np.uint8)
+    data = page_data({"a": noted}, shown, steps)
+    (memory,) = data["memories"]
+    table = np.frombuffer(base64.b64decode(memory["last"]), np.uint8)
     table = table.reshape(data["layers"] * data["heads"], data["tokens"])
     for entry, number in zip(data["frames"], shown, strict=True):
         for place, step in enumerate(steps):
@@ -164,10 +168,11 @@ def test_a_page_shows_at_most_64_frames_and_fewer_of_large_models() -> None:
     assert len(shown_frames([patches(2, 2, 4)] * 200)) == 64
     large = [patches(36, 8, 1024)] * 200
     assert 20 <= len(shown_frames(large)) <= 28  # 8 MiB / (36 * 8 * 1024 bytes)
+    assert 10 <= len(shown_frames(large, memories=2)) <= 14
 
 
 def test_a_page_says_what_it_leaves_out() -> None:
-    page = held_page("a <video>", "Some(1)", [patches(1, 1, 2)] * 300, 2, {"model": "m"})
+    page = held_page("a <video>", {"Some(1)": [patches(1, 1, 2)] * 300}, 2, {"model": "m"})
     assert "a &lt;video&gt;" in page
     for note in (
         "2 frames at a time share their tokens",
@@ -175,7 +180,32 @@ def test_a_page_says_what_it_leaves_out() -> None:
         "The slider stops at 250 of 300 steps",
     ):
         assert note in page
-    assert "are shown" not in held_page("v", "Some(1)", [patches(1, 1, 2)] * 64, 1, {})
+    assert "are shown" not in held_page("v", {"Some(1)": [patches(1, 1, 2)] * 64}, 1, {})
+
+
+def lasting(*steps: int) -> list[FramePatches]:
+    """Frames of one token each, held until after these steps."""
+    frames = [patches(1, 1, 1) for _ in steps]
+    return [
+        replace(frame, last=torch.full((1, 1, 1), step, dtype=torch.int16))
+        for frame, step in zip(frames, steps, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("held", "step"),
+    [
+        ([lasting(2, 2, 2, 3, 4)], 2),  # where two frames behind the newest are bright
+        ([lasting(0, 1, 2, 3, 4)], 4),  # nothing is ever bright: the end
+        ([lasting(4, 4, 4, 4, 4)], 4),
+        ([lasting(3, 3, 2, 3, 4), lasting(0, 1, 2, 3, 4)], 3),  # where they differ in two
+        ([lasting(3, 3, 2, 3, 4), lasting(3, 3, 2, 3, 4)], 4),
+    ],
+)
+def test_the_page_opens_where_most_is_to_be_seen(held: list[Any], step: int) -> None:
+    assert opening_step(held) == step
+    data = page_data({str(n): frames for n, frames in enumerate(held)}, [0, 4], [0, 1, 4])
+    assert data["opening"] == {2: 1, 3: 1, 4: 2}[step]  # the slider's last stop before it
 
 
 # The contact sheet
