@@ -24,6 +24,7 @@ from .evidence import PARTS, as_text, compact_result, read_runs
 from .observation import observed_result, observed_table
 from .pages import measured_on, renew
 from .testbed import loss_table, tasks_table
+from .trainings import trainings_part
 
 Result = Mapping[str, Any]
 # The page that shows each table; a run of the suites is published by its line here.
@@ -47,6 +48,7 @@ PAGES = {
     "testbed_readers": "docs/memories-on-video.md",
     "testbed_tasks": "docs/testbed.md",
     "testbed_encoding": "docs/testbed.md",
+    "trainings": "docs/pretrain.md",
 }
 
 
@@ -132,6 +134,7 @@ TABLES: Mapping[str, Callable[[Result], tuple[str, str]]] = {
     "step_time": step_time_part,
     "testbed_tasks": testbed_tasks_part,
     "testbed_encoding": testbed_encoding_part,
+    "trainings": trainings_part,
 }
 # The file of tables that share one.
 SHARED = {"testbed_tasks": "testbed", "testbed_encoding": "testbed"}
