@@ -310,7 +310,7 @@ def draw_ids(random: Random, folder: Path) -> Case:
             (7, "got shape ()"),
             # To `ask` two questions, to the others no row of numbers.
             ([[1, 2], [3]], "got "),
-            ([good, "two"], "got "),
+            ([good, 0.5], "got "),
             ([None], "got list"),
             (None, "got NoneType"),
             (b"what?", "got bytes"),
