@@ -73,13 +73,16 @@ def ages_table(results: Results, task: str, size: int | None = None) -> Table:
 
 
 def clip_sizes_tables(runs: Sequence[Results]) -> Iterator[Table]:
-    """The mean of the tasks learnt, at every size of several runs, a table per reading."""
+    """The mean of the tasks learnt, at every size of several runs, a table per reading. Runs of
+    several models are told apart by these."""
+    several = len({one.model for one in runs}) > 1
     for reading, told in READINGS.items():
         columns: dict[str, dict[str, str]] = {}
         for results in runs:
             for size, lines in results.by_size().items() if learnt(results) else ():
                 marked = _marked(results, lines, overall(learnt(results), reading))
                 head = f"{size} slots, {results.length}" if size else results.length
+                head = f"{results.model}: {head}" if several else head
                 columns[head] = {name: marked[line] for line, name in names(results, lines).items()}
         labels = dict.fromkeys(label for column in columns.values() for label in column)
         cells = [[label, *(one.get(label, "") for one in columns.values())] for label in labels]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import log
+from pathlib import PurePath
 from statistics import fmean
 from typing import Any
 
@@ -78,6 +79,11 @@ class Results:
     def frames(self) -> float:
         """Of a stream."""
         return self.config.get("frames") or self.config["tokens"] / FRAME_TOKENS
+
+    @property
+    def model(self) -> str:
+        """The last part of the model's name or path."""
+        return PurePath(self.config["model"]["init_args"]["model"]).name
 
     @property
     def length(self) -> str:
