@@ -89,7 +89,7 @@ class ArchiveStorage:
         """
         stored, rows = dict(self.layers[layer]), range(known.num_slots)
         bounds = _bounds(next(iter(stored.values())), rows)
-        return ArchivedSlots.of(known, self.codec, partial(_packed, stored, rows), bounds)
+        return ArchivedSlots.of(known, self.codec, partial(_copied, stored, rows), bounds)
 
     def draft(self) -> ArchiveStorage:
         """A storage to append to, which may then replace this one; one at a time."""
@@ -246,6 +246,16 @@ def _packed(
     if isinstance(wanted, range):
         return {name: paged.between(wanted.start, wanted.stop) for name, paged in stored.items()}
     return {name: paged.take(wanted) for name, paged in stored.items()}
+
+
+def _copied(
+    stored: Mapping[str, PagedTensor], rows: range, some: range | None
+) -> dict[str, Tensor]:
+    """As `_packed`, but for all rows a copy, also where they lie on one page: what a memory makes
+    of them would hold the whole page."""
+    packed = _packed(stored, rows, some)
+    alone = some is None and all(len(paged.pages) == 1 for paged in stored.values())
+    return {name: part.clone() for name, part in packed.items()} if alone else packed
 
 
 def _bounds(paged: PagedTensor | None, rows: range | Tensor) -> list[int] | None:

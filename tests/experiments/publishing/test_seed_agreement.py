@@ -29,8 +29,9 @@ def upside_down(results: Results) -> Results:
         if row["cell"] == "full":
             return row
         asked = {
-            task: {**told, "right_carried": [not one for one in told.get("right_carried", ())]}
+            task: {**told, "right_carried": [not one for one in told["right_carried"]]}
             for task, told in row["asked"].items()
+            if "right_carried" in told
         }
         return {**row, "asked": asked}
 

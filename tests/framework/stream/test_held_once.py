@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +135,26 @@ def test_keys_replaced_before_anything_is_looked_at_stay() -> None:
     made = pushed(Unseen(), 3, 5)
     assert not made.slots(0).keys.any()
     assert made.slots(0).values.any()
+
+
+@dataclass(frozen=True)
+class Anew(CrossFrameMemory):
+    """Slots of its own of all it got, and writes into what it was shown."""
+
+    def update(self, slots: Slots) -> Slots:
+        anew = replace(slots, stats={})
+        slots.keys.zero_()
+        return anew
+
+
+def test_what_a_memory_makes_of_them_holds_no_page_and_leaves_the_archive() -> None:
+    for sizes in ((1,), (3, 5), (30, 40)):
+        made, steady = pushed(Anew(), *sizes), pushed(FullMemory(), *sizes)
+        held = dict(made.slots(0).tensors())
+        assert made.shared_bytes == 0
+        assert held_bytes([held["keys"]]) == held["keys"].numel() * 8
+        first = made.archive.layers[0]["keys"].joined()
+        assert torch.equal(first, steady.archive.layers[0]["keys"].joined())
 
 
 def test_forks_go_their_own_ways() -> None:
