@@ -27,6 +27,8 @@ from crossframe.framework.video import stream_video
 from crossframe.methods import StateKVMemory
 from crossframe.models import load_model
 
+from ...framework.video.serving import serving
+
 MEMORY = StateKVMemory(16)
 
 
@@ -158,10 +160,17 @@ def test_no_video_and_no_session_is_told(
     assert "- stands for no video: load a session" in capsys.readouterr().err
 
 
-def test_a_real_terminal(video: Path, checkpoint: Path, tmp_path: Path) -> None:
-    """What is typed is answered, the status is shown, Ctrl-C saves and ends with status 0."""
-    file = tmp_path / "kept"
-    words = ["chat", str(video), "--model", str(checkpoint), "--max-new-tokens", "3"]
+@pytest.mark.parametrize("streamed", [False, pytest.param(True, marks=pytest.mark.soak)])
+def test_a_real_terminal(streamed: bool, video: Path, checkpoint: Path, tmp_path: Path) -> None:
+    """What is typed is answered, the status is shown, Ctrl-C saves and ends with status 0; of a
+    file and of a stream of this machine."""
+    with serving(video.parent) as address:
+        source = f"{address}/{video.name}" if streamed else str(video)
+        _talk_on_a_terminal(source, checkpoint, tmp_path / "kept")
+
+
+def _talk_on_a_terminal(source: str, checkpoint: Path, file: Path) -> None:
+    words = ["chat", source, "--model", str(checkpoint), "--max-new-tokens", "3"]
     child, screen = pty.fork()
     if child == 0:
         environment = {**os.environ, "TERM": "xterm", "OMP_NUM_THREADS": "1"}

@@ -15,6 +15,7 @@ from PIL import Image
 
 from crossframe.framework.video import VideoError, frames_at, probe_video, stream_video
 from crossframe.framework.video.pictures import natural_order
+from crossframe.framework.video.source import _CAMERAS
 
 from .samples import FRAMES, VIDEOS, Library, assert_same, decoded
 from .serving import serving
@@ -202,6 +203,17 @@ def test_a_camera_that_is_not_there_or_not_known_is_told(monkeypatch: pytest.Mon
     monkeypatch.setattr("sys.platform", "plan9")
     with pytest.raises(VideoError, match=r"webcam://0: cameras of plan9 are not known here; give"):
         stream_video("webcam://0")
+
+
+def test_a_camera_is_read_as_a_device_of_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg's own test picture in the place of a camera, which this machine may not have."""
+    device = "lavfi", "testsrc=size=64x48:rate=4:duration=2,hue=h={}"
+    monkeypatch.setitem(_CAMERAS, "linux", device)
+    monkeypatch.setattr("sys.platform", "linux")
+    frames = list(stream_video("webcam://7", fps=2))
+    assert [seconds for _, seconds in frames] == [0.0, 0.5, 1.0, 1.5]
+    assert {tuple(image.shape) for image, _ in frames} == {(48, 64, 3)}
+    assert not torch.equal(frames[0][0], frames[-1][0])
 
 
 def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
