@@ -12,6 +12,7 @@ from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from ..framework import DecoderSpec, FrameTokens, VideoModel
 from ..framework.model import Generated, LayerAttention, Reading, RecurrentState
+from ..framework.transfer import sent
 from .cache_layers import PassingLayer, ReadingLayer, cache_argument
 from .generation import GREEDY, cut_at_ends, require_ends_alone, require_one_by_one
 from .hybrid import DELTA_SIZES, LINEAR, HybridLayers, recurrent_spec
@@ -68,7 +69,7 @@ class HFDecoder(VideoModel):
         recurrent: RecurrentState | None = None,
     ) -> Tensor:
         inputs: dict[str, Any] = {
-            "inputs_embeds": frame.embeds.to(self.device, self.dtype),
+            "inputs_embeds": sent(frame.embeds, self.device).to(self.dtype),
             "position_ids": self._position_ids(frame.positions),
             "use_cache": False,
             **self.decoder_inputs(frame),
@@ -171,7 +172,7 @@ class HFDecoder(VideoModel):
         return [Generated(*each) for each in zip(new, first.seen, strict=True)]
 
     def _position_ids(self, positions: Tensor) -> Tensor:
-        on_device = positions.to(self.device)
+        on_device = sent(positions, self.device)
         return on_device[0] if len(on_device) == 1 else on_device
 
     def _rotary(self, max_tokens: int) -> nn.Module:

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..frame_tokens import FrameTokens, advance, is_prompt, join_frames
 from ..memory import CrossFrameMemory
 from ..slots import STAT
+from ..transfer import sent
 from .kinds import require_tensors
 from .state import StreamState
 
@@ -39,7 +40,7 @@ class EnteringTokens:
             "positions": self.tokens.positions,
         }
         known |= {STAT + name: value for name, value in self.tokens.stats.items()}
-        return {name: value.to(device) for name, value in known.items()}
+        return {name: sent(value, device) for name, value in known.items()}
 
 
 def admit_frames(

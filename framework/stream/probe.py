@@ -14,6 +14,7 @@ from ..frame_tokens import FrameTokens
 from ..memory import CrossFrameMemory
 from ..model import VideoModel
 from ..slots import Slots
+from ..transfer import sent
 from .state import StreamState
 from .step import place_of, readable_keys
 from .verify import check_room
@@ -46,7 +47,7 @@ def run_probe(
         return 0
     _require_text(type(memory).__name__, token_ids, model.spec.vocab)
     _require_room(memory, state, token_ids.shape[1], max_tokens)
-    token_ids = token_ids.to(model.device).expand(layers[0].keys.shape[0], -1)
+    token_ids = sent(token_ids, model.device).expand(layers[0].keys.shape[0], -1)
     positions = model.text_positions(state.cursor, *token_ids.shape)
     text = FrameTokens(model.embed(token_ids), state.origin.angles(positions))
     backend = choose(attention, needs_mass=True, place=place_of(model))

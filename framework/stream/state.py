@@ -181,7 +181,7 @@ def empty_slots(model: VideoModel, batch: int, layer: int) -> Slots:
     spec = model.spec
     like = {"dtype": model.dtype, "device": model.device}
     rows = torch.zeros(batch, spec.num_kv_heads, 0, spec.head_dim, **like)
-    none = torch.zeros(batch, 0, dtype=torch.int64)
+    none = torch.zeros(batch, 0, dtype=torch.int64, device=model.device)
     columns = {"index": none, "frame": none, "visual": none.bool()}
     columns["positions"] = none.expand(model.position_axes, -1, -1)
     return token_slots(rows, rows, columns, layer, spec.num_layers)
