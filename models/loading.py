@@ -14,7 +14,7 @@ from transformers import AutoProcessor, PreTrainedConfig, PreTrainedModel, Proce
 
 from .checkpoints.chat_template import require_ending
 from .checkpoints.declared_sizes import require_held, require_possible
-from .checkpoints.faults import explained, in_words, missing, named
+from .checkpoints.faults import ANEW, OTHER_QUANTISATION, explained, in_words, missing, named
 from .checkpoints.pixel_statistics import require_numbers
 from .checkpoints.shards import require_objects, require_plain_shards
 from .checkpoints.weights import require_finite_weights
@@ -88,7 +88,7 @@ def load_model(
     if wanted is not None:
         require_runnable(target, wanted)
     logger.info("loading %s (%s) onto %s", name_or_path, family, device_map or target)
-    with named(name_or_path):
+    with named(name_or_path, ANEW if quantization_config is None else OTHER_QUANTISATION):
         if Path(name_or_path).is_dir():
             require_objects(Path(name_or_path))
             require_possible(Path(name_or_path), fields)

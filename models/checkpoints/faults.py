@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 ANEW = "download the checkpoint anew"
+OTHER_QUANTISATION = "give another dtype or quantization_config, or leave the latter out"
 FAMILIES_EXTRA = ("num2words", "timm")  # packages of the extra `families`
 LONGEST = 240  # characters of a library's own words; the rest is in the cause
 
@@ -35,9 +36,9 @@ def explained(where: str | Path, remedy: str = ANEW) -> Iterator[None]:
 
 
 @contextmanager
-def named(where: str | Path) -> Iterator[None]:
+def named(where: str | Path, remedy: str = ANEW) -> Iterator[None]:
     """As `explained`, for code whose own refusals say what to do, but not always of which files."""
-    with explained(where):
+    with explained(where, remedy):
         try:
             yield
         except ValueError as error:

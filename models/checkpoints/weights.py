@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from ...framework.stream.checks import stacked
 
@@ -18,14 +20,14 @@ def require_finite_weights(model: nn.Module, source: str | Path) -> None:
 
     Costs one read of the weights, 0.35 ms per million in bfloat16 on one CPU core, and no memory.
     Tensors without values ("meta", as of offloaded layers) and of whole numbers (quantised
-    codes) are passed over.
+    codes) are passed over; of weights that a package quantised their scales are looked at.
 
     Raises:
         ValueError: naming the tensor, the file that holds it, and what may be done.
     """
     named = chain(model.named_parameters(), model.named_buffers())
     names, flags = [], []
-    for name, values in named:
+    for name, values in ((name, part) for name, whole in named for part in _plain(whole)):
         if values.is_floating_point() and not values.is_meta and values.numel():
             names.append(name)
             flags.append(_finite(values))
@@ -37,7 +39,7 @@ def require_finite_weights(model: nn.Module, source: str | Path) -> None:
     if not damaged:
         return
     dtype = str(model.get_parameter(names[0]).dtype).removeprefix("torch.")
-    broken = [names[place] for place in sorted(damaged)]
+    broken = list(dict.fromkeys(names[place] for place in sorted(damaged)))
     where = _in_files(Path(source))
     if where is None:
         origin = "as loaded"
@@ -45,9 +47,20 @@ def require_finite_weights(model: nn.Module, source: str | Path) -> None:
     else:
         origin, remedy = f"in {where[1]} as {where[0]}", "download the checkpoint anew"
     raise ValueError(
-        f"{source} has NaN or Inf in {len(broken)} of {len(names)} weights, first in {broken[0]} "
-        f"({origin}): {remedy}"
+        f"{source} has NaN or Inf in {len(broken)} of {len(set(names))} weights, first in "
+        f"{broken[0]} ({origin}): {remedy}"
     )
+
+
+def _plain(values: Tensor) -> Iterator[Tensor]:
+    """The tensors that hold the numbers: itself, or the codes and scales of a quantised one, whose
+    class computes little but products."""
+    if not is_traceable_wrapper_subclass(values):
+        yield values
+        return
+    held, _ = values.__tensor_flatten__()
+    for name in held:
+        yield from _plain(getattr(values, name))
 
 
 def _finite(values: Tensor) -> Tensor:

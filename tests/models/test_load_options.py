@@ -95,6 +95,16 @@ def test_a_family_that_transformers_does_not_load_is_not_quantised(tmp_path):
         load_model(official, quantization_config=object())
 
 
+def test_what_a_quantiser_throws_is_not_taken_for_a_damaged_checkpoint(folder, monkeypatch):
+    def fails(*args: Any, **options: Any) -> None:
+        raise RuntimeError("unsupported dtype")
+
+    monkeypatch.setattr(STOCK, "from_pretrained", fails)
+    monkeypatch.setattr(load_options, "find_spec", lambda name: object())
+    with pytest.raises(ValueError, match=r"unsupported dtype\): give another dtype"):
+        load_model(folder, quantization_config=object())
+
+
 def test_a_quantisation_needs_accelerate(folder, monkeypatch):
     monkeypatch.setattr(load_options, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match="quantization_config needs the package accelerate"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,30 @@ from torch import nn
 from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
 from crossframe.models import load_model
 from crossframe.models.checkpoints.weights import require_finite_weights
+
+
+class Quantised(torch.Tensor):
+    """Codes and scales that compute nothing, as packages that quantise make them."""
+
+    codes: torch.Tensor
+    scale: torch.Tensor
+
+    @staticmethod
+    def of(codes: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        made: Any = torch.Tensor._make_wrapper_subclass(Quantised, codes.shape, dtype=scale.dtype)
+        made.codes, made.scale = codes, scale
+        return made
+
+    def __tensor_flatten__(self) -> tuple[list[str], None]:
+        return ["codes", "scale"], None
+
+    @staticmethod
+    def __tensor_unflatten__(inner: Any, meta: Any, size: Any, stride: Any) -> torch.Tensor:
+        return Quantised.of(**inner)
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        raise NotImplementedError(f"{func} of quantised weights")
 
 
 def holding(values: torch.Tensor) -> nn.Module:
@@ -83,3 +108,11 @@ def test_one_nan_among_many_is_found(dtype: torch.dtype) -> None:
     values[123] = float("nan")
     with pytest.raises(ValueError, match=r"1 of 2 weights, first in other \(as loaded\)"):
         require_finite_weights(holding(values.to(dtype)), "here")
+
+
+@pytest.mark.parametrize("codes", [torch.int8, torch.float8_e4m3fn], ids=str)
+def test_of_quantised_weights_codes_and_scales_are_looked_at(codes: torch.dtype) -> None:
+    whole, scale = torch.ones(3, 4).to(codes), torch.ones(3)
+    require_finite_weights(holding(Quantised.of(whole, scale)), "here")
+    with pytest.raises(ValueError, match=r"in 1 of 2 weights, first in other"):
+        require_finite_weights(holding(Quantised.of(whole, scale / 0)), "here")
