@@ -139,6 +139,13 @@ def test_positions_on_the_accelerator_are_waited_for() -> None:
         VideoSession(model, FullMemory()).push(far)
 
 
+def test_a_first_frame_is_asked_whether_it_is_a_prompt() -> None:
+    model, visual = FakeDecoder(), torch.ones(1, 3, dtype=torch.bool, device=CUDA)
+    with pytest.raises(DataDependentOutputException):
+        VideoSession(model, FullMemory()).push(replace(frame(model, 0), visual=visual))
+    pushed(FullMemory(), model).push(replace(frame(model, 6), visual=visual))
+
+
 def test_a_plain_copy_to_the_accelerator_is_waited_for() -> None:
     with pytest.raises(HostWaits, match=r"from cpu to cuda.* waits"):
         torch.zeros(3).to(CUDA)
