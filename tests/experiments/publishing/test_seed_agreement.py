@@ -35,7 +35,7 @@ def upside_down(results: Results) -> Results:
         }
         return {**row, "asked": asked}
 
-    return Results([turned(row) for row in results.rows], results.config)
+    return Results([turned(dict(row)) for row in results.rows], results.config)
 
 
 def test_a_model_agrees_with_itself_and_not_with_its_opposite(results: Results) -> None:
