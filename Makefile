@@ -78,7 +78,7 @@ test: lint
 # Of other releases only what meets them: the adapters, the kit and one run from a video to answers.
 OTHER := tests/models tests/hostile tests/framework/testing/test_kit.py tests/framework/testing/test_*_laws.py \
   tests/framework/test_flops.py tests/framework/stream/test_linear_cost.py tests/framework/stream/test_step.py
-EXTRAS := --editable '.[experiments,testing]' pytest-timeout pytest-xdist
+EXTRAS := --editable '.[experiments,testing,families]' pytest-timeout pytest-xdist
 
 test-oldest: OPTIONS := --constraint requirements-oldest.txt
 test-newest: OPTIONS := --upgrade --upgrade-strategy eager
