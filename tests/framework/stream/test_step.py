@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.attention.flex_attention import flex_attention
 
 from crossframe.framework import (
     CrossFrameMemory,
@@ -42,11 +43,24 @@ class Probing(ScoringMemory):
 CHANGES = WeightStatisticMemory(6, "output_change")
 
 
+def flex_is_counted() -> bool:
+    """Whether torch's counter sees into flex attention; that of 2.11 ends in a TypeError."""
+    some = torch.zeros(1, 1, 1, 16)
+    try:
+        with flop_counter() as counter:
+            flex_attention(some, some, some)
+    except TypeError:
+        return False
+    return counter.get_total_flops() > 0
+
+
 @pytest.mark.parametrize("attention", CHOICES)
 @pytest.mark.parametrize(
     "memory", [StateKVMemory(6), RecencyMemory(6), CHANGES, Probing(6)], ids=repr
 )
 def test_the_stated_flops_are_the_counted_ones(memory: CrossFrameMemory, attention: str) -> None:
+    if attention == "flex" and not flex_is_counted():
+        pytest.skip("this torch's FLOP counter does not see into flex attention")
     session = VideoSession(ReferenceDecoder(), memory, attention=attention)
     for frame in frames(*[4] * 4, batch=2):
         with flop_counter() as counter:
