@@ -54,6 +54,9 @@ def command_parser(chosen: str | None = None) -> ArgumentParser:
 
 def _run(words: list[str]) -> None:
     name = (words or [""])[0]
+    if words == ["--version"]:  # what a plain install can tell
+        print(f"crossframe {__version__}")
+        return
     _look_at_files(name, words)
     with own_classes_importable(words):
         parser = command_parser(name)

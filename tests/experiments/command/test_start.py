@@ -56,6 +56,12 @@ def test_help_and_missing_files_are_told_before_anything_large_is_loaded(
     assert not loaded & LARGE
 
 
+def test_a_plain_install_tells_its_version() -> None:
+    code, loaded, said = started("--version")
+    assert (code, said.strip()) == (0, f"crossframe {crossframe.__version__}")
+    assert "jsonargparse" not in loaded
+
+
 def test_a_wrong_memory_is_told_before_transformers_is_loaded(video: Path) -> None:
     code, loaded, said = started("ask", str(video), "Who?", "--model", "m", "--memory", "statkv")
     assert code == 2
