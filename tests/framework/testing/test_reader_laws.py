@@ -116,7 +116,7 @@ class ShiftingTheMemory(Newest):
     """Asking: writes into what the memory carries."""
 
     def read(self, queries: Tensor, archive: LayerArchive, carried: Slots) -> Slots:
-        carried.values.add_(1)
+        carried.frame.add_(1)  # its values may be copies of the archive's
         return super().read(queries, archive, carried)
 
 
