@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ... import __version__
 from .commands import COMMANDS, WEBCAM
 from .config_files import config_paths, require_sound, with_presets
+from .interrupts import run_with_whole_imports
 from .own_classes import own_classes_importable
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     command = " ".join(["crossframe", *words[:1]]) if words[:1] != ["--debug"] else "crossframe"
     try:
-        _run(words)
+        run_with_whole_imports(partial(_run, words))
     except (ValueError, OSError, ModuleNotFoundError) as error:
         if "--debug" in words:
             raise
