@@ -13,10 +13,9 @@ from rich.filesize import decimal
 from torch import Tensor
 
 from ...framework import Answer, VideoModel, VideoSession
-from ...framework.archives.room import require_room
-from ...framework.stream.encoding import encode_frames
 from ...framework.stream.finite import NOT_FINITE
 from ..reports.text import printable
+from ..streaming.archive_room import with_archive_room
 from ..streaming.frames import VideoFrames, progress_bar
 from ..streaming.media import TextFile, TextFileFrames, seen_by
 from .answers import AnswerStreamer
@@ -74,11 +73,11 @@ def watch(
     the times, which rise, a session that has seen the frames until then and no other."""
     size = session.frames_per_step * session.model.frames_per_patch
     waiting: list[tuple[Tensor, float]] = []
-    begun = False
+    fitting = with_archive_room(frames, session.model, [session.archive.codec], session.cursor)
     due, own = list(times), 0.0
     with progress_bar(console) as bar:
         task = bar.add_task("frames", total=frames.expected)
-        for image, own, time in going_on(frames, session, 1 / (frames.fps or 1.0)):
+        for image, own, time in going_on(fitting, session, 1 / (frames.fps or 1.0)):
             while due and own > due[0]:
                 due.pop(0)
                 bar.stop()
@@ -86,10 +85,8 @@ def watch(
                 bar.start()
             waiting.append((image, time))
             if len(waiting) == size:
-                if not begun:
-                    _require_room(session, waiting, frames.expected)
                 _push(session, waiting)
-                waiting, begun = [], True
+                waiting = []
             bar.advance(task)
         _push(session, waiting)
     if due and math.isinf(frames.duration):
@@ -98,18 +95,6 @@ def watch(
             "then, or at its end without --at"
         )
     yield from (session for _ in due)
-
-
-def _require_room(
-    session: VideoSession, first: Sequence[tuple[Tensor, float]], expected: int | None
-) -> None:
-    """Refuse a video whose archive will not fit before any of its frames has passed."""
-    if expected is None:
-        return
-    size = session.model.frames_per_patch
-    patch = list(encode_frames(session.model, first[:size], session.cursor))
-    tokens = patch[-1].tokens.num_tokens * -(-expected // size)
-    require_room([session.archive.codec], session.model, tokens)
 
 
 def _with(session: VideoSession, waiting: Sequence[tuple[Tensor, float]]) -> VideoSession:

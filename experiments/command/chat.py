@@ -15,6 +15,7 @@ from torch import Tensor
 from ...framework import VideoModel, VideoSession
 from ...framework.stream.chat import Chat
 from ...framework.stream.encoding import groups
+from ..streaming.archive_room import with_archive_room
 from ..streaming.frames import VideoFrames
 from ..streaming.media import TextFile, TextFileFrames, seen_by
 from .answers import AnswerStreamer
@@ -52,7 +53,9 @@ class Conversation:
     def watch(self, frames: VideoFrames | TextFileFrames, realtime: bool) -> None:
         """Push all frames, no faster than the video if `realtime`, and answer in between."""
         size = self.session.frames_per_step * self.session.model.frames_per_patch
-        passing = going_on(frames, self.session, 1 / (frames.fps or 1.0))
+        session = self.session
+        fitting = with_archive_room(frames, session.model, [session.archive.codec], session.cursor)
+        passing = going_on(fitting, session, 1 / (frames.fps or 1.0))
         self._status.open(self.status())
         for group in groups(_at_speed(passing, self, realtime), size):
             self.session.push([image for image, _ in group], [when for _, when in group])

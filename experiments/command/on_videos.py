@@ -10,7 +10,8 @@ from rich.console import Console
 
 from ...framework import VideoModel
 from ..comparison.report import Report, report_folder
-from ..comparison.run import Choices, Comparison, compare
+from ..comparison.result import Comparison
+from ..comparison.run import Choices, compare
 from ..comparison.table import left_out_notes, print_grid, print_results
 from ..demo import settings as demo
 from ..demo.clip import video_path

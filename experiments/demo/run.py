@@ -11,7 +11,8 @@ from rich.console import Console
 
 from ...framework import Answer, CrossFrameMemory, VideoModel, VideoSession
 from ...framework.metrics import answer_agreement, kl_to_full
-from ..comparison.run import Choices, Comparison, Row, compare
+from ..comparison.result import Comparison, Row
+from ..comparison.run import Choices, compare
 from ..streaming.frames import VideoFrames, progress_bar
 from ..streaming.rule_text import memories_from
 from .clip import DemoClip, demo_clip, told, video_path

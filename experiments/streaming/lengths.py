@@ -33,15 +33,15 @@ class Stretch:
         video: the pass, with the frames that the model makes of a text.
         planned_tokens: the length.
         patch_tokens: most tokens of a temporal patch that the length has room for; None: any.
-        stream_tokens: most tokens of prompt and frames; 0 where that is not known.
+        stream_tokens: of prompt and frames, at most.
     """
 
     model: VideoModel
     video: Pass
     stops: Sequence[Stop]
     planned_tokens: int
-    patch_tokens: int | None = None
-    stream_tokens: int = 0
+    patch_tokens: int | None
+    stream_tokens: int
 
     def opened(self, cells: Mapping[str, Cell]) -> SharedStream[str]:
         """A stream for new sessions of these cells.
@@ -76,11 +76,11 @@ def stretches(
         ValueError: for a file or a system turn that is nothing for the model.
     """
     model, video = set_up(model, video, reply_tokens, max_tokens)
-    if max_tokens is not None:
-        return [Stretch(model, video, video.stops, max_tokens)]
     opening = Opening(model, media_at(model, video.path, video.times))
     room, times = reply_tokens + SLACK_TOKENS, video.times[: video.stops[-1].frames]
     seen = opening.tokens(times)
+    if max_tokens is not None:
+        return [Stretch(model, video, video.stops, max_tokens, None, seen)]
     longest = seen + _asked(model, video.stops) + room
     most = opening.last_tokens(times)
     if longest <= model.trained_tokens or not model.scaled_by_length:

@@ -160,6 +160,20 @@ def test_no_video_and_no_session_is_told(
     assert "- stands for no video: load a session" in capsys.readouterr().err
 
 
+def test_an_archive_that_will_not_fit_is_refused_before_the_first_frame(
+    model: VideoModel,
+    video: Path,
+    typed: Callable[[str], Lines],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    passed: list[object] = []
+    monkeypatch.setattr(VideoSession, "push", lambda *given: passed.append(given))
+    monkeypatch.setattr("crossframe.framework.archives.room.free_bytes", lambda place: 0)
+    with pytest.raises(ValueError, match="GB are free: keep it packed"):
+        talk(model, video, typed("What moves?\n"))
+    assert not passed
+
+
 @pytest.mark.parametrize("streamed", [False, pytest.param(True, marks=pytest.mark.soak)])
 def test_a_real_terminal(streamed: bool, video: Path, checkpoint: Path, tmp_path: Path) -> None:
     """What is typed is answered, the status is shown, Ctrl-C saves and ends with status 0; of a

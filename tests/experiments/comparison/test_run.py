@@ -14,7 +14,8 @@ import torch
 from rich.console import Console
 
 from crossframe.experiments.command.cli import main
-from crossframe.experiments.comparison.run import Choices, Comparison, compare
+from crossframe.experiments.comparison.result import Comparison
+from crossframe.experiments.comparison.run import Choices, compare
 from crossframe.experiments.comparison.table import grid, headed_cells
 from crossframe.experiments.streaming.frames import VideoFrames
 from crossframe.experiments.streaming.options import StreamOptions
@@ -221,3 +222,14 @@ def test_nan_inside_the_model_agrees_with_nothing(video: Path, checkpoint: Path)
     assert all(isnan(row["agreement"]) and isnan(row["kl_to_full"]) for row in rows)
     heads, cells = headed_cells(rows)
     assert cells[1][heads.index("agreement")] == "NaN inside"
+
+
+def test_archives_that_will_not_fit_together_are_refused_before_the_first_frame(
+    video: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed: list[object] = []
+    monkeypatch.setattr(VideoSession, "push", lambda *given: passed.append(given))
+    monkeypatch.setattr("crossframe.framework.archives.room.free_bytes", lambda place: 1000)
+    with pytest.raises(ValueError, match=r"4 archive\(s\) of a stream of .* take fewer frames"):
+        compared(load_model(checkpoint), video, Choices(MEMORIES, archives=ARCHIVES))
+    assert not passed
