@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-3
 # Frames. A seek empties the decoder's pipeline, which is up to 16 threads and 16 frames deep.
 _SEEK_PAYS_FROM = 32
+# Frames of a live stream without a time that are left out, before it is given up.
+_UNTIMED = 100
 # FFmpeg counts ticks in 64 bits.
 _LAST_TICK = 2.0**62
 # Seconds. A Matroska file that ends earlier than declared by more than this has been cut off.
@@ -67,11 +69,13 @@ class Playhead:
         self._key_frames = key_frames_of(container, self.stream, source)
         self._tick = float(self.stream.time_base or 1)
         self._reached, self._good_until, self._wrong = 0.0, math.inf, CUT
-        self.flagged = 0
+        self.flagged, self._untimed = 0, 0
         self._frames = self._decode()
         first = next(self._frames, None)
         if first is None and self._wrong == FLAGGED:
             raise DamageError(f"{FLAGGED}, the first one")
+        if first is None and self._untimed:
+            raise self._timeless()
         if first is None:
             raise VideoError(f"{source}: holds no frame that can be decoded; copy the file anew")
         self._start, self.shown = self._pts(first), first
@@ -215,7 +219,19 @@ class Playhead:
             frames = self.stream.decode(packet)
         except FFmpegError:
             return [], True
-        return [frame for frame in frames if self._pts(frame) >= earliest], False
+        timed = filter(self._has_time, frames)
+        return [frame for frame in timed if self._pts(frame) >= earliest], False
+
+    def _has_time(self, frame: "VideoFrame") -> bool:
+        """Whether it is told when the frame is shown: of a stream over RTSP not before its clock is
+        known, one frame or more after its beginning. Those are left out."""
+        if frame.pts is None:
+            self._untimed += 1
+            if self._seeks or self._untimed > _UNTIMED:
+                raise self._timeless()
+            return False
+        self._untimed = 0
+        return True
 
     def _packets(self) -> "Iterator[Packet | None]":
         """The stream's packets as far as they are whole, then None, which empties the decoder."""
@@ -259,8 +275,11 @@ class Playhead:
 
     def _pts(self, frame: "VideoFrame") -> int:
         if frame.pts is None:
-            raise VideoError(
-                f"{self._source}: its frames carry no times; put it into a container: "
-                "ffmpeg -i FILE -c copy FILE.mp4"
-            )
+            raise self._timeless()
         return frame.pts
+
+    def _timeless(self) -> VideoError:
+        return VideoError(
+            f"{self._source}: its frames carry no times; put it into a container: "
+            "ffmpeg -i FILE -c copy FILE.mp4"
+        )

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from crossframe.framework.video import VideoError, frames_at, stream_video
 
 from .samples import FRAMES, Library, until_error
+from .serving import serving
 
 # Bad input
 
@@ -84,9 +85,16 @@ def test_the_cover_of_a_song_is_no_video(tmp_path: Path) -> None:
         stream_video(path)
 
 
-def test_raw_stream_without_times(write_video: Callable[..., Path], tmp_path: Path) -> None:
-    with pytest.raises(VideoError, match=r"carry no times; .* ffmpeg -i FILE -c copy FILE.mp4"):
-        stream_video(write_video(tmp_path / "raw.h264", 5))
+@pytest.mark.parametrize("frames", [5, 150])
+def test_raw_stream_without_times(
+    frames: int, write_video: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = write_video(tmp_path / "raw.h264", frames)
+    timeless = r"carry no times; .* ffmpeg -i FILE -c copy FILE.mp4"
+    with pytest.raises(VideoError, match=timeless):
+        stream_video(path)
+    with serving(tmp_path) as address, pytest.raises(VideoError, match=timeless):
+        stream_video(f"{address}/{path.name}")
 
 
 # Damage

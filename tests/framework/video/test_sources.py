@@ -19,6 +19,7 @@ from crossframe.framework.video.source import _CAMERAS
 
 from .samples import FRAMES, VIDEOS, Library, assert_same, decoded
 from .serving import serving
+from .serving_rtsp import camera
 
 Options = dict[str, Any]
 CHOICES: list[Options] = [
@@ -102,6 +103,19 @@ def test_a_live_stream_goes_on_until_it_ends_or_enough_was_taken(
     assert_same(list(stream_video(live, fps=4, max_frames=5)), first)
     with pytest.raises(VideoError, match=r"sampling is 'centres'; give 'auto', or an end"):
         stream_video(live, sampling="centres")
+
+
+def test_a_camera_that_speaks_rtsp_is_live_and_begins_when_its_clock_is_known(
+    library: Library,
+) -> None:
+    # The first picture comes before any time is known.
+    _, *known = decoded(library("plain.mp4"))
+    begun = [(image, seconds - known[0][1]) for image, seconds in known]
+    with camera(library("plain.mp4")) as address:
+        assert probe_video(address).duration == float("inf")
+        assert_same(list(stream_video(address, fps=None)), begun, 1e-4)
+        some = list(stream_video(address, fps=4, max_frames=6))
+    assert_same(some, [begun[5 * number] for number in range(6)], 1e-4)
 
 
 def test_frames_are_taken_one_by_one_from_whoever_hands_them_out(library: Library) -> None:
