@@ -109,6 +109,10 @@ class ArchivedSlots(Slots):
         """Keys and values [B, K, n, D] of a range of the slots, or of all; they are not kept."""
         return self._codec.unpack(self._packed_of(some))
 
+    def unpack_into(self, some: range, keys: Tensor, values: Tensor) -> None:
+        """Write those of a range of the slots into tensors [B, K, n, D]."""
+        self._codec.unpack_into(self._packed_of(some), keys, values)
+
     def keys_alone(self) -> Tensor:
         """[B, K, S, D] keys of all slots, without unpacking values; they are not kept."""
         return self._codec.unpack_keys(self._packed_of(None))

@@ -66,6 +66,12 @@ class Archive(ABC):
         """The keys alone, for readers that score them; by default `unpack` without its values."""
         return self.unpack(packed)[0]
 
+    def unpack_into(self, packed: Mapping[str, Tensor], keys: Tensor, values: Tensor) -> None:
+        """Write what `unpack` gives into tensors [B, K, tokens, D] of the model's dtype, on its
+        device; to be overridden where that spares a copy."""
+        for room, unpacked in zip((keys, values), self.unpack(packed), strict=True):
+            room.copy_(unpacked)
+
     def room(self, example: Tensor, shape: Sequence[int]) -> Tensor:
         """Uninitialised storage of exactly this shape and the example's dtype.
 
@@ -157,6 +163,9 @@ class CPUArchive(WrappedArchive):
 
     def unpack_keys(self, packed: Mapping[str, Tensor]) -> Tensor:
         return self.inner.unpack_keys(packed)
+
+    def unpack_into(self, packed: Mapping[str, Tensor], keys: Tensor, values: Tensor) -> None:
+        self.inner.unpack_into(packed, keys, values)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -70,6 +70,9 @@ class DiskArchive(WrappedArchive):
     def unpack_keys(self, packed: Mapping[str, Tensor]) -> Tensor:
         return self.inner.unpack_keys(packed)
 
+    def unpack_into(self, packed: Mapping[str, Tensor], keys: Tensor, values: Tensor) -> None:
+        self.inner.unpack_into(packed, keys, values)
+
     def place(self, example: Tensor) -> str:
         del example
         return tempfile.gettempdir() if self.folder is None else str(self.folder)

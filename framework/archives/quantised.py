@@ -44,6 +44,9 @@ class Int8Archive(Archive):
         codes = packed["key_codes"]
         return _restore(codes, packed["key_ranges"], codes.shape[-1])
 
+    def unpack_into(self, packed: Mapping[str, Tensor], keys: Tensor, values: Tensor) -> None:
+        _restore_into(packed, keys.shape[-1], (keys, values))
+
 
 @final
 @dataclass(frozen=True)
@@ -82,7 +85,10 @@ class Int4Archive(Archive):
         return packed | {name: _paired(packed[name]) for name in _CODES}
 
     def unpack(self, packed: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        return _unpacked({**packed, **{name: _apart(packed[name]) for name in _CODES}}, self.group)
+        return _unpacked(_with_codes_apart(packed), self.group)
+
+    def unpack_into(self, packed: Mapping[str, Tensor], keys: Tensor, values: Tensor) -> None:
+        _restore_into(_with_codes_apart(packed), self.group, (keys, values))
 
     def unpack_keys(self, packed: Mapping[str, Tensor]) -> Tensor:
         return _restore(_apart(packed["key_codes"]), packed["key_ranges"], self.group)
@@ -96,9 +102,25 @@ def _packed(keys: Tensor, values: Tensor, group: int, top: int) -> dict[str, Ten
 
 
 def _unpacked(packed: Mapping[str, Tensor], group: int) -> tuple[Tensor, Tensor]:
-    names = ("key", "value")
-    keys, values = (_restore(packed[f"{n}_codes"], packed[f"{n}_ranges"], group) for n in names)
+    keys, values = (_restore(codes, ranges, group) for codes, ranges in _parts(packed))
     return keys, values
+
+
+def _restore_into(packed: Mapping[str, Tensor], group: int, rooms: tuple[Tensor, Tensor]) -> None:
+    for room, (codes, ranges) in zip(rooms, _parts(packed), strict=True):
+        if _takes(room, codes, group):
+            _fill(_grouped(room, group), codes, ranges, group)
+        else:
+            room.copy_(_restore(codes, ranges, group))
+
+
+def _parts(packed: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """Codes and ranges of keys, and of values."""
+    return [(packed[f"{name}_codes"], packed[f"{name}_ranges"]) for name in ("key", "value")]
+
+
+def _with_codes_apart(packed: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    return {**packed, **{name: _apart(packed[name]) for name in _CODES}}
 
 
 def _paired(codes: Tensor) -> Tensor:
@@ -108,7 +130,10 @@ def _paired(codes: Tensor) -> Tensor:
 
 def _apart(pairs: Tensor) -> Tensor:
     """[..., D] codes from bytes of two."""
-    return torch.stack([pairs & 15, pairs >> 4], -1).flatten(-2)
+    # 0xhl becomes 0x0h0l, of which little-endian machines store the l first; a third faster than
+    # stacking both halves.
+    wide = pairs.to(torch.int16)
+    return wide.bitwise_or_(wide << 4).bitwise_and_(0x0F0F).view(torch.uint8)
 
 
 def _quantise(rows: Tensor, group: int, top: int) -> tuple[Tensor, Tensor]:
@@ -127,10 +152,22 @@ def _quantise(rows: Tensor, group: int, top: int) -> tuple[Tensor, Tensor]:
 
 def _restore(codes: Tensor, ranges: Tensor, group: int) -> Tensor:
     """[..., D] float32 numbers from codes [..., D]."""
+    numbers = torch.empty_like(_grouped(codes, group), dtype=torch.float32)
+    _fill(numbers, codes, ranges, group)
+    return numbers.flatten(-2)[..., : codes.shape[-1]]
+
+
+def _fill(numbers: Tensor, codes: Tensor, ranges: Tensor, group: int) -> None:
+    """Write the numbers [..., groups, group] of codes [..., D]."""
     low, step = ranges.float().split(1, -1)
     # In place, as new memory costs more than the arithmetic; codes of float32 run vectorised.
-    numbers = _grouped(codes, group).to(torch.float32).mul_(step).add_(low)
-    return numbers.flatten(-2)[..., : codes.shape[-1]]
+    numbers.copy_(_grouped(codes, group)).mul_(step).add_(low)
+
+
+def _takes(room: Tensor, codes: Tensor, group: int) -> bool:
+    """Whether float32 numbers can be made in the room itself, a whole group after the other."""
+    whole = codes.shape[-1] % min(group, codes.shape[-1]) == 0
+    return whole and room.dtype == torch.float32 and room.device == codes.device
 
 
 def _grouped(rows: Tensor, group: int) -> Tensor:

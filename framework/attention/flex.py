@@ -23,6 +23,7 @@ from torch import Tensor
 
 from .backend import Backend, Inputs, Place
 from .chunked import receive_in_chunks
+from .grouping import by_kv_head
 from .merging import Reading
 from .reductions import WeightReductions
 
@@ -59,7 +60,7 @@ class Flex(Backend):
 
     def read(self, inputs: Inputs) -> Reading:
         query, keys, values, scale, visibility = inputs
-        folded = _fold(query, keys.shape[1])
+        folded = by_kv_head(query, keys.shape[1])
         read = _compiled(calls().read_folded, *_fixed(inputs))
         output, lse = read(
             folded, keys, values, _reach(inputs), visibility.valid, _scalar(scale, query)
@@ -75,7 +76,7 @@ class Flex(Backend):
         assert received.mass is not None
         query, keys, _, scale, visibility = inputs
         valid = visibility.valid
-        folded = _fold(query, keys.shape[1])
+        folded = by_kv_head(query, keys.shape[1])
         lse = whole.lse.reshape(folded.shape[:3])
         hand_out = _compiled(calls().mass_of_folded, *_fixed(inputs))
         mass = hand_out(folded, keys, lse, _reach(inputs), _scalar(scale, query))
@@ -99,12 +100,6 @@ def calls() -> ModuleType:
     from . import flex_calls
 
     return flex_calls
-
-
-def _fold(query: Tensor, num_kv_heads: int) -> Tensor:
-    """[B, K, G*T, D]: the query heads of a group as further rows of their KV head."""
-    batch, _, _, head_dim = query.shape
-    return query.reshape(batch, num_kv_heads, -1, head_dim)
 
 
 def _reach(inputs: Inputs) -> Tensor | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from einops import rearrange
 from torch import Tensor
 
 from .backend import Backend, Inputs, Visibility
+from .grouping import by_kv_head, by_query_head
 from .merging import Reading
 from .reductions import WeightReductions
 
@@ -31,7 +31,7 @@ def output_of(inputs: Inputs, received: WeightReductions, rows: Tensor) -> Tenso
     weights = scores_of(inputs, rows).softmax(-1)
     out = weights.to(received.values.dtype) @ received.values
     received.add(weights, out)
-    return _by_head(out, rows).to(inputs.values.dtype)
+    return by_query_head(out, len(rows)).to(inputs.values.dtype)
 
 
 def reading_of(inputs: Inputs, rows: Tensor) -> Reading:
@@ -44,15 +44,14 @@ def reading_of(inputs: Inputs, rows: Tensor) -> Reading:
     total = weights.sum(-1, keepdim=True)
     lse = largest + total.log()
     out = weights.div_(total.clamp_min_(1)).to(inputs.values.dtype) @ inputs.values
-    return Reading(_by_head(out, rows), _by_head(lse, rows)[..., 0])
+    return Reading(by_query_head(out, len(rows)), by_query_head(lse, len(rows))[..., 0])
 
 
 def receive_rows(inputs: Inputs, whole: Reading, received: WeightReductions, rows: Tensor) -> None:
     """`received` takes in the weights that n query rows give these keys in a reading of more."""
     num_kv_heads = inputs.keys.shape[1]
     lse, out = (
-        rearrange(part[:, :, rows], "b (k g) t d -> b k (g t) d", k=num_kv_heads)
-        for part in (whole.lse[..., None], whole.output)
+        by_kv_head(part[:, :, rows], num_kv_heads) for part in (whole.lse[..., None], whole.output)
     )
     received.add(scores_of(inputs, rows).sub_(lse).exp_(), out)
 
@@ -63,7 +62,7 @@ def scores_of(inputs: Inputs, rows: Tensor) -> Tensor:
     query, keys, _, scale, visibility = inputs
     num_kv_heads, num_keys = keys.shape[1:3]
     wide = torch.float64 if query.dtype == torch.float64 else torch.float32
-    picked = rearrange(query[:, :, rows].to(wide), "b (k g) t d -> b k (g t) d", k=num_kv_heads)
+    picked = by_kv_head(query[:, :, rows].to(wide), num_kv_heads)
     scores = (picked * scale) @ keys.to(wide).transpose(-1, -2)
     grouped = scores.unflatten(2, (query.shape[1] // num_kv_heads, len(rows)))
     # Only the step's own columns can be hidden; touching the others would cost as much as softmax.
@@ -81,8 +80,3 @@ def weights_of(
     """[B, K, G, n, S]: the attention weights of n chosen rows of every query head."""
     weights = scores_of(Inputs(query, keys, keys, scale, visibility), rows).softmax(-1)
     return weights.unflatten(2, (query.shape[1] // keys.shape[1], len(rows)))
-
-
-def _by_head(grouped: Tensor, rows: Tensor) -> Tensor:
-    """[B, H, n, d] from [B, K, G*n, d]."""
-    return rearrange(grouped, "b k (g t) d -> b (k g) t d", t=len(rows))

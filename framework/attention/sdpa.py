@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from .backend import Backend, Inputs
 from .chunked import receive_in_chunks, row_chunks
+from .grouping import by_kv_head, by_query_head
 from .merging import Reading
 from .plain import scores_of
 from .reductions import WeightReductions
@@ -42,15 +43,21 @@ class Fused(Backend):
 
 def _fused(inputs: Inputs) -> Tensor:
     query, keys, values, scale, _ = inputs
-    mask = _mask(inputs)
+    mask, (num_new, num_kv_heads) = _mask(inputs), (query.shape[2], keys.shape[1])
+    if mask is None and inputs.num_own <= 1:
+        # Torch's CPU kernel reads the keys once for every query head, which one query of 7 heads a
+        # group waits for: 15.5 ms beside 5.4 ms in rows, at 34,816 keys.
+        rows = by_kv_head(query, num_kv_heads)
+        read = functional.scaled_dot_product_attention(rows, keys, values, scale=scale)
+        return by_query_head(read, num_new)
     return functional.scaled_dot_product_attention(
         query,
         keys,
         values,
         attn_mask=mask,
-        is_causal=mask is None and inputs.num_own > 1,
+        is_causal=mask is None,
         scale=scale,
-        enable_gqa=query.shape[1] != keys.shape[1],
+        enable_gqa=query.shape[1] != num_kv_heads,
     )
 
 

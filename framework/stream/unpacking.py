@@ -94,19 +94,17 @@ class UnpackedBlocks:
             for start in range(run.start, run.stop, piece):
                 some = range(start, min(start + piece, run.stop))
                 place = slice(start - run.start, some.stop - run.start)
-                own_keys, own_values = self.slots.unpack(some)
-                keys[:, :, place] = self._turned(own_keys, some)
-                values[:, :, place] = own_values
+                self.slots.unpack_into(some, keys[:, :, place], values[:, :, place])
+                if self.slots.moved:
+                    self._turn(keys[:, :, place], some)
         return KeyBlock(keys, values)
 
-    def _turned(self, keys: Tensor, some: range) -> Tensor:
-        """The keys where the question sees them."""
+    def _turn(self, keys: Tensor, some: range) -> None:
+        """Write the keys anew as the question sees them."""
         slots = self.slots
-        if not slots.moved:
-            return keys
         assert slots.rotated is not None  # filled by __post_init__
         by = (slots.positions - slots.rotated)[..., some.start : some.stop]
-        return self.rotate(keys.to(self.like), by.to(self.like.device))
+        keys.copy_(self.rotate(keys, by.to(keys.device)))
 
 
 def token_bytes(like: Tensor) -> int:

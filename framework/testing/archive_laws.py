@@ -101,7 +101,8 @@ def every_token(archive: Archive, memory: CrossFrameMemory, stream: Stream) -> N
 
 
 def parts_equal_whole(archive: Archive, memory: CrossFrameMemory, stream: Stream) -> None:
-    """Tokens are packed the same in any run and batch, and unpacked the same in any choice."""
+    """Tokens are packed the same in any run and batch, and unpacked the same in any choice, keys
+    alone, and into any room."""
     session = stream.seen_by(memory)
     frames = session.archive.columns["frame"].joined()[0]
     for layer in range(stream.model.spec.num_layers):
@@ -118,6 +119,7 @@ def parts_equal_whole(archive: Archive, memory: CrossFrameMemory, stream: Stream
             same = torch.equal(first_row[name], value[:1])
             require(same, f"{where} depend on the rest of the batch")
         _require_picked(archive, whole, layer)
+        _require_other_ways(archive, whole, layer)
 
 
 def _require_picked(archive: Archive, packed: Mapping[str, Tensor], layer: int) -> None:
@@ -132,6 +134,24 @@ def _require_picked(archive: Archive, packed: Mapping[str, Tensor], layer: int) 
                 f"archive, parts: tokens {rows.tolist()} of layer {layer} unpack alone to "
                 "something else",
             )
+
+
+def _require_other_ways(archive: Archive, packed: Mapping[str, Tensor], layer: int) -> None:
+    keys, values = archive.unpack(packed)
+    told = f"of layer {layer}, not what unpack does"
+    same = torch.equal(archive.unpack_keys(packed), keys)
+    require(same, f"archive, parts: unpack_keys gives other keys {told}")
+    for dtype in (torch.float32, torch.float64, torch.bfloat16):
+        # Rooms with others between their rows, as those of a block.
+        shape = (2, *keys.shape[:2], keys.shape[2] + 1, keys.shape[3])
+        wide = torch.full(shape, torch.nan, dtype=dtype, device=keys.device)
+        rooms = wide[:, :, :, 1:]
+        archive.unpack_into(packed, *rooms)
+        for name, room, whole in zip(("keys", "values"), rooms, (keys, values), strict=True):
+            same = torch.equal(room, whole.to(dtype))
+            require(same, f"archive, parts: unpack_into writes other {name} {told} ({dtype})")
+        untouched = bool(wide[:, :, :, 0].isnan().all())
+        require(untouched, "archive, parts: unpack_into writes beside its room")
 
 
 def of_sessions(law: Callable[[CrossFrameMemory, Stream], None]) -> ArchiveLaw:

@@ -105,6 +105,30 @@ class ScaledByBatch(ScaledByRun):
     across = (0, 3)
 
 
+class OtherKeys(Spoiled):
+    """Parts: keys that readers score are not those that are read."""
+
+    def unpack_keys(self, packed: Mapping[str, Tensor]) -> Tensor:
+        return packed["keys"].flip(-1)
+
+
+class OtherRoom(Spoiled):
+    """Parts: what is written into a room is not what unpacking gives."""
+
+    def unpack_into(self, packed: Mapping[str, Tensor], keys: Tensor, values: Tensor) -> None:
+        keys.copy_(packed["keys"])
+        values.copy_(packed["values"].to(torch.bfloat16))
+
+
+class BesideRoom(Spoiled):
+    """Parts: writes before its room, into another block's."""
+
+    def unpack_into(self, packed: Mapping[str, Tensor], keys: Tensor, values: Tensor) -> None:
+        super().unpack_into(packed, keys, values)
+        before = keys.as_strided(keys.shape, keys.stride(), keys.storage_offset() - keys.stride(2))
+        before[:, :, :1] = 0
+
+
 @dataclass(frozen=True)
 class Counting(Spoiled):
     """Forks, saving, failure: a counter of its own, shared by all sessions."""
@@ -134,6 +158,9 @@ BROKEN: list[tuple[str, Archive]] = [
     ("parts", Smoothing()),
     ("parts", ScaledByRun()),
     ("parts", ScaledByBatch()),
+    ("parts", OtherKeys()),
+    ("parts", OtherRoom()),
+    ("parts", BesideRoom()),
     ("forks", Counting()),
     ("saving", Counting()),
     ("failure", Counting()),
