@@ -76,6 +76,7 @@ def clip_sizes_tables(runs: Sequence[Results]) -> Iterator[Table]:
     """The mean of the tasks learnt, at every size of several runs, a table per reading. Runs of
     several models are told apart by these."""
     several = len({one.model for one in runs}) > 1
+    shown = " ".join(f"{one.model}: {_shown(one)}" if several else _shown(one) for one in runs)
     for reading, told in READINGS.items():
         columns: dict[str, dict[str, str]] = {}
         for results in runs:
@@ -88,7 +89,7 @@ def clip_sizes_tables(runs: Sequence[Results]) -> Iterator[Table]:
         cells = [[label, *(one.get(label, "") for one in columns.values())] for label in labels]
         caption = (
             "Share answered right, mean over the tasks that full attention answers by "
-            f"{LEARNT:.0%} at that length. Marks as above. {' '.join(map(_shown, runs))}"
+            f"{LEARNT:.0%} at that length. Marks as above. {shown}"
         )
         if columns:
             heads, better = ["memory", *columns], [0, *([1] * len(columns))]

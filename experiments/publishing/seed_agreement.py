@@ -7,6 +7,7 @@ docs/memories-on-video.md from the results beside it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 
 import torch
@@ -23,23 +24,29 @@ from .evidence import read_runs, results_of
 from .pages import renew
 
 NAME = "seed_agreement"
-FIRST, OTHER = "testbed_internvl3", "testbed_seeds"
+FIRST, OTHERS = "testbed_internvl3", "testbed_seeds"
 HEADS = (
-    *("read", "slots", "rules", "rank correlation", "better in both", "worse in both"),
+    *("models", "read", "slots", "rules", "rank correlation", "better in both", "worse in both"),
     *("verdict in one alone", "contrary"),
 )
 
 
-def agreement_table(first: Results, other: Results) -> str:
+def agreement_table(models: Sequence[Results]) -> str:
+    """Of every two models at every size of both."""
+    lines = [line for one, other in combinations(models, 2) for line in _lines(one, other)]
+    return markdown_table(HEADS, lines)
+
+
+def _lines(first: Results, other: Results) -> list[list[str]]:
     """Verdicts against the same rival and means of the same tasks, at every size of both."""
     tasks = tuple(task for task in learnt(first) if task in learnt(other))
-    lines = [
-        [told, str(size), *compared(first, other, overall(tasks, reading), size)]
+    models = f"{first.model}, {other.model}"
+    return [
+        [models, told, str(size), *compared(first, other, overall(tasks, reading), size)]
         for reading, told in READINGS.items()
         for size in first.by_size()
         if size in other.by_size() and size is not None
     ]
-    return markdown_table(HEADS, lines)
 
 
 def compared(first: Results, other: Results, measure: Measure, size: int) -> Sequence[str]:
@@ -75,8 +82,8 @@ def _verdicts(results: Results, measure: Measure, size: int) -> Mapping[str, str
 
 def part(results: Path) -> str:
     """The generated part of the page."""
-    first, other = (results_of(read_runs(results, name)[0]) for name in (FIRST, OTHER))
-    return agreement_table(first, other)
+    runs = [read_runs(results, FIRST)[0], *read_runs(results, OTHERS)]
+    return agreement_table([*map(results_of, runs)])
 
 
 def main(docs: Path = Path("docs")) -> None:

@@ -27,13 +27,14 @@ def trainings_part(result: Result) -> tuple[str, str]:
     models = sorted(result["models"], key=lambda one: (one["family"], one["kind"], one["seed"]))
     tasks = sorted(models[0]["asked"])
     longer = [frames for frames in models[0]["by_frames"] if int(frames) > 32]
-    heads = ["model", *tasks, *(f"all at {frames} frames" for frames in longer), "minutes"]
+    heads = ["model", *tasks, *(f"all at {frames} frames" for frames in longer), "minutes", "on"]
     lines = [
         [
             f"{one['family']}, {one['kind']}, seed {one['seed']}",
             *(_percent(one["by_frames"]["32"].get(task)) for task in tasks),
             *(_percent(_mean(one["by_frames"][frames])) for frames in longer),
             f"{sum(one['minutes'].values()):.0f}" if one["minutes"] else "",
+            one["cpu"] if one["minutes"] else "",
         ]
         for one in models
     ]
@@ -41,7 +42,7 @@ def trainings_part(result: Result) -> tuple[str, str]:
         "Right answers of full attention in percent, on the same 64 held-out lessons of each "
         f"length ({sum(models[0]['asked'].values())} questions at 32 frames), the longest trained "
         "on; *all* is the mean over tasks. Minutes of processor time on one thread of a busy "
-        "machine. "
+        "machine, by its processor. "
     )
     return markdown_table(heads, lines), about
 
@@ -80,7 +81,7 @@ def main(folders: Sequence[Path], results: Path = Path("docs/results")) -> None:
     path = results / f"{NAME}.json"
     known = json.loads(path.read_text("utf-8")) if path.exists() else {"models": []}
     stamp = {**machine(torch.device("cpu")), "dtype": "float32", "commit": commit()}
-    models = [scored(folder) for folder in folders]
+    models = [{**scored(folder), "cpu": stamp["cpu"]} for folder in folders]
     result = {**added(known, models), "environment": stamp}
     path.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
 

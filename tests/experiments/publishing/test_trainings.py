@@ -35,12 +35,13 @@ def test_models_are_added_and_taken_anew(tmp_path: Path) -> None:
     result = json.loads((tmp_path / "trainings.json").read_text())
     table, about = trainings_part(result)
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
-    assert lines[0] == ["model", "first", "now", "all at 64 frames", "minutes"]
-    assert lines[2:] == [
+    assert lines[0] == ["model", "first", "now", "all at 64 frames", "minutes", "on"]
+    assert [line[:-1] for line in lines[2:]] == [
         ["internvl3, inside, seed 0", "80", "100", "65", "5"],
         ["internvl3, inside, seed 1", "60", "100", "55", "5"],
         ["internvl3, questions, seed 0", "70", "100", "60", "5"],
     ]
+    assert {line[-1] for line in lines[2:]} == {result["environment"]["cpu"]}
     assert "30 questions at 32 frames" in about
     assert {"cpu", "threads", "torch", "dtype", "commit"} <= result["environment"].keys()
 
