@@ -128,8 +128,8 @@ class PushStep:
 
     def _keeps_all(self, carried: Slots) -> bool:
         """Whether all that a layer carries lies in the archive as it is, so that it is not held a
-        second time."""
-        if not self.archive.codec.as_they_are or torch.is_grad_enabled():
+        second time. What a memory merges is its own: it may be written in place."""
+        if not self.archive.codec.as_they_are or self.memory.merges or torch.is_grad_enabled():
             return False
         before = self.archive.num_tokens  # columns come after the last layer
         archived = before == 0 or isinstance(carried, ArchivedSlots)

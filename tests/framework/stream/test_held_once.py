@@ -114,6 +114,24 @@ class Doubled(CrossFrameMemory):
         return slots
 
 
+@dataclass(frozen=True)
+class DoubledInPlace(CrossFrameMemory):
+    """Writes into the values it got."""
+
+    merges = True
+
+    def update(self, slots: Slots) -> Slots:
+        slots.values.mul_(2)
+        return slots
+
+
+def test_values_that_a_memory_merges_in_place_are_its_own() -> None:
+    made, archived = pushed(DoubledInPlace(), 3), pushed(FullMemory(), 3)
+    assert made.shared_bytes == 0
+    torch.testing.assert_close(made.slots(0).values, 2 * archived.slots(0).values)
+    assert torch.equal(made.question_logits(QUESTION), archived.question_logits(QUESTION))
+
+
 @pytest.mark.parametrize("looks", [True, False])
 def test_keys_that_a_memory_replaces_are_its_own(looks: bool) -> None:
     made = pushed(Doubled(looks), 3, 5)
