@@ -292,7 +292,8 @@ class VideoModel(ABC):
         self, token_ids: Tensor, positions: Tensor, reading: Reading, **options: Any
     ) -> list[Generated]:
         """As `generate`, for B questions decoded together, each to its own end; `reading` hides
-        padding in front of shorter ones. By default refused with a ValueError."""
+        padding in front of shorter ones, which stands at the position of the first token. By
+        default refused with a ValueError."""
         raise ValueError(
             f"{type(self).__name__} answers one question at a time: give each video its own session"
         )

@@ -124,19 +124,9 @@ class ReferenceDecoder(VideoModel):
         return turned.to(keys.dtype)
 
     def generate(
-        self,
-        token_ids: Tensor,
-        positions: Tensor,
-        reading: Reading,
-        *,
-        max_tokens: int,
-        max_new_tokens: int,
-        recurrent: Mapping[str, Tensor] | None = None,
-        **generation: Any,
+        self, token_ids: Tensor, positions: Tensor, reading: Reading, **options: Any
     ) -> Generated:
-        """Greedy decoding; knows no generation options."""
-        options = {"max_tokens": max_tokens, "max_new_tokens": max_new_tokens, **generation}
-        return self.generate_each(token_ids, positions, reading, recurrent=recurrent, **options)[0]
+        return self.generate_each(token_ids, positions, reading, **options)[0]
 
     def generate_each(
         self,
@@ -149,6 +139,7 @@ class ReferenceDecoder(VideoModel):
         recurrent: Mapping[str, Tensor] | None = None,
         **generation: Any,
     ) -> list[Generated]:
+        """Greedy decoding; knows no generation options."""
         del recurrent
         if generation:
             raise ValueError(f"ReferenceDecoder decodes greedily, got {sorted(generation)}")

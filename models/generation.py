@@ -11,6 +11,8 @@ from torch import Tensor
 from ..framework.stream.verify import check_generation
 
 GREEDY = {"do_sample": False, "num_beams": 1, "num_return_sequences": 1}
+OF_ONE = ("streamer", "stopping_criteria", "stop_strings")
+LOOKS_BACK = ("min_length", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size")
 
 
 def require_one_by_one(generation: Mapping[str, Any]) -> None:
@@ -28,24 +30,36 @@ def require_one_by_one(generation: Mapping[str, Any]) -> None:
             )
 
 
-def require_ends_alone(default: Any, generation: Mapping[str, Any]) -> None:
-    """Refuse what ends an answer otherwise than by a token or a length, or reads it on the way: in
-    a batch nobody tells which row it was. `default` is the model's own generation_config."""
-    for name in ("streamer", "stopping_criteria", "stop_strings"):
-        value = generation.get(name) or _configured(name, default, generation)
-        if value:
+def require_together(positions: Tensor, default: Any, generation: Mapping[str, Any]) -> None:
+    """Refuse what cannot be kept of questions at positions [axes, B, tokens] decoded together.
+
+    A stop otherwise than by a token or a length, or somebody who reads the answer on the way: in a
+    batch nobody tells which row it was. Where there is padding, what counts the tokens of the
+    question or compares runs of them. `default` is the model's own generation_config.
+    """
+    if positions.shape[1] == 1:
+        return
+    for name in OF_ONE:
+        if value := _option(name, default, generation):
             raise ValueError(
                 f"generation option {name}={value!r:.100} is of one answer, several are decoded "
                 "together: leave it out, or give each video a session of its own"
+            )
+    if not (positions.diff(dim=-1) == 0).any():  # only padding stands where the next token does
+        return
+    for name in LOOKS_BACK:
+        if value := _option(name, default, generation):
+            raise ValueError(
+                f"generation option {name}={value} would take the padding of shorter questions for "
+                "text: leave it out, ask questions of equal length, or give each video a session "
+                "of its own"
             )
 
 
 def cut_at_ends(new: Tensor, default: Any, generation: Mapping[str, Any]) -> list[Tensor]:
     """The tokens [B, tokens] of a batch, each row up to its first end token: behind it `generate`
     fills up the rows that ended before others."""
-    ends = generation.get("eos_token_id")
-    if ends is None:
-        ends = _configured("eos_token_id", default, generation)
+    ends = _option("eos_token_id", default, generation)
     if ends is None:
         return list(new)
     ended = torch.isin(new, torch.as_tensor(ends, device=new.device))
@@ -53,8 +67,8 @@ def cut_at_ends(new: Tensor, default: Any, generation: Mapping[str, Any]) -> lis
     return [row[:count] for row, count in zip(new, kept.tolist(), strict=True)]
 
 
-def _configured(name: str, default: Any, generation: Mapping[str, Any]) -> Any:
-    """An option as `generate` takes it of a generation_config, else of the model's own."""
-    given = generation.get("generation_config")
-    value = None if given is None else given.to_dict().get(name)
-    return default.to_dict().get(name) if value is None else value
+def _option(name: str, default: Any, generation: Mapping[str, Any]) -> Any:
+    """An option as `generate` takes it: as given, of a given generation_config, of the model's."""
+    config = generation.get("generation_config")
+    values = (generation.get(name), *(one.to_dict().get(name) for one in (config, default) if one))
+    return next((value for value in values if value is not None), None)

@@ -14,7 +14,7 @@ from ..framework import DecoderSpec, FrameTokens, VideoModel
 from ..framework.model import Generated, LayerAttention, Reading, RecurrentState
 from ..framework.transfer import sent
 from .cache_layers import PassingLayer, ReadingLayer, cache_argument
-from .generation import GREEDY, cut_at_ends, require_ends_alone, require_one_by_one
+from .generation import GREEDY, cut_at_ends, require_one_by_one, require_together
 from .hybrid import DELTA_SIZES, LINEAR, HybridLayers, recurrent_spec
 from .loans import NAME, Changes, FirstLogits, lender_of, running_attention
 from .rotary import rotated, rotation_of
@@ -112,18 +112,9 @@ class HFDecoder(VideoModel):
         return rotated(rotation_of(self.decoder), keys.to(wide), cos, sin).to(keys.dtype)
 
     def generate(
-        self,
-        token_ids: Tensor,
-        positions: Tensor,
-        reading: Reading,
-        *,
-        max_tokens: int,
-        max_new_tokens: int,
-        recurrent: Mapping[str, Tensor] | None = None,
-        **generation: Any,
+        self, token_ids: Tensor, positions: Tensor, reading: Reading, **options: Any
     ) -> Generated:
-        options = {"max_tokens": max_tokens, "max_new_tokens": max_new_tokens, **generation}
-        return self.generate_each(token_ids, positions, reading, recurrent=recurrent, **options)[0]
+        return self.generate_each(token_ids, positions, reading, **options)[0]
 
     def generate_each(
         self,
@@ -137,8 +128,7 @@ class HFDecoder(VideoModel):
         **generation: Any,
     ) -> list[Generated]:
         require_one_by_one(generation)
-        if len(token_ids) > 1:
-            require_ends_alone(self.hf_model.generation_config, generation)
+        require_together(positions, self.hf_model.generation_config, generation)
         layers = [ReadingLayer(reading) for _ in range(self.spec.num_layers)]
         hybrid = self._hybrid(recurrent or {})
         cache = Cache(layers=[*layers] if hybrid is None else hybrid.among(layers))

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from transformers import GenerationConfig
 
 from crossframe.framework import VideoSession, stack_videos
 from crossframe.methods import StateKVMemory
@@ -84,3 +85,29 @@ def test_what_is_of_one_answer_is_refused(name: str) -> None:
     options: dict[str, Any] = {name: ["stop"]}
     with pytest.raises(ValueError, match=rf"generation option {name}=.* is of one answer"):
         batch.ask(QUESTIONS, **options)
+
+
+LOOKS_BACK = [("no_repeat_ngram_size", 2), ("min_length", 7), ("encoder_no_repeat_ngram_size", 2)]
+
+
+@pytest.mark.parametrize(("name", "value"), LOOKS_BACK)
+def test_what_looks_back_on_padding_is_refused_and_on_questions_is_kept(
+    name: str, value: int
+) -> None:
+    model = small("internvl3")
+    # Its first token is said again and again unless an option forbids it.
+    options: dict[str, Any] = {"max_new_tokens": 6, "sequence_bias": [[[5], 50.0]], name: value}
+    if name == "min_length":
+        options["eos_token_id"] = 5
+    batch = after(model, *CLIPS)
+    words = f"option {name}={value} would take the padding of shorter questions for text"
+    unequal = [[5, 6], [5, 6, 7, 8, 9, 3], [5, 1, 2]]
+    with pytest.raises(ValueError, match=words):
+        batch.ask(unequal, **options)
+    with pytest.raises(ValueError, match=words):
+        batch.ask(unequal, generation_config=GenerationConfig(**{name: value}))
+    equal = [[5, 6, 1], [5, 6, 7], [5, 1, 2]]
+    answers = batch.ask(equal, **options)
+    for clip, question, answer in zip(CLIPS, equal, answers, strict=True):
+        expected = after(model, clip).ask(question, **options)
+        assert answer.token_ids.tolist() == expected.token_ids.tolist()
