@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from ..benchmarks import Benchmark
     from ..reports.drawing import Drawing
     from ..streaming.options import ModelOptions
-
-    Checkpoint = str | ModelOptions
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +66,7 @@ class Ablated:
 def ablate(
     benchmark: Benchmark,
     *,
-    models: Checkpoint | Sequence[Checkpoint] | Mapping[str, Checkpoint],
+    models: Rules[ModelOptions],
     output: str | Path,
     memories: Rules[CrossFrameMemory] = (),
     fixed: Rules[CrossFrameMemory] = (),
@@ -82,12 +80,12 @@ def ablate(
 
     Args:
         benchmark: a class of `crossframe.experiments.benchmarks`, or your own.
-        models: checkpoints, as `load_model` takes them or with their options; the study loads them
-            itself. By names of your own if a mapping.
+        models: one or several checkpoints, as `load_model` takes them or with their options; the
+            study loads them itself. By names of your own if a mapping.
         output: folder of the study; call again with the same to go on, or to add cells.
-        memories, fixed, readers, archives: rules, or texts as on the command line ("statekv"); by
-            names of your own if a mapping. Memories are sized by `capacities`, `windows` or
-            `budget`, fixed ones are taken as they are.
+        memories, fixed, readers, archives: one or several rules, or texts as on the command line
+            ("statekv"); by names of your own if a mapping. Memories are sized by `capacities`,
+            `windows` or `budget`, fixed ones are taken as they are.
         trainer: options of Lightning's Trainer; one device unless they say otherwise.
         progress: draw progress bars.
         options: further fields of `AblateOptions`: capacities, budget, wrappers, sampling, limit...
@@ -101,15 +99,14 @@ def ablate(
     from ..streaming.options import ModelOptions
     from ..streaming.rule_text import archive_from, memory_from, reader_from
 
-    listed = [models] if isinstance(models, str | ModelOptions) else models
     chosen = AblateOptions(
-        by_name(listed, ModelOptions, _checkpoint_name),
+        by_name("models", models, ModelOptions, _checkpoint_name),
         benchmark,
         Path(output),
-        memories=by_name(memories, memory_from, as_cell),
-        fixed=by_name(fixed, memory_from, as_cell),
-        readers=by_name(readers, reader_from, as_cell),
-        archives=by_name(archives, archive_from, as_cell),
+        memories=by_name("memories", memories, memory_from, as_cell),
+        fixed=by_name("fixed memories", fixed, memory_from, as_cell),
+        readers=by_name("readers", readers, reader_from, as_cell),
+        archives=by_name("archives", archives, archive_from, as_cell),
         trainer={"devices": 1, **(trainer or {})},
         **options,
     )
@@ -122,6 +119,6 @@ def ablate(
     return Ablated(study, chosen)
 
 
-def _checkpoint_name(one: Checkpoint) -> str:
+def _checkpoint_name(one: str | ModelOptions) -> str:
     """The last part of its path."""
     return Path(one if isinstance(one, str) else one.model).name

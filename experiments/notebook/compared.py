@@ -76,8 +76,8 @@ def compare(
     Args:
         video: a file, an address, a folder of images; a text for a text decoder.
         model: an adapter, or what `load_model` loads.
-        memories, readers, archives: rules, or texts as on the command line ("statekv(64)"); by
-            names of your own if a mapping.
+        memories, readers, archives: one or several rules, or texts as on the command line
+            ("statekv(64)"); by names of your own if a mapping.
         capacity: slots per KV head of memories that are given as texts without one.
         last_frames: also answer from so many last frames alone, prefilled afresh.
         stream: fields of `StreamOptions`: fps, max_frames, max_new_tokens, ...
@@ -100,9 +100,9 @@ def compare(
 
     defaults, options = MemoryDefaults(capacity), StreamOptions(**stream)
     choices = Choices(
-        by_name(memories, lambda text: memory_from(text, defaults)),
-        by_name(readers, reader_from),
-        by_name(archives, archive_from),
+        by_name("memories", memories, lambda text: memory_from(text, defaults)),
+        by_name("readers", readers, reader_from),
+        by_name("archives", archives, archive_from),
         last_frames,
     )
     media, adapter = open_media(video, options), loaded(model)

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from ...framework import VideoModel
 
 T = TypeVar("T")
-# What a rule is given as: its text, as on the command line, or itself.
-Rules = Sequence["str | T"] | Mapping[str, "str | T"]
+# What rules are given as, one or several: the text of each, as on the command line, or itself.
+Rules = str | T | Sequence[str | T] | Mapping[str, str | T]
 
 
 def as_written(one: Any) -> str:
@@ -25,19 +25,24 @@ def as_cell(one: Any) -> str:
 
 
 def by_name(
-    given: Any, made_of: Callable[[str], Any], name_of: Callable[[Any], str] = as_written
+    what: str,
+    given: Any,
+    made_of: Callable[[str], Any],
+    name_of: Callable[[Any], str] = as_written,
 ) -> dict[str, Any]:
-    """What is given, by its name, and texts made into what they stand for.
+    """What is given, one or several, by its name, and texts made into what they stand for.
 
     Raises:
-        ValueError: for two things of one name.
+        ValueError: for two things of one name; `what` says what they are.
     """
+    from ..streaming.rule_text import require_distinct
+
     if not isinstance(given, Mapping):
-        names = [name_of(one) for one in given]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"listed more than once: {', '.join(twice)}; name each once")
-        given = dict(zip(names, given, strict=True))
+        several = isinstance(given, Sequence) and not isinstance(given, str)
+        listed = given if several else [given]
+        names = [name_of(one) for one in listed]
+        require_distinct(what, names)
+        given = dict(zip(names, listed, strict=True))
     return {name: made_of(one) if isinstance(one, str) else one for name, one in given.items()}
 
 

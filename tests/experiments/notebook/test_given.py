@@ -28,5 +28,11 @@ def test_names_of_cells_are_words(one: object, name: str) -> None:
 
 
 def test_what_differs_in_signs_alone_is_named_twice() -> None:
-    with pytest.raises(ValueError, match="listed more than once: random 8; name each once"):
-        by_name(["random(8)", "random 8"], str, as_cell)
+    words = "memories listed more than once: random 8; name each once"
+    with pytest.raises(ValueError, match=words):
+        by_name("memories", ["random(8)", "random 8"], str, as_cell)
+
+
+@pytest.mark.parametrize("one", ["statekv", RandomMemory(8)], ids=repr)
+def test_one_thing_may_stand_for_a_list_of_it(one: object) -> None:
+    assert by_name("memories", one, str) == by_name("memories", [one], str)
