@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeGuard
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -45,7 +48,7 @@ def as_token_ids(question: object, vocab: int, batch: int | None = None) -> Tens
     return token_ids if batch is None else token_ids.expand(batch, -1)
 
 
-def are_several(question: object) -> bool:
+def are_several(question: object) -> TypeGuard[Sequence[object]]:
     """Whether this is a list of questions, one for each video, and not one question."""
     if not isinstance(question, list | tuple) or not question:
         return False

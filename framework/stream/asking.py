@@ -69,17 +69,15 @@ def answer_each(
     generation: Mapping[str, Any],
 ) -> list[Answer]:
     """The answers to one question about each video, decoded together."""
-    rows = [question_ids(session.model, question) for question in questions]
+    rows = [question_ids(session.model, question).cpu() for question in questions]
     lengths = [row.shape[1] for row in rows]
     check_videos([row.shape[0] for row in rows], now.state.batch or 1)
     if len(questions) == 1:
         return [answer_one(session, now, questions[0], new, generation)]
     check_padding(session.model, session.reader, lengths)
     token_ids = torch.cat([_padded(row, max(lengths)) for row in rows])
-    real = None
-    if len(set(lengths)) > 1:
-        padding = max(lengths) - torch.tensor(lengths)
-        real = torch.arange(max(lengths)) >= padding[:, None]
+    padding = max(lengths) - torch.tensor(lengths)
+    real = torch.arange(max(lengths)) >= padding[:, None] if padding.any() else None
     reading, angles = opened(session, now, token_ids, new, real)
     ids, options = token_ids.to(session.model.device), _options(session, reading, new)
     answers = session.model.generate_each(ids, angles, reading, **options, **generation)

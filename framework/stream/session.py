@@ -173,7 +173,7 @@ class VideoSession(SessionView):
         """
         require_count("ask", "max_new_tokens", max_new_tokens, least=1, unbounded=False)
         now = self._settled()
-        if isinstance(question, list | tuple) and are_several(question):
+        if are_several(question):
             return answer_each(self, now, question, max_new_tokens, generation)
         return answer_one(self, now, question, max_new_tokens, generation)
 
