@@ -16,7 +16,7 @@ ROOMS = ("framework", "methods", "models", "experiments")
 PAGES = [path for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))] if path.exists()]
 
 # Modules that only an extra outside requirements.lock can import.
-NEEDS_UNLOCKED = {"crossframe.experiments.lmms_plugin.model": ("accelerate", "lmms_eval")}
+NEEDS_UNLOCKED = {"crossframe.experiments.lmms_plugin.model": ("lmms_eval",)}
 
 # A ```python fence, with the comment right before it if there is one.
 FENCE = re.compile(

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from fractions import Fraction
 from functools import cache
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from crossframe.experiments.publishing.demo_picture import BROWSERS
 from crossframe.experiments.publishing.small_benchmarks import FIXTURES, write_mlvu_original
 from crossframe.experiments.publishing.tiny_checkpoints import save_tiny_checkpoint
 from crossframe.experiments.streaming.options import ModelOptions
@@ -25,6 +27,14 @@ def noise(number: int, square: bool = False) -> Image.Image:
     if square:
         pixels[10:30, 5 * (number % 9) : 5 * (number % 9) + 20] = 255
     return Image.fromarray(pixels)
+
+
+@pytest.fixture(scope="session")
+def browser() -> str:
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip(f"NOT TESTED in a browser: this machine has none of {', '.join(BROWSERS)}")
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -83,10 +83,8 @@ def test_streams_of_one_model_keep_their_own_system_turn(name):
     assert told.hf_model is model.hf_model
 
 
-@EVERY
+@pytest.mark.parametrize("name", [name for name, family in NATIVE.items() if family.own_template])
 def test_a_template_that_has_no_system_turn_is_told(name, monkeypatch):
-    if not NATIVE[name].own_template:
-        pytest.skip("the processor has a template of its own for videos")
     model = adapter(name)
     processor, template = model.prompt.processor, model.prompt.processor.chat_template
     user = "{%- if messages[0].role == 'system' -%}{%- set messages = messages[1:] -%}{%- endif -%}"

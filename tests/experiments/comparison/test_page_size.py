@@ -1,7 +1,6 @@
 """The page of a comparison as a browser lays it out: 40 rows with long answers, three widths."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from crossframe.experiments.comparison.report import Report
 
 from .test_report import row, steps
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or ""
 ANSWER = "A man in a red jacket walks along the beach, then picks up a shell. " * 16
 MEMORIES = ["full", *(f"weight_statistic(capacity={4096 + n})" for n in range(19))]
 MEASURE = """<script>
@@ -40,15 +38,14 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.skipif(not BROWSER, reason="needs Chromium, to lay the page out")
 @pytest.mark.parametrize(("width", "tallest", "narrowest"), [
     (1280, 16_000, 850), (800, 16_000, 650), (400, 20_000, 300),
 ])  # fmt: skip
 def test_forty_long_answers_are_readable_and_the_page_is_no_scroll(
-    page: Path, width: int, tallest: int, narrowest: int
+    page: Path, browser: str, width: int, tallest: int, narrowest: int
 ) -> None:
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-    command = [BROWSER, *options, f"--window-size={width},900", "--dump-dom", page.as_uri()]
+    command = [browser, *options, f"--window-size={width},900", "--dump-dom", page.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = re.search(r"<title>\[([^]]*)\]</title>", done.stdout)
     assert found is not None

@@ -1,4 +1,3 @@
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -29,15 +28,6 @@ def folder(
     options = ["--capacities", "1", "4", "16", "60", "--recent-frames", "1", "2", "6"]
     assert run(videos, checkpoint, folder, *options, "--capacity", str(CAPACITY), *BESIDE) == 0
     return folder
-
-
-@pytest.fixture(scope="session")
-def browser() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    found = found or shutil.which("google-chrome")
-    if found is None:
-        pytest.skip("NO CHROMIUM HERE: pages are written but not opened")
-    return found
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from crossframe.experiments.publishing import demo_picture
-from crossframe.experiments.publishing.demo_picture import SIZE, browser, take_picture
+from crossframe.experiments.publishing.demo_picture import SIZE, take_picture
 
 ROOT = Path(__file__).parents[3]
 
@@ -20,9 +20,8 @@ def test_readme_shows_a_picture_of_that_size() -> None:
         assert picture.size == SIZE
 
 
+@pytest.mark.usefixtures("browser")
 def test_a_page_becomes_a_picture_of_its_colours(tmp_path: Path) -> None:
-    if not any(map(shutil.which, demo_picture.BROWSERS)):
-        pytest.skip("NOT TESTED in a browser: there is no chromium on this machine")
     page, output = tmp_path / "page.html", tmp_path / "page.png"
     page.write_text("<body style='background: #ff8000'></body>", "utf-8")
     take_picture(page, output)
@@ -34,4 +33,4 @@ def test_a_page_becomes_a_picture_of_its_colours(tmp_path: Path) -> None:
 def test_no_browser_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(ValueError, match=r"needs one of chromium, .*: install one"):
-        browser()
+        demo_picture.browser()

@@ -1,7 +1,6 @@
 """What all pages share: escaping, tables, and what a template must be given."""
 
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,11 +25,8 @@ def rendered(table: Table) -> str:
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Opened:
+def opened(tmp_path: Path, browser: str) -> Opened:
     """A page with this body in a browser, after a script on it."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    if browser is None:
-        pytest.skip("NOT TESTED in a browser: there is no chromium on this machine")
 
     def after(body: str, script: str) -> str:
         whole = '{% extends "reports/page.html" %}{% block body %}{{ body|safe }}{% endblock %}'

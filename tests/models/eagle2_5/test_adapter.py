@@ -85,7 +85,7 @@ def test_a_frame_is_256_context_tokens(frames):
 
 @pytest.mark.skipif(REAL not in os.environ, reason=f"{REAL} names no folder of a real tokenizer")
 def test_ids_are_the_released_tokenizers():
-    """Token-level facts of models.md §4.3."""
+    """As tokenised once by the released processor."""
     processor = Eagle2_5Processor(AutoTokenizer.from_pretrained(os.environ[REAL]))
     ids = processor.tokenize(processor.prompt("Describe this video.", TIMES, 2.0))
     assert (len(ids), ids.count(151667)) == (1119, 1024)
