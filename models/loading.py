@@ -50,7 +50,8 @@ def load_model(
     """The adapter of a checkpoint, ready for `VideoSession`.
 
     Only safetensors are read and no remote code is run. `model_families` lists what is read; a
-    model that you loaded yourself is wrapped by the adapter of its family.
+    model that you loaded yourself is wrapped by the adapter of its family. What loading does is
+    logged at level INFO.
 
     Args:
         name_or_path: hub name or local folder; "crossframe/tiny-internvl3" or another tiny trained
@@ -64,8 +65,7 @@ def load_model(
             layer's device. Needs the package accelerate.
         quantization_config: handed to transformers, for a native model; needs accelerate and the
             package that quantises.
-        options: of the adapter, e.g. `layout`, or `planned_frames` of Qwen3-VL. What loading does
-            is logged at level INFO.
+        options: of the adapter, e.g. `layout`, or `planned_frames` of Qwen3-VL.
 
     Raises:
         ValueError: for a model family without an adapter, a folder without a whole checkpoint,

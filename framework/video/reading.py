@@ -75,41 +75,36 @@ def stream_video(
 
     The time is the frame's presentation time minus that of the first frame. A sample at time t
     is the frame on display then: the last one with time <= t (or up to 1 ms after t, because
-    containers round); the last frame stays on display until the end. A frame on display at
-    several sample times is yielded for each of them, every time with its own true time.
+    containers round); the last frame stays on display until the end. A frame on display at several
+    sample times is yielded for each of them, every time with its own true time. Rotation is applied
+    in steps of 90 degrees, frames whose size changes are yielded as they are.
 
-    - `sampling="auto"`: samples at t = 0, 1/fps, 2/fps, ... < duration (`fps=None`: every frame
-      once). Should these be more than `max_frames`, it is "centres" instead.
-    - `sampling="centres"`: n = min(max(1, int(duration * fps)), max_frames) samples (`fps=None`:
-      n = min(number of frames, max_frames)) at t = (i + 0.5) * duration / n, i = 0 ... n - 1.
-      With fps=1, max_frames=512 this is the sampling of the StateKV paper.
+    FFmpeg conceals what it can of damaged frames and flags them; they are yielded, and counted in
+    `flagged` of what is returned. Flags are no checksum: frames that lean on a flagged one, and
+    many with a changed byte, are wrong without a flag.
 
-    With `start` and `end`, seconds, those of these samples (or frames) with start <= t < end are
-    yielded, so that parts add up to the whole; times go on counting from the first frame of the
-    video. "centres" and `max_frames` go by the part as if it were all.
+    Args:
+        source: a file's path, an open binary file or `BytesIO`; an address that FFmpeg opens, such
+            as "https://..." or "rtsp://...", read without seeking, a live one until it ends; a
+            folder of images, in natural order of their names (2 before 10); or frames one by one,
+            of any kind and yielded as they are, which are sampled as a live stream is where they do
+            not tell their number.
+        fps: samples a second; None: every frame once.
+        max_frames: most samples; None: any number.
+        sampling: "auto": at t = 0, 1/fps, 2/fps, ... < duration, or as "centres" should these be
+            more than `max_frames`. "centres": n = min(max(1, int(duration * fps)), max_frames)
+            samples (`fps=None`: n = min(number of frames, max_frames)) at t = (i + 0.5) *
+            duration / n, which with fps=1, max_frames=512 is the sampling of the StateKV paper. The
+            duration is that of `probe_video`.
+        strict: take the first flagged frame for damage.
+        start, end: seconds; take those of the samples (or frames) with start <= t < end, so that
+            parts add up to the whole, and times go on counting from the first frame of the video.
+            "centres" and `max_frames` go by the part as if it were all.
+        rate: images or given frames shown per second.
 
-    `source` is one of
-
-    - the path of a file, an open binary file or `BytesIO`;
-    - an address such as "https://..." or "rtsp://...", whatever FFmpeg opens, read in order without
-      seeking. A live stream, which tells no duration, goes on until it ends, or until `max_frames`
-      or `end`;
-    - a folder of images, in natural order of their names (2 before 10), shown at `rate` a second;
-    - frames one by one, of any kind and yielded as they are, shown at `rate` a second. Where they
-      do not tell their number they are sampled as a live stream is.
-
-    `duration` is that of `probe_video`. Arguments and file are checked at the call. `VideoError`
-    is raised there, or, for damage further inside, after the last good sample, so that what was
-    taken before stays usable; it says how many frames and seconds were good.
-
-    FFmpeg conceals what it can of damaged frames and flags them. Such frames are yielded, and
-    counted in `flagged` of what is returned; those that lean on one may be wrong without a flag.
-    With `strict` the first flagged frame is damage. Flags are no checksum: many a changed byte
-    gives a different picture and no flag.
-
-    Where cheaper the decoder seeks, and yields the same frames. Rotation is applied in steps of 90
-    degrees. Frames whose size changes inside a video are yielded as they are. The file is closed
-    when the generator ends, is closed or is collected.
+    Raises:
+        VideoError: at the call for arguments or a file that cannot be; for damage further inside
+            after the last good sample, with how many frames and seconds were good.
     """
     if is_folder(source) or not isinstance(source, str | PathLike | Readable):
         frames = ImageFolder(source, rate) if is_folder(source) else GivenFrames(source, rate)
