@@ -140,8 +140,8 @@ class Slots:
                 "weights and their mass can be asked for only inside update, while the step's "
                 "queries exist"
             )
-        chosen = torch.arange(self.num_new, device=self.keys.device)[rows.to(self.keys.device)]
-        return self.weigh(chosen)
+        device = self.index.device  # not that of keys, which would unpack archived ones
+        return self.weigh(torch.arange(self.num_new, device=device)[rows.to(device)])
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Every tensor it holds by name, "keys" or "stats.age"; `rotated` only where `moved`."""

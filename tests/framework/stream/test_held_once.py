@@ -93,6 +93,24 @@ def test_a_step_unpacks_no_layer_for_longer_than_its_attention() -> None:
     assert all(isinstance(one, ArchivedSlots) and one.untouched for one in made.state.layers)
 
 
+@dataclass(frozen=True)
+class Weighing(WrappedMemory):
+    """Notes whether keys were unpacked for good when it asked for the mass of the last token."""
+
+    seen: list[bool]
+
+    def update(self, slots: Slots) -> Slots:
+        slots.mass_of(torch.tensor([-1]))
+        self.seen.append(isinstance(slots, ArchivedSlots) and slots.untouched)
+        return self.inner.update(slots)
+
+
+def test_the_mass_of_some_queries_unpacks_nothing_for_good() -> None:
+    seen: list[bool] = []
+    session(Weighing(FullMemory(), seen))
+    assert seen == [True] * TINY.num_layers * len(SIZES)
+
+
 def test_a_bounded_memory_shares_until_it_drops() -> None:
     made = VideoSession(ReferenceDecoder(), StateKVMemory(9))
     shared = []
