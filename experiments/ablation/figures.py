@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from ...framework import FullMemory
 from ..reports.drawing import Drawing, Style, family_styles
 from ..reports.tables import DataTable
 from .breakdown import breakdown, by_delay, by_length
@@ -13,8 +12,6 @@ from .extrapolation import extrapolation
 from .options import AblateOptions
 from .tidy import Study
 from .tradeoff import across_models, tradeoff
-
-FULL = FullMemory.__name__
 
 
 @dataclass(frozen=True)
@@ -29,8 +26,10 @@ def figures_of(study: Study, options: AblateOptions) -> Figures:
     """All figures of a study, each of all its models."""
     made = Figures([], [])
     known = study.cells.dropna(subset=["decoder_flops"])
-    for name in study.runs.keys() - set(known["model"]):
-        made.left_out.append(f"{name}: no question could be asked, so nothing is drawn.")
+    runs = {name: run for name, run in study.runs.items() if name in set(known["model"])}
+    for name in study.runs:
+        if name not in runs:
+            made.left_out.append(f"{name}: no question could be asked, so nothing is drawn.")
     if known.empty:
         return made
     marks = curve_marks(study.cells, options.reference)
@@ -38,7 +37,6 @@ def figures_of(study: Study, options: AblateOptions) -> Figures:
     if known["model"].nunique() > 1:
         made.drawings.append(across_models(known, marks))
     _broken_down(made, study, marks, options)
-    runs = {name: run for name, run in study.runs.items() if name in set(known["model"])}
     curves = extrapolation(runs, cell_marks(study.cells), options.extrapolate)
     if curves is not None:
         made.drawings.append(curves)
@@ -47,7 +45,7 @@ def figures_of(study: Study, options: AblateOptions) -> Figures:
 
 def curve_marks(cells: DataTable, reference: str | None) -> dict[str, Style]:
     """A style for each memory over its amounts; the reference is a star."""
-    marks = family_styles(dict(zip(cells["family"], cells["innermost"], strict=True)), FULL)
+    marks = family_styles(dict(zip(cells["family"], cells["innermost"], strict=True)))
     if reference in marks:
         marks[reference] = replace(marks[reference], marker="*")
     return marks
@@ -55,7 +53,7 @@ def curve_marks(cells: DataTable, reference: str | None) -> dict[str, Style]:
 
 def cell_marks(cells: DataTable) -> dict[str, Style]:
     """A style for each cell, in the same colours."""
-    return family_styles(dict(zip(cells["cell"], cells["innermost"], strict=True)), FULL)
+    return family_styles(dict(zip(cells["cell"], cells["innermost"], strict=True)))
 
 
 def amounts_of(options: AblateOptions) -> str:

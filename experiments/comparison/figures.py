@@ -24,7 +24,6 @@ from ..reports.drawing import (
     whole_numbers,
 )
 from ..reports.tables import DataTable
-from .table import FULL
 
 SIZE = (9.6, 3.7)  # inches
 COLUMNS = 4  # of the legend
@@ -96,7 +95,7 @@ def figures_of(steps: DataFrame, families: Mapping[str, str] | None = None) -> l
     """
     known = families or {}
     names = dict.fromkeys(map(str, steps["memory"]))
-    styles = family_styles({name: known.get(name, name) for name in names}, FULL)
+    styles = family_styles({name: known.get(name, name) for name in names})
     draw = partial(_draw_all, steps=steps, styles=styles)
     return [
         drawn(name, heading, caption, _size(len(styles)), partial(draw, panels=panels))

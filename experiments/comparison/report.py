@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..reports.page import web_page
 from ..reports.tables import Table
-from ..reports.text import strict_json
-from .table import FULL, better, headed_cells
+from ..reports.text import FULL, strict_json
+from .table import better, headed_cells
 
 if TYPE_CHECKING:
     from ..reports.drawing import Drawing

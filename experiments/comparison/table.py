@@ -15,7 +15,6 @@ from rich.text import Text
 from ..reports.text import number, printable, scale
 
 Row = Mapping[str, Any]
-FULL = "FullMemory"  # the family of full attention
 WIDE = 120  # columns from which answers fit into the table
 LONGEST = 42  # of a cell; what is longer is folded
 

@@ -21,7 +21,7 @@ from ..reports.drawing import (
 )
 from .clip_measures import READINGS, answered, asked_by_age, learnt, overall
 from .comparisons import mean, rivals_in
-from .figures import FULL, LEADING, label_marks, spread_out, suffix
+from .figures import LEADING, label_marks, spread_out, suffix
 from .results import Line, Measure, Results
 from .table import lines_of, names, of_size
 
@@ -62,7 +62,7 @@ def right_by_age(results: Results, tasks: Sequence[str], size: int | None = None
     """Tasks by how long ago their evidence passed, a panel each."""
     lines = leading(results, size)
     called = names(results, lines)
-    marks = family_styles({called[one]: one.family for one in lines}, FULL)
+    marks = family_styles({called[one]: one.family for one in lines})
 
     def draw(figure: Figure) -> None:
         grid = figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0]

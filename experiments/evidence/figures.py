@@ -31,7 +31,6 @@ from .table import lines_of, names, of_size
 
 VERDICT_COLOURS = {BETTER: "#009E73", WORSE: "#D55E00", EQUIVALENT: "#0072B2", UNDECIDED: "#8C8C8C"}
 UNJUDGED = "#0072B2"  # where streams are too few for verdicts
-FULL = "FullMemory"
 LEADING = 10  # memories in one panel of curves; more cannot be told apart
 LINE_HEIGHT = 0.27  # inches of a memory's row
 
@@ -116,7 +115,7 @@ def kl_by_bytes(runs: Sequence[Results]) -> Drawing:
 def label_marks(runs: Sequence[Results], labels: Iterable[str]) -> dict[str, Style]:
     """A style for each label; that of the first rival is a star."""
     families = {one.label: one.family for results in runs for one in results.lines}
-    marks = family_styles({label: families[label] for label in labels}, FULL)
+    marks = family_styles({label: families[label] for label in labels})
     if ANCHOR in marks:
         marks[ANCHOR] = replace(marks[ANCHOR], marker="*")
     return marks
@@ -136,7 +135,7 @@ def by_age(results: Results, size: int | None = None) -> Drawing:
     panels = {title: measures for title, measures in panels.items() if measures}
     lines = leading(results, lines_of(results, size), with_full=True)
     called = names(results, lines)
-    marks = family_styles({called[one]: one.family for one in lines}, FULL)
+    marks = family_styles({called[one]: one.family for one in lines})
 
     def draw(figure: Figure) -> None:
         grid = figure.subplots(1, len(panels), squeeze=False)[0]

@@ -20,6 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from .tables import DataTable
+from .text import FULL
 
 # Okabe and Ito's, told apart by colour-blind readers as well, and a few more.
 COLOURS = (
@@ -151,11 +152,11 @@ def styles(names: Sequence[str], reference: str | None) -> dict[str, Style]:
     return {**({} if reference is None else {reference: Style("#000000", "*")}), **own}
 
 
-def family_styles(families: Mapping[str, str], full: str) -> dict[str, Style]:
+def family_styles(families: Mapping[str, str]) -> dict[str, Style]:
     """One style for each name by its family: the colour is the family's, marker and line tell its
-    members apart; the family `full` is black."""
-    others = dict.fromkeys(family for family in families.values() if family != full)
-    colours = {full: COLOURS[0], **dict(zip(others, cycle(FAMILY_COLOURS), strict=False))}
+    members apart; full attention is black."""
+    others = dict.fromkeys(family for family in families.values() if family != FULL)
+    colours = {FULL: COLOURS[0], **dict(zip(others, cycle(FAMILY_COLOURS), strict=False))}
     members: Counter[str] = Counter()
     styles: dict[str, Style] = {}
     for name, family in families.items():

@@ -10,6 +10,7 @@ from typing import Any
 
 PREFIXES = (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
 MISSING = "–"
+FULL = "FullMemory"  # the family of full attention
 # The number that a cell begins with, and its unit's prefix: "46.9 kB", "+1.2 [0.4, 2.0]", "88%".
 LEADING = re.compile(r"([+-]?[\d,]*\.?\d+(?:e[+-]?\d+)?)(?:\s?([kMGTP])?(?:B|FLOP)\b)?")
 

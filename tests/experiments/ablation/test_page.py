@@ -49,6 +49,16 @@ def test_figures_are_there_and_not_empty(figures: Figures, options: AblateOption
     assert "by delay since the evidence" in figures.left_out[0]
 
 
+def test_models_without_a_question_are_told_in_the_order_of_the_study(
+    study: Study, options: AblateOptions
+) -> None:
+    names = [f"model {number}" for number in range(12, 0, -1)]
+    runs = dict.fromkeys(names, next(iter(study.runs.values())))
+    unasked = replace(study, runs=runs, cells=study.cells.assign(decoder_flops=np.nan))
+    told = figures_of(unasked, options).left_out
+    assert [sentence.partition(":")[0] for sentence in told] == names
+
+
 def test_figures_are_the_same_every_time(figures: Figures, options: AblateOptions) -> None:
     for drawing in figures.drawings:
         file = options.output / "figures" / f"{drawing.name}.svg"

@@ -8,7 +8,9 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from crossframe.experiments.reports.drawing import FAMILY_COLOURS, drawn, family_styles, tidy_axes
+from crossframe.experiments.reports.text import FULL
 from crossframe.experiments.streaming.rule_text import MEMORIES
+from crossframe.framework import FullMemory
 
 
 def lab(colour: str) -> np.ndarray:
@@ -21,7 +23,7 @@ def lab(colour: str) -> np.ndarray:
 
 
 def test_every_memory_has_a_colour_of_its_own_that_can_be_told_from_others() -> None:
-    styles = family_styles({name: name for name in MEMORIES}, "full")
+    styles = family_styles({name: FULL if name == "full" else name for name in MEMORIES})
     colours = [style.colour for style in styles.values()]
     assert len(set(colours)) == len(MEMORIES)
     assert styles["full"].colour == "#000000"
@@ -35,9 +37,20 @@ def test_every_memory_has_a_colour_of_its_own_that_can_be_told_from_others() -> 
     assert not light, "hardly seen on white"
 
 
+def test_full_attention_is_known_by_its_class() -> None:
+    assert FullMemory.__name__ == FULL
+
+
 def test_variants_share_the_colour_and_differ_in_marker_and_line() -> None:
-    families = {"full": "F", "a": "A", "b": "B", "sinks(a)": "A", "drop(a)": "A", "drop(full)": "F"}
-    styles = family_styles(families, "F")
+    families = {
+        "full": FULL,
+        "a": "A",
+        "b": "B",
+        "sinks(a)": "A",
+        "drop(a)": "A",
+        "drop(full)": FULL,
+    }
+    styles = family_styles(families)
     assert styles["a"].colour == styles["sinks(a)"].colour == styles["drop(a)"].colour
     assert len({(styles[n].marker, styles[n].dashes) for n in ("a", "sinks(a)", "drop(a)")}) == 3
     assert styles["a"].colour != styles["b"].colour
