@@ -6,15 +6,13 @@ import os
 import shutil
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
 from ..model import VideoModel
 from .codec import Archive
+from .free_memory import free_memory
 
-# Where Linux tells how much memory can be taken without swapping.
-_MEMORY = Path("/proc/meminfo")
 Place = torch.device | str
 
 
@@ -37,10 +35,14 @@ def require_room(
         ValueError: naming the bytes needed and free, and what to use instead.
     """
     example = torch.empty(0, dtype=model.dtype, device=model.device)
-    needed = defaultdict[Place, int](int)
+    needed = defaultdict[object, int](int)
+    places: dict[object, Place] = {}
     for codec in codecs:
-        needed[codec.place(example)] += archive_bytes(codec, model, tokens, batch)
-    for place, count in needed.items():
+        place = codec.place(example)
+        needed[_medium(place)] += archive_bytes(codec, model, tokens, batch)
+        places.setdefault(_medium(place), place)
+    for medium, count in needed.items():
+        place = places[medium]
         free = free_bytes(place)
         if free is not None and count > free:
             raise ValueError(
@@ -51,6 +53,11 @@ def require_room(
             )
 
 
+def _medium(place: Place) -> object:
+    """What folders on one disk have in common."""
+    return os.stat(place).st_dev if isinstance(place, str) and os.path.isdir(place) else place
+
+
 def free_bytes(place: Place) -> int | None:
     """Bytes that can still be taken of a device or a folder's disk; None where nobody tells."""
     if isinstance(place, str):
@@ -58,10 +65,4 @@ def free_bytes(place: Place) -> int | None:
     if place.type == "cuda":
         unused = torch.cuda.memory_reserved(place) - torch.cuda.memory_allocated(place)
         return torch.cuda.mem_get_info(place)[0] + unused
-    if place.type != "cpu" or not _MEMORY.exists():
-        return None
-    for line in _MEMORY.read_text("ascii").splitlines():
-        name, _, amount = line.partition(":")
-        if name == "MemAvailable":
-            return int(amount.split()[0]) * 1024
-    return None
+    return free_memory() if place.type == "cpu" else None

@@ -65,6 +65,19 @@ def test_each_place_has_its_own_room(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     require_room([PlainArchive()], MODEL, 10**12)
 
 
+def test_folders_on_one_disk_share_its_room(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folders = [tmp_path / name for name in ("one", "other")]
+    for folder in folders:
+        folder.mkdir()
+    needed = archive_bytes(PlainArchive(), MODEL, 1000)
+    monkeypatch.setattr(f"{ROOM}.free_bytes", lambda place: 3 * needed // 2)
+    require_room([DiskArchive(folders[0])], MODEL, 1000)
+    with pytest.raises(ValueError, match=rf"2 archive\(s\) of .* GB of {tmp_path}/one, where"):
+        require_room([DiskArchive(folder) for folder in folders], MODEL, 1000)
+
+
 def test_free_bytes_are_those_of_the_machine(tmp_path: Path) -> None:
     free = free_bytes(torch.device("cpu"))
     if Path("/proc/meminfo").exists():
