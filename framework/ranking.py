@@ -151,13 +151,14 @@ def _require_numbers(owner: str, score: object, slots: Slots) -> None:
     shape = tuple(slots.index.shape)
     if isinstance(score, Tensor) and score.shape == shape:
         return
-    got = f"shape {tuple(score.shape)}" if isinstance(score, Tensor) else f"{score!r:.60}"
-    unasked = score is None and slots.mass is None
-    remedy = (
-        "slots.mass is None unless the class says needs_mass = True"
-        if unasked
-        else "give every slot of every KV head a number of its own"
-    )
+    remedy = "give every slot of every KV head a number of its own"
+    got = f"a {type(score).__name__}"
+    if isinstance(score, Tensor):
+        got = f"shape {tuple(score.shape)}"
+    elif score is None:
+        got, remedy = "None", "is a return missing?"
+        if slots.mass is None:
+            remedy += " Or slots.mass: it is None unless the class says needs_mass = True"
     raise ValueError(
         f"{owner}.score returned {got}, not [batch, kv_heads, slots] = {shape}: {remedy}"
     )

@@ -40,7 +40,7 @@ class Timer:
         return self._milliseconds
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StepCost:
     """One step of a session.
 
@@ -70,6 +70,14 @@ class StepCost:
     timestamp: float | None = None
     attention: str = ""
     shared_bytes: int = 0
+
+    def __repr__(self) -> str:
+        """Without times, for which an accelerator would have to wait."""
+        at = "" if self.timestamp is None else f" at {self.timestamp:g} s"
+        return (
+            f"StepCost({self.tokens} tokens{at}, {self.flops:.3g} FLOPs, "
+            f"{self.state_bytes} bytes of state, {self.archive_bytes} of archive)"
+        )
 
     @property
     def milliseconds(self) -> float:
@@ -103,7 +111,7 @@ class CostTotals:
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class StepCosts(Sequence[StepCost]):
     """The costs of a session's newest steps, oldest first, and the totals of all its steps.
 
@@ -116,6 +124,10 @@ class StepCosts(Sequence[StepCost]):
     history: int | None = None
     _forgotten: CostTotals = CostTotals()
     _chunks: tuple[tuple[StepCost, ...], ...] = ((),)
+
+    def __repr__(self) -> str:
+        newest = f", newest {self[-1]!r}" if len(self) else ""
+        return f"StepCosts({len(self)} steps{newest})"
 
     # Steps copied at most by an append, which copies the newest chunk.
     CHUNK = 64

@@ -4,6 +4,7 @@ videos side by side [videos, height, width, 3]."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from os import PathLike
 
 import numpy as np
 import torch
@@ -113,9 +114,11 @@ def _from_pil(image: object) -> np.ndarray:
     from PIL import Image
 
     if not isinstance(image, Image.Image):
+        files = "; files are read by crossframe.framework.video.stream_video"
+        remedy = files if isinstance(image, str | PathLike) else ""
         raise ValueError(
             "frames must be FrameTokens, PIL images or uint8 [frames, height, width, 3], "
-            f"got {type(image).__name__}"
+            f"got {type(image).__name__}{remedy}"
         )
     if image.mode == "F" or image.mode.startswith("I"):
         raise ValueError(

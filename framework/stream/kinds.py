@@ -45,12 +45,12 @@ def updated(memory: CrossFrameMemory, layers: Sequence[Slots]) -> Sequence[Slots
 
     Raises:
         ValueError: for a mass that was read but not asked for, for anything but `Slots` in return,
-            and for what is no tensor in `stats` or `state`.
+            and for what is no tensor in `stats` or `state`, or in `stats` of another shape.
     """
     name = type(memory).__name__
     try:
         kept = memory.update_layers(layers)
-    except (AttributeError, TypeError) as error:
+    except (AttributeError, TypeError, RuntimeError) as error:
         _require_tensors(name, layers)
         if "NoneType" in str(error) and layers[0].mass is None:
             raise ValueError(
@@ -82,6 +82,14 @@ def _require_tensors(owner: str, layers: Sequence[Slots]) -> None:
     for slots in layers:
         require_tensors(owner, "slots.stats", slots.stats)
         require_tensors(owner, "slots.state", slots.state)
+        shape = tuple(slots.index.shape)
+        for stat, value in slots.stats.items():
+            if value.shape != shape:
+                raise ValueError(
+                    f"{owner} put shape {tuple(value.shape)} into slots.stats[{stat!r}], not "
+                    f"[batch, kv_heads, slots] = {shape}: a number for every slot; what is not of "
+                    "a slot belongs into slots.state"
+                )
 
 
 def _shown(value: object) -> str:

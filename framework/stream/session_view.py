@@ -74,10 +74,16 @@ class SessionView:
         return self._now.state.pending_bytes
 
     def slots(self, layer: int) -> Slots:
-        """The carried slots of one layer of attention; empty before the first push."""
-        layers = self._now.state.layers
+        """The carried slots of one layer of attention; empty before the first push.
+
+        Raises:
+            IndexError: if there is no such layer; negative numbers count from the last.
+        """
+        layers, count = self._now.state.layers, self.model.spec.num_layers
+        if not -count <= layer < count:
+            raise IndexError(f"there is no layer {layer}: attention has {count}, from 0")
         if not layers:
-            return empty_slots(self.model, 1, range(self.model.spec.num_layers)[layer])
+            return empty_slots(self.model, 1, layer % count)
         return carried_slots(layers[layer])
 
     @property

@@ -73,8 +73,13 @@ def check_memory(
 
     Raises:
         LawBroken: naming the law, the smallest stream found to break it, and where to look.
+        ValueError: for what is no memory, or what no session takes from it.
     """
     __tracebackhide__ = True
+    if models is None:
+        # Told by the memory's own name, before laws look through one of theirs.
+        with torch.no_grad():
+            eventful_stream(min(2, max_batch)).seen_by(memory)
     for name in LAWS:
         check_law(
             name,

@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 
 from crossframe.framework import Answer, FullMemory
+from crossframe.framework.stream.costs import StepCosts
 
 from .streams import frames, pushed
 
@@ -36,3 +37,15 @@ def test_an_answer_says_its_text_and_whether_to_believe_it() -> None:
     answer = Answer("red", torch.tensor([5]), torch.zeros(9))
     assert repr(answer) == "Answer('red', 1 tokens)"
     assert repr(replace(answer, finite=False)) == "Answer('red', 1 tokens, not finite)"
+
+
+def test_costs_say_how_many_steps_they_are_and_the_newest() -> None:
+    session = pushed(FullMemory(), 4, 3)
+    newest = session.costs[-1]
+    assert repr(replace(newest, flops=1234567, timestamp=2.5)) == (
+        f"StepCost(3 tokens at 2.5 s, 1.23e+06 FLOPs, {newest.state_bytes} bytes of state, "
+        f"{newest.archive_bytes} of archive)"
+    )
+    assert repr(replace(newest, timestamp=None)).startswith("StepCost(3 tokens, ")
+    assert repr(session.costs) == f"StepCosts(2 steps, newest {newest!r})"
+    assert repr(StepCosts()) == "StepCosts(0 steps)"

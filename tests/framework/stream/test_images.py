@@ -76,7 +76,10 @@ def test_a_read_only_array_is_taken_without_a_warning() -> None:
         (torch.zeros(1, 1, 2, 4, 6, 3, dtype=torch.uint8), r"got shape \(1, 1, 2, 4, 6, 3\)"),
         (torch.zeros(2, 4, 6, 5, dtype=torch.uint8), r"got shape \(2, 4, 6, 5\)"),
         (torch.zeros(2, 0, 6, 3, dtype=torch.uint8), r"no pixels: shape \(2, 0, 6, 3\)"),
-        ("video.mp4", "must be FrameTokens, PIL images or uint8 .*, got str"),
+        (
+            "video.mp4",
+            "must be FrameTokens, PIL images or uint8 .*, got str; files are .*stream_video",
+        ),
         (b"bytes", "got bytes"),
         (None, "got NoneType"),
         ([PIXELS, None], "got NoneType"),

@@ -1,5 +1,6 @@
 """Mistakes of the first hour: each is told at once, with what to write instead."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -120,12 +121,45 @@ def test_other_errors_of_a_memory_pass_as_they_are() -> None:
         (lambda slots: slots.keys.norm(dim=-1).mean(1), r"shape \(1, 5\)"),  # [B, S]
         (lambda slots: slots.keys, r"shape \(1, 2, 5, 8\)"),
         (lambda slots: slots.index.sum(-1), r"shape \(1, 2\)"),
-        (lambda slots: 3, "3"),
+        (lambda slots: 3, "a int"),
+        (lambda slots: slots.keys.norm(dim=-1).numpy(), "a ndarray"),
+        (lambda slots: None, "None"),
     ],
 )
 def test_a_score_of_another_shape_is_refused(by: Score, got: str) -> None:
     with pytest.raises(ValueError, match=rf"Scoring.score returned {got}, not .*\(1, 2, 5\)"):
         push(Scoring(4, by))
+
+
+@dataclass(frozen=True)
+class Forgetful(ScoringMemory):
+    """Reads the mass and returns nothing."""
+
+    needs_mass = True
+
+    def score(self, slots: Slots) -> Tensor:  # type: ignore[reportReturnType]
+        assert slots.mass is not None
+
+
+def test_a_score_without_a_return_is_told() -> None:
+    with pytest.raises(
+        ValueError, match=r"returned None, not .* = \(1, 2, 5\): is a return missing\?$"
+    ):
+        push(Forgetful(4))
+
+
+@pytest.mark.parametrize("capacity", [2, None])
+@pytest.mark.parametrize("shape", [(), (3,), (2, 1), (1, 2, 4)])
+def test_a_stat_that_has_not_one_number_a_slot_is_refused(
+    shape: tuple[int, ...], capacity: int | None
+) -> None:
+    def score(slots: Slots) -> Tensor:
+        slots.stats["age"] = torch.zeros(shape)
+        return slots.index
+
+    said = re.escape(f"Scoring put shape {shape} into slots.stats['age'], not")
+    with pytest.raises(ValueError, match=said):
+        push(Scoring(capacity, score))
 
 
 def put(where: str) -> Score:

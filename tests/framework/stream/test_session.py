@@ -24,7 +24,7 @@ from crossframe.framework.testing.memory_laws import Watched
 from crossframe.framework.testing.oracles import LoopAttention, one_shot_logits
 from crossframe.framework.testing.session_laws import require_same
 
-from ..streams import frames, images
+from ..streams import frames, images, pushed
 
 QUESTION = torch.tensor([[3, 1, 4]])
 
@@ -41,8 +41,14 @@ def test_before_the_first_push_every_layer_is_empty_not_none() -> None:
         assert slots.positions.shape == (1, 1, 2, 0)
         assert (slots.num_slots, slots.layer, slots.num_layers) == (0, layer, 2)
     assert session.state_bytes == session.archive.bytes_held == 0
-    with pytest.raises(IndexError):
-        session.slots(2)
+    assert session.slots(-1).layer == 1
+
+
+@pytest.mark.parametrize("layer", [2, -3])
+@pytest.mark.parametrize("sizes", [(), (3,)])
+def test_a_layer_that_is_not_there_is_told(layer: int, sizes: tuple[int, ...]) -> None:
+    with pytest.raises(IndexError, match=f"no layer {layer}: attention has 2, from 0"):
+        pushed(FullMemory(), *sizes).slots(layer)
 
 
 def test_slots_tell_where_each_token_came_from() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -45,6 +46,13 @@ class RunningMean(Newest):
         mean = slots.state.get("mean", new).lerp(new, 0.1)
         slots.state["mean"] = mean
         return (slots.keys - mean).norm(dim=-1)
+
+
+class Overfull(Newest):
+    """Keeps all, whatever it promises."""
+
+    def update(self, slots: Slots) -> Slots:
+        return slots
 
 
 class ScalingKeys(Newest):
@@ -138,6 +146,19 @@ def test_an_error_of_the_memory_passes_as_it_is_and_names_the_stream() -> None:
         check_law("3 selection", Raising(), max_examples=1)
     (note,) = caught.value.__notes__
     assert 'LAWS["3 selection"](memory=Raising(capacity=4), stream=eventful_stream(2))' in note
+
+
+@pytest.mark.parametrize(
+    ("memory", "said"),
+    [
+        ("statekv", "memory must be an instance of CrossFrameMemory, got 'statekv'"),
+        (Newest, "got the class Newest: make an instance"),
+        (Overfull(), "^Overfull returned for layer 0 8 slots per KV head, but promised at most 4"),
+    ],
+)
+def test_what_no_session_takes_is_told_by_its_own_name(memory: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        check_memory(memory)
 
 
 @pytest.mark.parametrize("memory", [AddingToState(), AddingKeysToState(), AddingToAdmission()])
