@@ -164,7 +164,10 @@ def join_videos(videos: Sequence[FrameTokens]) -> FrameTokens:
             f"frames of videos side by side became {sizes} tokens: give each a session of its own"
         )
     first, *rest = _with_same_tensors(videos)
-    return first.map(lambda *parts: torch.cat(parts), *rest)
+    joined = first.map(lambda *parts: torch.cat(parts), *rest)
+    # Else a memory would take whole frames for thinned ones.
+    whole = all(frame.offsets is None for frame in videos)
+    return replace(joined, offsets=None) if whole else joined
 
 
 def _with_same_tensors(frames: Sequence[FrameTokens]) -> list[FrameTokens]:

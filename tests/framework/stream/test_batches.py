@@ -18,6 +18,7 @@ from crossframe.framework.reference import ReferenceDecoder
 from crossframe.methods import (
     AdaptiveHeadBudgets,
     ContiguousPositions,
+    InfiniPotVMemory,
     StateKVMemory,
     TokenDroppingMemory,
 )
@@ -28,6 +29,7 @@ MEMORIES: list[CrossFrameMemory] = [
     FullMemory(),
     ContiguousPositions(AdaptiveHeadBudgets(StateKVMemory(5))),
     TokenDroppingMemory(StateKVMemory(5), ratio=0.5),
+    InfiniPotVMemory(9),  # takes whole frames only
 ]
 
 
