@@ -16,7 +16,7 @@ from ...framework import (
     Reader,
     innermost,
 )
-from ..streaming.cells import Cell, is_readable, require_cell
+from ..streaming.cells import Cell, is_kept, is_readable, require_cell
 from .options import AblateOptions
 from .variants import Variant
 
@@ -46,8 +46,8 @@ class Grid:
         cells: by name.
         settings: of each cell, as columns of a table.
         same: names that stand for the same as another one, and which.
-        left_out: names of cells that cannot be, because the memory carries nothing that the reader
-            could read.
+        left_out: names of cells that cannot be, because the memory carries and the archive keeps
+            nothing that the reader could read.
     """
 
     cells: dict[str, Cell]
@@ -72,7 +72,8 @@ def grid(options: AblateOptions, memories: Iterable[Sized], layers: int = 1) -> 
         _add(made, "full", cell, {"family": "full", **_settings(full, "all", "plain", cell)})
     for sized in memories:
         for name, cell, settings in _cut(sized, options):
-            if is_readable(cell.memory, cell.reader or ReadAll(), layers):
+            reader = cell.reader or ReadAll()
+            if is_readable(cell.memory, reader, layers) and is_kept(cell.archive, reader):
                 _add(made, name, cell, settings)
             else:
                 made.left_out.append(name)

@@ -120,7 +120,7 @@ def _metric(study: Study) -> str:
 def _remarks(study: Study) -> Markup:
     """Cells that were not run, each once, with its models where not all have it."""
     same = Markup(" <b>{}</b> is the same as {} and was run once{}.")
-    unread = Markup(" <b>{}</b> was not run: it carries nothing that the reader could read{}.")
+    unread = Markup(" <b>{}</b> was not run: nothing is held that the reader could read{}.")
     models: dict[tuple[Markup, tuple[str, ...]], list[str]] = {}
     for model, run in study.runs.items():
         for twins in run.grid.same.items():

@@ -12,7 +12,7 @@ from ...framework import VideoModel
 from ..comparison.report import Report, report_folder
 from ..comparison.result import Comparison
 from ..comparison.run import Choices, compare
-from ..comparison.table import left_out_notes, print_grid, print_results
+from ..comparison.table import print_grid, print_results
 from ..demo import settings as demo
 from ..demo.clip import video_path
 from ..observation.stream import ObserveOptions
@@ -115,7 +115,7 @@ def run_observe(values: Values) -> None:
 def _report(comparison: Comparison, model: VideoModel, values: Values, note: str = "") -> None:
     """Print the results and write the report, if one is wanted."""
     console = Console()
-    rows, left_out = comparison.rows(), left_out_notes(comparison.left_out)
+    rows, left_out = comparison.rows(), comparison.left_out
     print_results(rows, console, note, left_out)
     print_grid(rows, console)
     if values["report"]:

@@ -44,8 +44,8 @@ class Comparison:
     """Runs over the same frames and question, with full attention as the reference.
 
     `runs` hold every combination, memory by memory, then archive, then reader; `flagged` counts
-    the frames that FFmpeg flags as damaged; `left_out` names the pairs of memory and reader that
-    cannot be, because nothing is carried that could be read.
+    the frames that FFmpeg flags as damaged; `left_out` says in a line each which memories and
+    archives were not read by which reader, because nothing is there that it could read.
     """
 
     question: str
@@ -53,7 +53,7 @@ class Comparison:
     reference: Run
     baseline: Baseline | None = None
     flagged: int = 0
-    left_out: Sequence[tuple[str, str]] = ()
+    left_out: Sequence[str] = ()
 
     def rows(self) -> list[Row]:
         """One row per combination: answer, closeness to full attention, cost."""

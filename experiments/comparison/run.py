@@ -26,7 +26,7 @@ from ...framework import (
 from ...framework.stream.costs import Timer
 from ...methods import SimpleStream
 from ..streaming.archive_room import with_archive_room
-from ..streaming.cells import is_readable, require_readable
+from ..streaming.cells import Cell, is_kept, is_readable
 from ..streaming.frames import VideoFrames, progress_bar
 from ..streaming.media import TextFile, seen_by
 from ..streaming.options import StreamOptions
@@ -77,12 +77,16 @@ def compare(
     nothing.
     """
     model, frames = seen_by(model, media, stream)
-    left_out = _unreadable(model, choices)
-    read = [m for m in choices.memories if any((m, r) not in left_out for r in choices.readers)]
-    written = list(product(read, choices.archives))
+    combined = _possible(model, choices)
+    # With the first reader that can be; the others' forks share what is written.
+    first = {(memory, archive): reader for memory, archive, reader in reversed(combined)}
+    written = list(dict.fromkeys((memory, archive) for memory, archive, _ in combined))
     opened = {
         (memory, archive): stream.session(
-            model, choices.memories[memory], choices.archives[archive]
+            model,
+            choices.memories[memory],
+            choices.archives[archive],
+            choices.readers[first[memory, archive]],
         )
         for memory, archive in written
     }
@@ -105,32 +109,50 @@ def compare(
             return Run(memory, name, archive, session, *_asked(session, question, stream))
 
         reference = run("full", "plain", "all", seen[exact], ReadAll())
-        combined = [
-            (*pair, reader)
-            for pair, reader in product(written, choices.readers)
-            if (pair[0], reader) not in left_out
-        ]
         runs = [
             run(memory, archive, reader, seen[memory, archive], choices.readers[reader])
             for memory, archive, reader in bar.track(combined, description="answers")
         ]
     baseline = None if alone is None else Baseline(alone, *_asked(alone, question, stream))
-    return Comparison(question, runs, reference, baseline, frames.flagged, left_out)
+    return Comparison(
+        question, runs, reference, baseline, frames.flagged, _left_out(model, choices)
+    )
 
 
-def _unreadable(model: VideoModel, choices: Choices) -> list[tuple[str, str]]:
-    """The pairs that cannot be. The ValueError names one where no other is left."""
+def _possible(model: VideoModel, choices: Choices) -> list[tuple[str, str, str]]:
+    """Memory, archive and reader of the combinations in which there is something to read. The
+    ValueError names one where none is left."""
+    memories, readers, archives = choices.memories, choices.readers, choices.archives
     layers = model.spec.num_layers
-    pairs = list(product(choices.memories, choices.readers))
-    unreadable = [
-        (memory, reader)
-        for memory, reader in pairs
-        if not is_readable(choices.memories[memory], choices.readers[reader], layers)
+    every = list(product(memories, archives, readers))
+    possible = [
+        (memory, archive, reader)
+        for memory, archive, reader in every
+        if is_readable(memories[memory], readers[reader], layers)
+        and is_kept(archives[archive], readers[reader])
     ]
-    if len(unreadable) == len(pairs):
-        memory, reader = unreadable[0]
-        require_readable(model, choices.memories[memory], choices.readers[reader])
-    return unreadable
+    if not possible:
+        memory, archive, reader = every[0]
+        Cell(memories[memory], readers[reader], archives[archive]).session(model)
+    return possible
+
+
+def _left_out(model: VideoModel, choices: Choices) -> list[str]:
+    """A line for each memory and each archive beside a reader that finds nothing in it."""
+    layers = model.spec.num_layers
+    said = "{0}, read by {1}: not run, because {0} {2} nothing that {1} could read."
+    return [
+        said.format(name, reader, verb)
+        for reader, reads in choices.readers.items()
+        for name, verb, there in (
+            *(
+                (m, "carries", is_readable(made, reads, layers))
+                for m, made in choices.memories.items()
+            ),
+            *((a, "keeps", is_kept(made, reads)) for a, made in choices.archives.items()),
+        )
+        if not there
+    ]
 
 
 def _is_exact(session: VideoSession) -> bool:

@@ -69,15 +69,6 @@ def _closeness(row: Row) -> tuple[str, str]:
     return f"{row['agreement']:.0%}", number(row["kl_to_full"])
 
 
-def left_out_notes(left_out: Sequence[tuple[str, str]]) -> list[str]:
-    """A line for each pair of memory and reader that was not run."""
-    return [
-        f"{memory}, read by {reader}: not run, because {memory} carries nothing that {reader} "
-        "could read."
-        for memory, reader in left_out
-    ]
-
-
 def print_results(
     rows: Sequence[Row], console: Console, note: str = "", left_out: Sequence[str] = ()
 ) -> None:

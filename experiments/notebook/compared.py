@@ -92,7 +92,6 @@ def compare(
     from ..comparison.report import Report
     from ..comparison.run import Choices
     from ..comparison.run import compare as run
-    from ..comparison.table import left_out_notes
     from ..streaming.environment import environment
     from ..streaming.media import open_media
     from ..streaming.options import StreamOptions
@@ -109,7 +108,6 @@ def compare(
     console = Console(quiet=True)
     done = run(adapter, choices, media, question, stream=options, console=console)
     config = {"video": str(video), "question": question, **asdict(options)}
-    notes = left_out_notes(done.left_out)
     return Compared(
-        Report(done.rows(), done.step_rows(), config, environment(adapter), left_out=notes)
+        Report(done.rows(), done.step_rows(), config, environment(adapter), left_out=done.left_out)
     )

@@ -78,3 +78,8 @@ def is_readable(memory: CrossFrameMemory, reader: Reader, layers: int) -> bool:
     """Whether a reader finds anything behind a memory, in a model of so many layers."""
     carries = any(memory.limit(layer, layers, 1) != 0 for layer in range(layers))
     return carries or reader.needs_archive
+
+
+def is_kept(archive: Archive | None, reader: Reader) -> bool:
+    """Whether an archive keeps what a reader needs; None keeps all."""
+    return archive is None or archive.keeps or not reader.needs_archive

@@ -196,7 +196,13 @@ class VideoSession(SessionView):
 
     def fork(self, *, reader: Reader | None = None) -> Self:
         """An independent session that has seen the same stream, with another reader if given;
-        copies nothing until one of them appends. In the middle of a push, it is one before that."""
+        copies nothing until one of them appends. In the middle of a push, it is one before that.
+
+        Raises:
+            ValueError: for what is no reader, or one of an archive that keeps nothing.
+        """
+        require_kinds(self.model, self.memory, None, reader)
+        verify.check_reader(self.archive.codec, reader or self.reader)
         twin = type(self).__new__(type(self))
         vars(twin).update(vars(self))
         twin.reader = reader or self.reader

@@ -33,7 +33,11 @@ def check_settings(
     require_count("VideoSession", "frames_per_step", frames_per_step, least=1, unbounded=False)
     require_count("VideoSession", "max_tokens", max_tokens, least=1)
     require_count("VideoSession", "cost_history", cost_history, least=1)
-    reader = reader or ReadAll()
+    check_reader(archive, reader or ReadAll())
+
+
+def check_reader(archive: Archive | None, reader: Reader) -> None:
+    """Refuse a reader of an archive that keeps nothing; the ValueError names both."""
     if archive is not None and not archive.keeps and reader.needs_archive:
         raise ValueError(
             f"{type(archive).__name__} keeps nothing that {type(reader).__name__} could read: give "

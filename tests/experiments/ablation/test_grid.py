@@ -5,7 +5,7 @@ import pytest
 from crossframe.experiments.ablation.grid import Grid, as_it_is, grid
 from crossframe.experiments.ablation.options import AblateOptions
 from crossframe.experiments.ablation.variants import variants
-from crossframe.framework import FullMemory, Int8Archive, PlainArchive, ReadAll
+from crossframe.framework import FullMemory, Int8Archive, NoArchive, PlainArchive, ReadAll
 from crossframe.methods import IsolatedFramesMemory, ReadCarried, SlidingWindowMemory, StateKVMemory
 
 from .conftest import MakeOptions
@@ -67,6 +67,17 @@ def test_a_memory_that_carries_nothing_is_not_read_for_what_it_carries(
     assert made.left_out == ["isolated, reads carried"]
     assert [name for name in made.cells if "isolated" in name] == ["isolated, reads all"]
     assert "statekv 16, reads carried" in made.cells
+
+
+def test_an_archive_that_keeps_nothing_is_not_read(make_options: MakeOptions) -> None:
+    options = make_options(
+        capacities=(16,),
+        readers={"all": None, "carried": ReadCarried()},
+        archives={"plain": None, "none": NoArchive()},
+    )
+    made = swept(options)
+    assert made.left_out == ["statekv 16, reads all, none"]
+    assert "statekv 16, reads carried, none" in made.cells
 
 
 def test_full_attention_is_not_multiplied_over_capacities(make_options: MakeOptions) -> None:

@@ -86,7 +86,7 @@ def test_what_is_the_same_or_owed_is_told(
     unread = page_text(study, options, figures)
     study.runs["tiny"].grid.same.clear()
     study.runs["tiny"].grid.left_out.clear()
-    assert "<b>isolated, reads carried</b> was not run: it carries nothing" in unread
+    assert "<b>isolated, reads carried</b> was not run: nothing is held that" in unread
     assert "<b>another</b> is the same as full and was run once" in told
     assert "Unfinished: 3 rows are owed" in told
 

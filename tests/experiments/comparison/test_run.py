@@ -181,6 +181,21 @@ def test_a_pair_that_cannot_be_is_left_out_and_said(
     assert said in (tmp_path / "report.html").read_text()
 
 
+def test_an_archive_that_keeps_nothing_is_read_only_by_who_can(
+    video: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--memories", "statekv(16)", "--readers", "all", "carried"]
+    options += ["--archives", "none", "plain", "--max-new-tokens", "2"]
+    report = ["--report", str(tmp_path), "--model", str(checkpoint)]
+    assert main(["compare", str(video), QUESTION, *options, *report]) == 0
+    said = "none, read by all: not run, because none keeps nothing that all could read."
+    assert said in " ".join(capsys.readouterr().out.split())
+    result = json.loads((tmp_path / "rows.json").read_text())
+    assert result["left_out"] == [said]
+    names = [(row["archive"], row["reader"]) for row in result["rows"]]
+    assert names == [("none", "carried"), ("plain", "all"), ("plain", "carried")]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -94,6 +94,7 @@ def test_readers_of_the_archive_are_told() -> None:
 def test_a_reader_given_later_is_told() -> None:
     session = _session()
     session.push(_frame(0))
-    fork = session.fork(reader=ReadLastFrames(2))
-    with pytest.raises(ValueError, match=r"NoArchive keeps nothing of the frames: .*ReadCarried"):
-        fork.question_logits(QUESTION)
+    with pytest.raises(ValueError, match="NoArchive keeps nothing that ReadLastFrames could read"):
+        session.fork(reader=ReadLastFrames(2))
+    with pytest.raises(ValueError, match="got the class ReadLastFrames: make an instance"):
+        session.fork(reader=ReadLastFrames)  # type: ignore[arg-type]
