@@ -87,7 +87,9 @@ class Record:
         if name not in self.values:
             known = ", ".join(map(repr, self.values))
             raise self.fault(
-                name, f"is missing (there are {known}); is this the file as it was published?"
+                name,
+                f"is missing (there are {known}): check how it is spelled, or whether this is the "
+                "file as it was published",
             )
         value = self.values[name]
         if isinstance(value, bool) or not isinstance(value, kind):
@@ -96,8 +98,8 @@ class Record:
 
 
 def read_records(path: Path) -> list[Record]:
-    """Items of an annotation file by its suffix: rows of a .parquet or of a .csv (all fields text),
-    lines of a .jsonl with one JSON object each, or the list of objects that a .json holds.
+    """Items of an annotation file by its suffix: rows of a .parquet, lines of a .csv (all fields
+    text), lines of a .jsonl with one JSON object each, or the list of objects that a .json holds.
 
     Raises:
         ValueError: for a file that is no such thing, was cut short or holds something else, naming
@@ -111,7 +113,8 @@ def read_records(path: Path) -> list[Record]:
         return _records(_json(path), str(path))
     if path.suffix == ".parquet":
         return _records(_read(path, "parquet", lambda: _parquet(path)), str(path), "row")
-    records = _records(_read(path, "CSV", lambda: _csv(path)), str(path), "row")
+    lines = _read(path, "CSV", lambda: _csv(path))
+    records = [_record(values, f"{path}, line {number}") for number, values in lines]
     for record in records:
         if None in record.values or None in record.values.values():
             raise ValueError(f"{record.where} has not one value per column; {_REMEDY}")
@@ -145,7 +148,7 @@ def seconds_of(stamp: str) -> float:
     return float(sum(int(part) * 60**place for place, part in enumerate(parts)))
 
 
-_REMEDY = "the file may have been cut short: download it again"
+_REMEDY = "complete it, or download it again if it was cut short"
 
 
 def _read(path: Path, kind: str, read: Callable[[], T]) -> T:
@@ -166,9 +169,11 @@ def _parquet(path: Path) -> list[dict[str, Any]]:
     return pyarrow.parquet.ParquetFile(path).read().to_pylist()
 
 
-def _csv(path: Path) -> list[dict[str, Any]]:
+def _csv(path: Path) -> list[tuple[int, dict[str, Any]]]:
+    """Each item with the number of the line it ends in."""
     with path.open(encoding="utf-8-sig", newline="") as file:
-        return list(csv.DictReader(file, strict=True))
+        reader = csv.DictReader(file, strict=True)
+        return [(reader.line_num, values) for values in reader]
 
 
 def _parsed(line: str, where: str) -> Any:

@@ -33,7 +33,8 @@ def by_name(
     """What is given, one or several, by its name, and texts made into what they stand for.
 
     Raises:
-        ValueError: for two things of one name; `what` says what they are.
+        ValueError: for two things of one name, or a class in place of an instance; `what` says what
+            they are.
     """
     from ..streaming.rule_text import require_distinct
 
@@ -43,6 +44,9 @@ def by_name(
         names = [name_of(one) for one in listed]
         require_distinct(what, names)
         given = dict(zip(names, listed, strict=True))
+    for one in given.values():
+        if isinstance(one, type):
+            raise ValueError(f"got the class {one.__name__}: make an instance, {one.__name__}(...)")
     return {name: made_of(one) if isinstance(one, str) else one for name, one in given.items()}
 
 

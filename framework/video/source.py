@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from abc import ABC, abstractmethod
-from io import BytesIO
+from io import BytesIO, TextIOBase
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, runtime_checkable
@@ -88,9 +88,15 @@ class FileSource(Source):
 
 class MemorySource(Source):
     """A file in memory, or one that somebody else has opened, as far as it goes from where it
-    stands; it is read once and left there."""
+    stands; it is read once and left there.
+
+    Raises:
+        VideoError: for a file that was opened as text.
+    """
 
     def __init__(self, file: Readable) -> None:
+        if isinstance(file, TextIOBase):
+            raise VideoError(f"<{type(file).__name__}>: was opened as text; open it with mode 'rb'")
         self._data = file.getvalue() if isinstance(file, BytesIO) else file.read()
         self._name = f"<{type(file).__name__} of {len(self._data)} bytes>"
 

@@ -68,8 +68,8 @@ def test_a_wrong_field_is_named(value: Any, ask: Callable[[Record], Any], messag
         ("a.json", "[3]", "item 0 is 3, not an object with fields"),
         ("a.jsonl", '{"a": 1}\n{"a": ', "line 2 is no JSON .*download it again"),
         ("a.jsonl", "3", "line 1 is 3, not an object"),
-        ("a.csv", "a,b\n1,2\n3\n", "row 1 has not one value per column.*download it again"),
-        ("a.csv", "a,b\n1,2,3\n", "row 0 has not one value per column"),
+        ("a.csv", "a,b\n1,2\n3\n", "line 3 has not one value per column.*download it again"),
+        ("a.csv", "a,b\n1,2,3\n", "line 2 has not one value per column"),
         ("a.csv", 'a,b\n1,"two', "cannot be read as CSV"),
         ("a.parquet", "PAR1 but no more", "cannot be read as parquet .*download it again"),
         ("a.parquet", "", "cannot be read as parquet"),
@@ -119,7 +119,7 @@ def test_rows_know_where_they_stand(files: Files) -> None:
         {"a": "1", "b": "2"},
         {"a": "3", "b": "'x'"},
     ]
-    assert read_records(table)[1].where == f"{table}, row 1"
+    assert read_records(table)[1].where == f"{table}, line 4"
     path = files.parquet("a.parquet", [{"a": ["x", "y"]}])
     assert read_records(path)[0].texts("a") == ["x", "y"]
     lines = files.root / "a.jsonl"

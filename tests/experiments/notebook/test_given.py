@@ -36,3 +36,9 @@ def test_what_differs_in_signs_alone_is_named_twice() -> None:
 @pytest.mark.parametrize("one", ["statekv", RandomMemory(8)], ids=repr)
 def test_one_thing_may_stand_for_a_list_of_it(one: object) -> None:
     assert by_name("memories", one, str) == by_name("memories", [one], str)
+
+
+@pytest.mark.parametrize("given", [RandomMemory, [RandomMemory], {"mine": RandomMemory}])
+def test_a_class_is_refused(given: object) -> None:
+    with pytest.raises(ValueError, match=r"got the class RandomMemory: make an instance, Random"):
+        by_name("memories", given, str)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +187,7 @@ def test_names_are_sorted_as_people_count() -> None:
         ([], {"rate": 2}, r"<list>: has no frame in it; give at least one"),
         (b"\0", {"rate": 2}, r"<bytes> is no video: give the path of a file"),
         (7, {"rate": 2}, r"<int> is no video: give the path of a file"),
+        (StringIO("ftyp"), {}, r"<StringIO>: was opened as text; open it with mode 'rb'"),
         (BytesIO(), {}, r"<BytesIO of 0 bytes>: nothing is left to read; seek to its start"),
         (BytesIO(b"x" * 99), {}, r"<BytesIO of 99 bytes>: not a video that FFmpeg can read"),
         (
