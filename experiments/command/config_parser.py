@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from itertools import takewhile
-from typing import Any, NoReturn, get_origin
+from typing import Any, NoReturn, cast, get_origin
 
 from jsonargparse import ArgumentParser
 
+from .parse_errors import as_typed, meant, missing
 from .word_order import plain_first
 
 LISTS = (list, tuple, Sequence)
@@ -58,7 +59,14 @@ class ConfigParser(ArgumentParser):
         return new + equals + value
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        super().error(message + remedy(message), ex)
+        if (lacking := missing(message)) is not None:
+            command, names = lacking
+            commands = next(action for action in self._actions if action.dest == "command")
+            own = cast("Mapping[str, ConfigParser]", commands.choices)[command]
+            typed = as_typed(names, own._actions)
+            own.error(f"the following arguments are required: {typed}", ex)
+        advice = meant(message, self._option_string_actions)
+        super().error(message + (f"\n{advice}" if advice else remedy(message)), ex)
 
 
 def hyphenated(name: str) -> str:

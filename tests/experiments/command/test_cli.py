@@ -278,7 +278,7 @@ def test_wrong_arguments_end_with_status_2(video: Path, capsys: Output) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["ask", str(video)])
     assert caught.value.code == 2
-    assert "required: ask.model" in capsys.readouterr().err
+    assert "required: --model" in capsys.readouterr().err
 
 
 def test_the_other_families_run_with_options_of_their_own(

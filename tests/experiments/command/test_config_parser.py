@@ -126,3 +126,31 @@ def test_a_list_is_given_as_words(words: str, suites: list[str]) -> None:
     parser.add_argument("--streams", type=int, default=1)
     split = ["--suites", "[copy, needle]"] if "[" in words else words.split()
     assert parser.parse_args(split).suites == suites
+
+
+@pytest.mark.parametrize(
+    ("words", "usage", "error"),
+    [
+        ("ask", "ask VIDEO", "the following arguments are required: VIDEO, QUESTION, --model"),
+        ("compare v.mp4 q", "compare VIDEO", "the following arguments are required: --model"),
+        ("evaluate", "evaluate --config", "--model.model, --benchmark, --cells, --output"),
+        ("ask v.mp4 q --model m --capcity 3", "ask VIDEO", "did you mean --capacity?"),
+        ("compare v.mp4 what now --model m", "compare", "a text of several words needs quotes"),
+        ("ask v.mp4 q --model m --zzz", "ask VIDEO", "unrecognized arguments: --zzz\n"),
+    ],
+)
+def test_mistakes_are_told_in_words_that_can_be_typed(
+    words: str,
+    usage: str,
+    error: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "v.mp4").touch()
+    with pytest.raises(SystemExit):
+        main(words.split())
+    told = capsys.readouterr().err
+    assert f"usage: crossframe {usage}" in told
+    assert error in told
