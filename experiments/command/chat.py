@@ -70,7 +70,9 @@ class Conversation:
             question = self.lines.next(left)
             if question is not None and question.strip():
                 self._answer(question.strip())
-            elif question is None and moment is not None and not self.lines.over:
+            elif question is not None:
+                self._status.open(self.status())  # an empty line has left the one to type in
+            elif moment is not None and not self.lines.over:
                 return
         if moment is not None:  # nobody types any more
             time.sleep(max(0.0, moment - time.monotonic()))

@@ -88,6 +88,16 @@ def test_what_is_typed_is_answered_between_frames_with_the_turns_before_it(
     assert "6 frames," in told
 
 
+def test_an_empty_line_is_followed_by_another_to_type_in(
+    model: VideoModel, typed: Callable[[str], Lines]
+) -> None:
+    told, session = StringIO(), VideoSession(model, MEMORY)
+    console = Console(file=told, force_terminal=True)
+    given = {"answering": Answering(5), "console": console, "out": StringIO()}
+    Conversation(session, typed("\n"), **given).answer_until(None)  # type: ignore[arg-type]
+    assert told.getvalue().count("\n> ") == 1
+
+
 def test_a_question_that_cannot_be_asked_ends_nothing(
     model: VideoModel, video: Path, typed: Callable[[str], Lines]
 ) -> None:
