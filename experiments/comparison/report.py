@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,7 @@ class Report:
         place = heads.index("answer")
         answers = [line.pop(place) for line in lines]
         heads.pop(place)
+        lines = [[_breakable(line[0]), *line[1:]] for line in lines]
         kinds = ["text" if head in TEXTS else "number" for head in heads]
         full = [place for place, row in enumerate(self.rows) if row["family"] == FULL]
         return web_page(
@@ -88,6 +90,13 @@ class Report:
             figures=figures,
             memories=memories,
         )
+
+
+def _breakable(name: str) -> str:
+    """A name that narrow columns break behind commas and parentheses, not inside a number."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"(?<=[,(])", "<wbr>", str(escape(name))))
 
 
 def report_folder(folder: str | Path | None, option: str = "--report") -> None:

@@ -94,7 +94,7 @@ def test_an_empty_line_is_followed_by_another_to_type_in(
     told, session = StringIO(), VideoSession(model, MEMORY)
     console = Console(file=told, force_terminal=True)
     given = {"answering": Answering(5), "console": console, "out": StringIO()}
-    Conversation(session, typed("\n"), **given).answer_until(None)  # type: ignore[arg-type]
+    Conversation(session, typed("\n"), **given).answer_until(None)
     assert told.getvalue().count("\n> ") == 1
 
 

@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,12 @@ def test_page_escapes_what_models_and_users_write(report: Report, tmp_path: Path
     assert "&lt;script&gt;" in page
     assert "one &amp; two.mp4" in page
     assert "Is 1 &lt; 2?" in page
+
+
+def test_a_long_name_breaks_between_its_settings(report: Report) -> None:
+    rows = [{**row, "memory": "drop(inner=statekv,ratio=0.5)"} for row in report.rows]
+    page = replace(report, rows=rows).html([])
+    assert ">drop(<wbr>inner=statekv,<wbr>ratio=0.5)</td>" in page
 
 
 def test_rows_json_is_complete_and_strict(report: Report, tmp_path: Path) -> None:
