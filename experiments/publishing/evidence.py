@@ -171,6 +171,7 @@ PARTS: Mapping[str, Part] = {
     "testbed_eagle2_5": CLIPS,
     "testbed_seeds": Part(lambda runs: [*clip_sizes_tables(runs)]),
     "testbed_lengths": Part(lambda runs: [*clip_sizes_tables(runs)]),
+    "testbed_length_sizes": Part(lambda runs: [*clip_sizes_tables(runs)]),
     "testbed_readers": Part(lambda runs: [clip_grid_table(run) for run in runs]),
     "evidence_readers": Part(lambda runs: [one for run in runs for one in grid_tables(run)]),
 }

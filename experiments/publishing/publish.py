@@ -45,6 +45,7 @@ PAGES = {
     "testbed_qwen3_vl": "docs/memories-on-video.md",
     "testbed_eagle2_5": "docs/memories-on-video.md",
     "testbed_lengths": "docs/memories-on-video.md",
+    "testbed_length_sizes": "docs/memories-on-video.md",
     "testbed_seeds": "docs/memories-on-video.md",
     "testbed_readers": "docs/memories-on-video.md",
     "testbed_tasks": "docs/testbed.md",
