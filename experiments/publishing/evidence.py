@@ -170,6 +170,7 @@ PARTS: Mapping[str, Part] = {
     "testbed_qwen3_vl": CLIPS,
     "testbed_eagle2_5": CLIPS,
     "testbed_seeds": Part(lambda runs: [*clip_sizes_tables(runs)]),
+    "testbed_questions": Part(_of_clips),
     "testbed_lengths": Part(lambda runs: [*clip_sizes_tables(runs)]),
     "testbed_length_sizes": Part(lambda runs: [*clip_sizes_tables(runs)]),
     "testbed_readers": Part(lambda runs: [clip_grid_table(run) for run in runs]),

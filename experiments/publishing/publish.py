@@ -44,6 +44,7 @@ PAGES = {
     "testbed_internvl3": "docs/memories-on-video.md",
     "testbed_qwen3_vl": "docs/memories-on-video.md",
     "testbed_eagle2_5": "docs/memories-on-video.md",
+    "testbed_questions": "docs/memories-on-video.md",
     "testbed_lengths": "docs/memories-on-video.md",
     "testbed_length_sizes": "docs/memories-on-video.md",
     "testbed_seeds": "docs/memories-on-video.md",
