@@ -172,6 +172,7 @@ PARTS: Mapping[str, Part] = {
     "testbed_seeds": Part(lambda runs: [*clip_sizes_tables(runs)]),
     "testbed_questions": Part(_of_clips),
     "testbed_lengths": Part(lambda runs: [*clip_sizes_tables(runs)]),
+    "testbed_taught_longer": Part(_of_clips),
     "testbed_length_sizes": Part(lambda runs: [*clip_sizes_tables(runs)]),
     "testbed_readers": Part(lambda runs: [clip_grid_table(run) for run in runs]),
     "evidence_readers": Part(lambda runs: [one for run in runs for one in grid_tables(run)]),

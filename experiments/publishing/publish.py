@@ -46,6 +46,7 @@ PAGES = {
     "testbed_eagle2_5": "docs/memories-on-video.md",
     "testbed_questions": "docs/memories-on-video.md",
     "testbed_lengths": "docs/memories-on-video.md",
+    "testbed_taught_longer": "docs/memories-on-video.md",
     "testbed_length_sizes": "docs/memories-on-video.md",
     "testbed_seeds": "docs/memories-on-video.md",
     "testbed_readers": "docs/memories-on-video.md",

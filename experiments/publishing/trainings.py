@@ -19,19 +19,20 @@ from ..streaming.environment import commit, machine
 
 Result = Mapping[str, Any]
 NAME = "trainings"
+TRAINED = 32  # frames of the longest lessons, unless told
 WRITTEN = ("pretrain.json", "minutes.json", "scores.json")
 
 
 def trainings_part(result: Result) -> tuple[str, str]:
     """Accuracy of every model by task at the trained length, and at longer ones."""
-    models = sorted(result["models"], key=lambda one: (one["family"], one["kind"], one["seed"]))
+    models = sorted(result["models"], key=_key)
     tasks = sorted(models[0]["asked"])
-    longer = [frames for frames in models[0]["by_frames"] if int(frames) > 32]
+    longer = [frames for frames in models[0]["by_frames"] if int(frames) > TRAINED]
     heads = ["model", *tasks, *(f"all at {frames} frames" for frames in longer), "minutes", "on"]
     lines = [
         [
-            f"{one['family']}, {one['kind']}, seed {one['seed']}",
-            *(_percent(one["by_frames"]["32"].get(task)) for task in tasks),
+            _name(one),
+            *(_percent(one["by_frames"][str(TRAINED)].get(task)) for task in tasks),
             *(_percent(_mean(one["by_frames"][frames])) for frames in longer),
             f"{sum(one['minutes'].values()):.0f}" if one["minutes"] else "",
             one["cpu"] if one["minutes"] else "",
@@ -41,8 +42,8 @@ def trainings_part(result: Result) -> tuple[str, str]:
     about = (
         "Right answers of full attention in percent, on the same 64 held-out lessons of each "
         f"length ({sum(models[0]['asked'].values())} questions at 32 frames), the longest trained "
-        "on; *all* is the mean over tasks. Minutes of processor time on one thread of a busy "
-        "machine, by its processor. "
+        "on unless another is named; *all* is the mean over tasks. Minutes of processor time on "
+        "one thread of a busy machine, by its processor. "
     )
     return markdown_table(heads, lines), about
 
@@ -55,7 +56,8 @@ def scored(folder: Path) -> dict[str, Any]:
     """
     settings, minutes, scores = (_read(folder, name) for name in WRITTEN)
     named = {name: settings[name] for name in ("family", "kind", "seed")}
-    return {**named, "minutes": minutes, **{n: scores[n] for n in ("by_frames", "asked")}}
+    told = {name: scores[name] for name in ("by_frames", "asked", "trained_frames")}
+    return {**named, "minutes": minutes, **told}
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:
@@ -87,7 +89,13 @@ def main(folders: Sequence[Path], results: Path = Path("docs/results")) -> None:
 
 
 def _key(model: Mapping[str, Any]) -> tuple[Any, ...]:
-    return model["family"], model["kind"], model["seed"]
+    return model["family"], model["kind"], model["trained_frames"], model["seed"]
+
+
+def _name(model: Mapping[str, Any]) -> str:
+    trained = model["trained_frames"]
+    frames = "" if trained == TRAINED else f", {trained} frames"
+    return f"{model['family']}, {model['kind']}, seed {model['seed']}{frames}"
 
 
 def _mean(shares: Mapping[str, float]) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -197,6 +198,8 @@ def _talk_on_a_terminal(source: str, checkpoint: Path, file: Path) -> None:
     words = ["chat", source, "--model", str(checkpoint), "--max-new-tokens", "3"]
     child, screen = pty.fork()
     if child == 0:
+        # A shell lets what it starts in the background ignore interrupts.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         environment = {**os.environ, "TERM": "xterm", "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-m", "crossframe", *words, "--save", str(file)]
         os.execve(sys.executable, command, environment)

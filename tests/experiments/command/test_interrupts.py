@@ -33,6 +33,14 @@ run_with_whole_imports(interrupt)
 
 
 @pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """As Python begins, but where a shell started it in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(autouse=True)
 def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A module that is interrupted while it is imported, behind a library that swallows that."""
     outer = "try:\n    import interrupted_inner\nexcept BaseException:\n    pass\nwhole = True\n"

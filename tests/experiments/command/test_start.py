@@ -88,7 +88,9 @@ def test_an_interrupt_while_starting_is_one_line(
     after: float, video: Path, checkpoint: Path
 ) -> None:
     ready = "print('ready', flush=True); from crossframe.experiments.command.cli import main; "
-    program = f"import sys; {ready} sys.exit(main(sys.argv[1:]))"
+    # A shell lets what it starts in the background ignore interrupts.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    program = f"import sys; {heard}{ready} sys.exit(main(sys.argv[1:]))"
     words = ["ask", str(video), "Who?", "--model", str(checkpoint), "--max-new-tokens", "1000"]
     command = [sys.executable, "-c", program, *words]
     with subprocess.Popen(

@@ -299,4 +299,4 @@ def test_a_command_without_a_video_is_refused(capsys: Output) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["observe", "--model", "somewhere"])
     assert caught.value.code == 2
-    assert "videos" in capsys.readouterr().err
+    assert "the following arguments are required: VIDEOS" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import pytest
 from crossframe.experiments.publishing.trainings import main, trainings_part
 
 
-def save(folder: Path, seed: int, right: float, kind: str = "inside") -> Path:
+def save(folder: Path, seed: int, right: float, kind: str = "inside", trained: int = 32) -> Path:
     """What `crossframe pretrain` leaves beside a checkpoint."""
     folder.mkdir()
     written: dict[str, Any] = {
@@ -22,6 +22,7 @@ def save(folder: Path, seed: int, right: float, kind: str = "inside") -> Path:
                 "64": {"now": 0.5, "first": right},
             },
             "asked": {"now": 10, "first": 20},
+            "trained_frames": trained,
         },
     }
     for name, content in written.items():
@@ -31,6 +32,7 @@ def save(folder: Path, seed: int, right: float, kind: str = "inside") -> Path:
 
 def test_models_are_added_and_taken_anew(tmp_path: Path) -> None:
     main([save(tmp_path / "b", 1, 0.9), save(tmp_path / "q", 0, 0.7, "questions")], tmp_path)
+    main([save(tmp_path / "long", 0, 0.5, trained=64)], tmp_path)
     main([save(tmp_path / "a", 0, 0.8), save(tmp_path / "again", 1, 0.6)], tmp_path)
     result = json.loads((tmp_path / "trainings.json").read_text())
     table, about = trainings_part(result)
@@ -39,6 +41,7 @@ def test_models_are_added_and_taken_anew(tmp_path: Path) -> None:
     assert [line[:-1] for line in lines[2:]] == [
         ["internvl3, inside, seed 0", "80", "100", "65", "5"],
         ["internvl3, inside, seed 1", "60", "100", "55", "5"],
+        ["internvl3, inside, seed 0, 64 frames", "50", "100", "50", "5"],
         ["internvl3, questions, seed 0", "70", "100", "60", "5"],
     ]
     assert {line[-1] for line in lines[2:]} == {result["environment"]["cpu"]}
