@@ -21,9 +21,6 @@ NAMES = ("first-steps", "own-memory", "own-benchmark", "study")
 LARGEST = 400_000  # bytes
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 TOLERANCE = 0.05  # of a number: processors and releases round otherwise
-# Sums round by where tensors lie in memory: in one run of five StateKV keeps another slot of two
-# that are nearly equal, and one answer of a task's eight, or of all 31, is another one.
-ONE_ANSWER = {"own-benchmark": (0.1, 0.13)}
 
 
 def notebook_of(*sources: str) -> Notebook:
@@ -82,9 +79,8 @@ def test_a_notebook_says_what_its_cells_give(name: str, tmp_path: Path) -> None:
     assert [NUMBER.sub("#", text) for text in found] == [NUMBER.sub("#", text) for text in said]
     for one, other in zip(found, said, strict=True):
         numbers = [float(number) for number in NUMBER.findall(other)]
-        relative, absolute = ONE_ANSWER.get(name, (TOLERANCE, 0.01))
         assert [float(number) for number in NUMBER.findall(one)] == pytest.approx(
-            numbers, rel=relative, abs=absolute
+            numbers, rel=TOLERANCE, abs=0.01
         )
 
 
