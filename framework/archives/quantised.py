@@ -130,10 +130,10 @@ def _paired(codes: Tensor) -> Tensor:
 
 def _apart(pairs: Tensor) -> Tensor:
     """[..., D] codes from bytes of two."""
-    # 0xhl becomes 0x0h0l, of which little-endian machines store the l first; two fifths of the
-    # time of stacking both halves.
-    wide = pairs.to(torch.int16)
-    return wide.bitwise_or_(wide << 4).bitwise_and_(0x0F0F).view(torch.uint8)
+    # 0xhl becomes 0x0h0l, of which little-endian machines store the l first; a third of the time of
+    # stacking both halves.
+    wide = pairs.to(torch.int16).bitwise_left_shift_(4)
+    return wide.bitwise_or_(pairs).bitwise_and_(0x0F0F).view(torch.uint8)
 
 
 def _quantise(rows: Tensor, group: int, top: int) -> tuple[Tensor, Tensor]:
