@@ -20,6 +20,7 @@ from crossframe.framework import (
     VideoSession,
 )
 from crossframe.framework.archives.paged import Page, PagedTensor
+from crossframe.framework.reference import ReferenceDecoder
 from crossframe.framework.stream.turns import Turns
 from crossframe.framework.testing import (
     ARCHIVE_LAWS,
@@ -31,8 +32,10 @@ from crossframe.framework.testing import (
     check_memory,
     check_reader_law,
     memory_machine,
+    seeded_stream,
 )
 from crossframe.framework.testing.random_streams import kit_settings
+from crossframe.methods import WeightStatisticMemory
 
 from . import test_archive_laws, test_reader_laws
 
@@ -279,6 +282,16 @@ def test_every_law_has_a_planted_break() -> None:
 
 def test_the_kit_accepts_a_correct_memory_in_one_line() -> None:
     check_memory(Newest(), unbounded=Newest(None), max_examples=5)
+
+
+def test_a_picture_that_stays_keeps_the_law_of_changed_outputs() -> None:
+    """Where all values are the output, distances to it are the root of what rounds away."""
+    stream = seeded_stream(ReferenceDecoder(), [3, 3, 3], [1, 1, 1], seed=3)
+    first = stream.frames[0].embeds[:, :1]
+    still = [replace(frame, embeds=first.expand_as(frame.embeds)) for frame in stream.frames]
+    memory = WeightStatisticMemory(6, statistic="output_change")
+    with torch.no_grad():
+        LAWS["2 mass"](memory, replace(stream, frames=still))
 
 
 def test_the_machine_finds_a_memory_that_writes_into_its_state() -> None:
