@@ -14,7 +14,7 @@ LOCKED := .venv/.locked
 INSTALLED := .venv/.installed
 LINK := .types/crossframe
 
-.PHONY: help setup demo evidence ablate-demo test test-oldest test-newest lint bench bench-gpu soak clean
+.PHONY: help setup demo evidence ablate-demo test test-oldest test-newest test-gpu lint bench bench-gpu soak clean
 
 help:
 	@echo 'make setup   environment in .venv, exact versions from requirements.lock'
@@ -27,6 +27,7 @@ help:
 	@echo 'make lint    ruff, pyright, import contracts'
 	@echo 'make bench   time the paths that claim to be fast'
 	@echo 'make bench-gpu  time attention at the sizes of real models, on an NVIDIA GPU'
+	@echo 'make test-gpu  what needs an NVIDIA GPU: kernels, adapters, laws, waits'
 	@echo 'make soak    the tests on fresh random examples, and the long ones that `make test` leaves out'
 	@echo 'make clean   remove all of the above'
 
@@ -88,6 +89,13 @@ test-oldest test-newest: test-%:
 	.venv-$*/bin/python -m pip list --format freeze | grep -E '^(torch|torchvision|transformers|numpy|av)='
 	.venv-$*/bin/python -m pytest --numprocesses=$(PROCESSES) $(OTHER)
 	.venv-$*/bin/python -m crossframe demo
+
+# Without a GPU these skip what they are for, so that would pass unseen.
+test-gpu: setup
+	@$(BIN)/python -c 'import sys, torch; torch.cuda.is_available() or sys.exit( \
+	  "make test-gpu needs an NVIDIA GPU, and torch sees none here: make test runs the rest")'
+	$(BIN)/pytest --numprocesses=1 tests/models/test_on_gpu.py tests/models/test_device_map.py \
+	  tests/framework/attention tests/framework/archives
 
 bench: setup
 	$(BIN)/python -m crossframe.experiments.publishing.bench
