@@ -28,7 +28,8 @@ def trainings_part(result: Result) -> tuple[str, str]:
     models = sorted(result["models"], key=_key)
     tasks = sorted(models[0]["asked"])
     longer = [frames for frames in models[0]["by_frames"] if int(frames) > TRAINED]
-    heads = ["model", *tasks, *(f"all at {frames} frames" for frames in longer), "minutes", "on"]
+    named = [task.replace("_", " ") for task in tasks]
+    heads = ["model", *named, *(f"all at {frames} frames" for frames in longer), "minutes", "on"]
     lines = [
         [
             _name(one),
@@ -41,9 +42,9 @@ def trainings_part(result: Result) -> tuple[str, str]:
     ]
     about = (
         "Right answers of full attention in percent, on the same 64 held-out lessons of each "
-        f"length ({sum(models[0]['asked'].values())} questions at 32 frames), the longest trained "
-        "on unless another is named; *all* is the mean over tasks. Minutes of processor time on "
-        "one thread of a busy machine, by its processor. "
+        f"length ({_asked(models)} questions at 32 frames), the longest trained on unless another "
+        "is named; *all* is the mean over tasks. Minutes of processor time on one thread of a busy "
+        "machine, by its processor. "
     )
     return markdown_table(heads, lines), about
 
@@ -96,6 +97,12 @@ def _name(model: Mapping[str, Any]) -> str:
     trained = model["trained_frames"]
     frames = "" if trained == TRAINED else f", {trained} frames"
     return f"{model['family']}, {model['kind']}, seed {model['seed']}{frames}"
+
+
+def _asked(models: Sequence[Mapping[str, Any]]) -> str:
+    """Questions that those were asked which were trained on no longer lessons, by family."""
+    counts = {sum(one["asked"].values()) for one in models if one["trained_frames"] == TRAINED}
+    return f"{min(counts)} to {max(counts)}" if len(counts) > 1 else f"{min(counts)}"
 
 
 def _mean(shares: Mapping[str, float]) -> float:
