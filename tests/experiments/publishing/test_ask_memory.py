@@ -19,7 +19,7 @@ needs_proc = pytest.mark.skipif(
 def test_a_row_tells_what_was_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     threads = torch.get_num_threads()
     for kind in ("int8", "disk"):
-        main(kind, gib=0.005, new_tokens=2, folder=tmp_path)
+        main(kind, gib=0.0005, new_tokens=2, folder=tmp_path, layers=1)
         row = json.loads(capsys.readouterr().out)
         assert row["archive"] == kind
         assert row["tokens"] == 2048
