@@ -55,9 +55,8 @@ class Past:
         return Cursor(self.tokens, self.frames, self.tokens)
 
     def columns(self, count: int, device: torch.device) -> dict[str, Tensor]:
-        """What is known of so many of its tokens, evenly spread: [1, count], and positions
-        [1, 1, count]."""
-        index = (torch.arange(count, device=device) * self.tokens // max(1, count))[None]
+        """What is known of its newest tokens, so many: [1, count], and positions [1, 1, count]."""
+        index = torch.arange(self.tokens - count, self.tokens, device=device)[None]
         frame = index // self.frame_tokens
         return {"index": index, "frame": frame, "visual": index >= 0, "positions": index[None]}
 

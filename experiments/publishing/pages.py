@@ -10,8 +10,9 @@ from typing import Any
 def measured_on(result: Mapping[str, Any]) -> str:
     """The environment of a result in one sentence."""
     stamp = result["environment"]
+    gpu = f"{stamp['gpu']} beside " if stamp.get("gpu") else ""
     return (
-        f"Measured on {stamp['cpu']}, {stamp['threads']} thread(s) on {stamp['cores']} cores, "
+        f"Measured on {gpu}{stamp['cpu']}, {stamp['threads']} thread(s) on {stamp['cores']} cores, "
         f"torch {stamp['torch']}, transformers {stamp['transformers']}, {stamp['dtype']}, commit "
         f"{stamp['commit']}."
     )
