@@ -95,11 +95,11 @@ BENCHES := attention step video ask
 
 bench: setup
 	$(BENCH).bench
-	set -e; for part in $(BENCHES); do $(BENCH).bench_$$part --write docs/results; done
+	for part in $(BENCHES); do $(BENCH).bench_$$part --write docs/results; done
 	$(BENCH).publish --only {attention,frame,video,ask}_time_cpu
 
 bench-gpu: setup
-	set -e; for part in $(BENCHES); do $(BENCH).bench_$$part --device cuda --write docs/results; done
+	for part in $(BENCHES); do $(BENCH).bench_$$part --device cuda --write docs/results; done
 	$(BENCH).publish --only {attention,frame,video,ask}_time_cuda
 
 # The whole suite on fresh random examples, then the long tests.
