@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,13 +53,15 @@ def result_of(
     settings: Mapping[str, Any],
     left_out: Sequence[Row] = (),
 ) -> dict[str, Any]:
-    """Rows with where they were measured.
+    """Rows with where they were measured, and how busy that was: the load average of the last five
+    minutes, of which 1 is the bench's own.
 
     Args:
         left_out: what was not measured, each with its `reason`.
     """
     names = " and ".join(dict.fromkeys(map(dtype_name, dtypes)))
-    stamp = {**machine(device), "dtype": names, "commit": commit()}
+    stamp: dict[str, Any] = {**machine(device), "dtype": names, "commit": commit()}
+    stamp["load"] = round(os.getloadavg()[1], 1)
     return {**settings, "environment": stamp, "rows": rows, "left_out": left_out}
 
 

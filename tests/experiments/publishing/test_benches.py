@@ -49,5 +49,6 @@ def test_a_result_says_where_it_was_measured_and_what_is_missing(
     assert told["repeats"] == 2
     assert told["environment"]["dtype"] == "float32 and bfloat16"
     assert told["environment"]["torch"] == torch.__version__
+    assert told["environment"]["load"] >= 0
     write_result(result, "name", None)
     assert not Path("name.json").exists()

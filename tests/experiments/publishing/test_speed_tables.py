@@ -24,6 +24,7 @@ STAMP = {
     "dtype": "float32",
     "commit": "abc",
     "gpu": "a GPU",
+    "load": 1.5,
 }
 
 
@@ -110,4 +111,6 @@ def test_the_page_is_renewed_from_a_file_and_says_where_there_is_none(tmp_path: 
     main(["--root", str(tmp_path), "--only", *names])
     text = page.read_text("utf-8")
     assert text.count(NOT_MEASURED) == 1
-    assert "Measured on a GPU beside a CPU, 1 thread(s) on 2 cores" in text
+    assert (
+        "Measured on a GPU beside a CPU, 1 thread(s) on 2 cores (load average 1.5), torch 2" in text
+    )
