@@ -25,9 +25,9 @@ help:
 	@echo 'make test-oldest  adapters, kit and one run on the oldest torch and transformers allowed'
 	@echo 'make test-newest  the same on the newest that the package index serves'
 	@echo 'make lint    ruff, pyright, import contracts'
-	@echo 'make bench   time the paths that claim to be fast'
-	@echo 'make bench-gpu  time attention at the sizes of real models, on an NVIDIA GPU'
 	@echo 'make test-gpu  what needs an NVIDIA GPU: kernels, adapters, laws, waits'
+	@echo 'make bench   time attention, steps, videos and questions on one core; renews docs/speed.md'
+	@echo 'make bench-gpu  the same at the sizes of real models, on an NVIDIA GPU'
 	@echo 'make soak    the tests on fresh random examples, and the long ones that `make test` leaves out'
 	@echo 'make clean   remove all of the above'
 
@@ -97,12 +97,18 @@ test-gpu: setup
 	$(BIN)/pytest --numprocesses=1 tests/models/test_on_gpu.py tests/models/test_device_map.py \
 	  tests/framework/attention tests/framework/archives
 
+# A quarter of an hour; rows go to docs/results/, tables to docs/speed.md.
+BENCH := $(BIN)/python -m crossframe.experiments.publishing
+BENCHES := attention step video ask
+
 bench: setup
-	$(BIN)/python -m crossframe.experiments.publishing.bench
-	$(BIN)/python -m crossframe.experiments.publishing.bench_attention
+	$(BENCH).bench
+	for part in $(BENCHES); do $(BENCH).bench_$$part --write docs/results; done
+	$(BENCH).publish --only {attention,frame,video,ask}_time_cpu
 
 bench-gpu: setup
-	$(BIN)/python -m crossframe.experiments.publishing.bench_attention --device cuda
+	for part in $(BENCHES); do $(BENCH).bench_$$part --device cuda --write docs/results; done
+	$(BENCH).publish --only {attention,frame,video,ask}_time_cuda
 
 # The whole suite on fresh random examples, then the long tests.
 soak: setup

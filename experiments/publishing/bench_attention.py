@@ -8,7 +8,6 @@ weights at hand. Writes rows as JSON; the last line printed is JSON too.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -22,12 +21,10 @@ from torch.nn import functional
 
 from ...framework.attention.attend import BACKENDS, attend
 from ...framework.attention.backend import Visibility
-from ...framework.stream.costs import Timer
-from ..streaming.environment import commit, machine
+from .benches import Row, dtype_name, milliseconds, require_device, result_of, write_result
 
 PLAIN = "sdpa without mass"
 Variant = Callable[[], object]
-Row = dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -84,41 +81,22 @@ def main(device: str = "cpu", write: Path | None = None, repeats: int = 9) -> No
         write: folder for the file.
         repeats: times each variant runs, behind one that does not count.
     """
-    sizes = require_device(device)
+    place, sizes = require_device(device), SIZES[device]
     torch.set_num_threads(1)
     rows = [
         row
         for heads in sizes.models
         for slots in sizes.slots
-        for row in measure(heads, slots, sizes, torch.device(device), repeats)
+        for row in measure(heads, slots, sizes, place, repeats)
     ]
-    environment = {**machine(torch.device(device)), "commit": commit()}
     for row in rows:
         print(
             f"{row['of']:>13} {row['slots']:>6} slots  {row['variant']:<28} "
             f"{row['ms']:>9} ms  {row['to_plain']:>6} x {PLAIN}"
         )
-    result = {"tokens": TOKENS, "repeats": repeats, "environment": environment, "rows": rows}
-    if write:
-        text = json.dumps(result, indent=1) + "\n"
-        (write / f"attention_time_{device}.json").write_text(text, encoding="utf-8")
-    print(json.dumps(result))
-
-
-def require_device(device: str) -> Sizes:
-    """What is timed there.
-
-    Raises:
-        ValueError: for a device that is unknown or not there.
-    """
-    if device not in SIZES:
-        raise ValueError(f"device must be one of {tuple(SIZES)}, got {device!r}")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError(
-            "device='cuda' needs an NVIDIA GPU, and torch sees none here: run `make bench-gpu` "
-            "on a machine that has one; `make bench` times the CPU"
-        )
-    return SIZES[device]
+    settings = {"tokens": TOKENS, "repeats": repeats}
+    result = result_of(rows, place, [sizes.dtype], settings)
+    write_result(result, f"attention_time_{device}", write)
 
 
 def measure(
@@ -128,14 +106,15 @@ def measure(
     same round, so that drift of the machine cancels."""
     made = variants(heads, slots, sizes, device)
     rounds = [
-        {name: _ms(run, device) for name, (_, run) in made.items()} for _ in range(repeats + 1)
+        {name: milliseconds(run, device) for name, (_, run) in made.items()}
+        for _ in range(repeats + 1)
     ]
     counted = rounds[1:]  # the first warms up, and compiles
     return [
         {
             **asdict(heads),
             "slots": slots,
-            "dtype": str(sizes.dtype).removeprefix("torch."),
+            "dtype": dtype_name(sizes.dtype),
             "variant": name,
             "backend": backend,
             "ms": round(median(taken[name] for taken in counted), 3),
@@ -209,13 +188,6 @@ def _attend(
         visibility=Visibility(),
         needs_mass=needs_mass,
     )
-
-
-@torch.no_grad()
-def _ms(run: Variant, device: torch.device) -> float:
-    timer = Timer(device)
-    run()
-    return timer.stop().milliseconds
 
 
 if __name__ == "__main__":

@@ -10,10 +10,12 @@ from typing import Any
 def measured_on(result: Mapping[str, Any]) -> str:
     """The environment of a result in one sentence."""
     stamp = result["environment"]
+    load = f" (load average {stamp['load']:g})" if "load" in stamp else ""
+    gpu = f"{stamp['gpu']} beside " if stamp.get("gpu") else ""
     return (
-        f"Measured on {stamp['cpu']}, {stamp['threads']} thread(s) on {stamp['cores']} cores, "
-        f"torch {stamp['torch']}, transformers {stamp['transformers']}, {stamp['dtype']}, commit "
-        f"{stamp['commit']}."
+        f"Measured on {gpu}{stamp['cpu']}, {stamp['threads']} thread(s) on {stamp['cores']} cores"
+        f"{load}, torch {stamp['torch']}, transformers {stamp['transformers']}, {stamp['dtype']}, "
+        f"commit {stamp['commit']}."
     )
 
 

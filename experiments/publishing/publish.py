@@ -23,6 +23,7 @@ from ..reports.tables import markdown_table
 from .evidence import PARTS, as_text, compact_result, read_runs
 from .observation import observed_result, observed_table
 from .pages import measured_on, renew
+from .speed_tables import NOT_MEASURED, SPEED
 from .testbed import loss_table, tasks_table
 from .trainings import trainings_part
 
@@ -53,6 +54,7 @@ PAGES = {
     "testbed_tasks": "docs/testbed.md",
     "testbed_encoding": "docs/testbed.md",
     "trainings": "docs/pretrain.md",
+    **dict.fromkeys(SPEED, "docs/speed.md"),
 }
 
 
@@ -139,6 +141,7 @@ TABLES: Mapping[str, Callable[[Result], tuple[str, str]]] = {
     "testbed_tasks": testbed_tasks_part,
     "testbed_encoding": testbed_encoding_part,
     "trainings": trainings_part,
+    **SPEED,
 }
 # The file of tables that share one.
 SHARED = {"testbed_tasks": "testbed", "testbed_encoding": "testbed"}
@@ -186,7 +189,10 @@ def part(results: Path, name: str) -> str:
         figures = "docs/figures" if PAGES[name] == "README.md" else "figures"
         runs = read_runs(results, PARTS[name].source or name)
         return PARTS[name].text(name, runs, figures)
-    result = json.loads((results / f"{SHARED.get(name, name)}.json").read_text("utf-8"))
+    file = results / f"{SHARED.get(name, name)}.json"
+    if name in SPEED and not file.exists():
+        return NOT_MEASURED
+    result = json.loads(file.read_text("utf-8"))
     table, about = TABLES[name](result)
     return f"{table}\n\n{about}{measured_on(result)}"
 

@@ -14,7 +14,6 @@ from crossframe.experiments.publishing.bench_attention import (
     Heads,
     Sizes,
     main,
-    require_device,
     variants,
 )
 from crossframe.framework.attention.attend import Attended
@@ -54,13 +53,3 @@ def test_rows_name_the_backend_that_ran(
     assert all(row["ms"] > 0 and row["dtype"] == "float32" for row in told["rows"])
     assert {row["to_plain"] for row in told["rows"] if row["variant"] == PLAIN} == {1.0}
     assert told["environment"]["torch"] == torch.__version__
-
-
-def test_a_gpu_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(
-        ValueError, match="needs an NVIDIA GPU, and torch sees none here: run `make"
-    ):
-        require_device("cuda")
-    with pytest.raises(ValueError, match=r"device must be one of \('cpu', 'cuda'\), got 'tpu'"):
-        require_device("tpu")
