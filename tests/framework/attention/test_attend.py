@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves
 
 from crossframe.framework.attention import chunked, flex, sdpa
 from crossframe.framework.attention.attend import BACKENDS, choose, say_once
-from crossframe.framework.attention.backend import Place, Visibility
+from crossframe.framework.attention.backend import Inputs, Place, Visibility
 from crossframe.framework.attention.plain import weights_of
 from crossframe.framework.attention.reductions import REDUCTIONS
 from crossframe.framework.testing.flop_counting import flop_counter
@@ -177,6 +177,25 @@ def test_the_second_pass_for_mass_is_lean_too(monkeypatch: pytest.MonkeyPatch) -
     with Largest() as held:
         problem(100, 300, group=2, head_dim=2).solve("sdpa")
     assert held.numbers <= 4_000
+
+
+@pytest.mark.parametrize(
+    ("heads", "kv_heads", "keys", "rows"),
+    [
+        (14, 2, 1_295, 252),  # 36 queries of a group of 7
+        (14, 2, 16_576, 126),  # not fewer, though they leave the cache
+        (4, 4, 100, 100),
+        (8, 8, 4_000_000, 1),  # one query, however much that is
+    ],
+)
+def test_rows_at_a_time_suit_the_cache_and_matrix_products(
+    heads: int, kv_heads: int, keys: int, rows: int
+) -> None:
+    shapes = (1, heads, 100, 8), (1, kv_heads, keys, 8)
+    query, told = (torch.empty(1).expand(*shape) for shape in shapes)
+    chunks = chunked.row_chunks(Inputs(query, told, told, 1.0, Visibility()))
+    assert len(chunks[0]) * heads // kv_heads == rows
+    assert torch.equal(torch.cat(chunks), torch.arange(100))
 
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
