@@ -8,6 +8,8 @@ from collections.abc import Iterator
 # Read by transformers and matplotlib when they are first imported, so set before any test is.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Read by torch of every process that a test starts; this one has its threads set below.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest

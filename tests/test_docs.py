@@ -5,8 +5,9 @@ import importlib
 import pkgutil
 import re
 import runpy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -55,8 +56,16 @@ def blocks(text: str, page: str) -> list[Block]:
 
 
 def page_blocks() -> Iterator[Block]:
+    """Of all pages; of blocks that continue each other the last, which runs those before it."""
     for path in PAGES:
-        yield from blocks(path.read_text("utf-8"), str(path.relative_to(ROOT)))
+        yield from ends(blocks(path.read_text("utf-8"), str(path.relative_to(ROOT))))
+
+
+def ends(found: Sequence[Block]) -> Iterator[Block]:
+    """Blocks that none of the others continues."""
+    for block, following in zip_longest(found, found[1:]):
+        if following is None or following.note != "continues":
+            yield block
 
 
 def installed_modules() -> Iterator[str]:
@@ -129,6 +138,10 @@ def test_blocks_are_found_with_notes_and_lines() -> None:
     found = blocks(PAGE, "page.md")
     assert [block.name for block in found] == [f"page.md:{line}" for line in (4, 9, 15, 25)]
     assert [block.note for block in found] == ["", "continues", "not run: needs weights", ""]
+
+
+def test_of_blocks_that_continue_each_other_the_last_is_run() -> None:
+    assert [block.line for block in ends(blocks(PAGE, "page.md"))] == [9, 15, 25]
 
 
 def test_a_continued_block_sees_what_came_before_and_keeps_its_line() -> None:

@@ -17,7 +17,6 @@ from ..reports.drawing import (
     WIDTH,
     Drawing,
     Style,
-    drawn,
     error_bars,
     exact_ticks,
     legend_below,
@@ -95,7 +94,7 @@ def breakdown(
         "none where there is one video); the dashed line is the reference, dotted ones are "
         f"memories without an amount. {GRAMMAR} Questions: {counts}."
     )
-    return drawn(how.name, how.heading.capitalize(), caption, (WIDTH, height), draw)
+    return Drawing(how.name, how.heading.capitalize(), caption, (WIDTH, height), draw)
 
 
 def _measured(asked: DataTable) -> DataTable:

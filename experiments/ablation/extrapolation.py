@@ -16,7 +16,6 @@ from ..reports.drawing import (
     WIDTH,
     Drawing,
     Style,
-    drawn,
     legend_below,
     legend_height,
     tidy_axes,
@@ -114,7 +113,7 @@ def extrapolation(
     )
     height = 3.6 * len(curves) + legend_height(len(styles), LEGEND_COLUMNS)
     heading = f"Decoder FLOPs, extrapolated to {frames:,} frames"
-    return drawn("extrapolation", heading, caption, (WIDTH, height), draw)
+    return Drawing("extrapolation", heading, caption, (WIDTH, height), draw)
 
 
 def totals(run: ModelRun, frames: Sequence[int]) -> list[tuple[str, list[float]]]:

@@ -19,7 +19,6 @@ from ..reports.drawing import (
     WIDTH,
     Drawing,
     Style,
-    drawn,
     error_bars,
     legend_below,
     legend_height,
@@ -67,7 +66,7 @@ def tradeoff(cells: DataTable, marks: Mapping[str, Style], reference: str | None
 
     height = 3.1 * len(lines) + legend_height(len(marks) + 1)
     heading = "Accuracy and closeness to full attention against cost"
-    return drawn("tradeoff", heading, caption, (WIDTH, height), draw)
+    return Drawing("tradeoff", heading, caption, (WIDTH, height), draw)
 
 
 def across_models(cells: DataTable, marks: Mapping[str, Style]) -> Drawing:
@@ -92,7 +91,7 @@ def across_models(cells: DataTable, marks: Mapping[str, Style]) -> Drawing:
     )
     height = 3.4 + legend_height(len(models) + len(names))
     heading = "All models: accuracy against cost"
-    return drawn("across-models", heading, caption, (WIDTH, height), draw)
+    return Drawing("across-models", heading, caption, (WIDTH, height), draw)
 
 
 _ERRORS: dict[str, Any] = {

@@ -16,7 +16,6 @@ from ..reports.drawing import (
     GRAMMAR,
     Drawing,
     Style,
-    drawn,
     family_styles,
     legend_below,
     legend_height,
@@ -98,7 +97,7 @@ def figures_of(steps: DataFrame, families: Mapping[str, str] | None = None) -> l
     styles = family_styles({name: known.get(name, name) for name in names})
     draw = partial(_draw_all, steps=steps, styles=styles)
     return [
-        drawn(name, heading, caption, _size(len(styles)), partial(draw, panels=panels))
+        Drawing(name, heading, caption, _size(len(styles)), partial(draw, panels=panels))
         for name, heading, caption, panels in LAYOUT
     ]
 

@@ -11,7 +11,7 @@ from ...framework import CrossFrameMemory, VideoModel
 from ..observation.contact_sheet import draw_timeline
 from ..observation.held import FollowedMemory, FramePatches, HeldTokens, shares_over_time
 from ..observation.pictures import Picture, PictureTaker
-from ..reports.drawing import Drawing, drawn
+from ..reports.drawing import Drawing
 from ..streaming.frames import VideoFrames
 from ..streaming.media import seen_by
 from ..streaming.options import StreamOptions
@@ -61,4 +61,4 @@ def timelines(held: Held) -> Drawing:
             draw_timeline(axes, shares_over_time(frames))
             axes.set_title(name)
 
-    return drawn("held", "What is held as the video passes", CAPTION, (9.6, 3.9), draw)
+    return Drawing("held", "What is held as the video passes", CAPTION, (9.6, 3.9), draw)

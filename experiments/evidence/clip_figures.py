@@ -12,7 +12,6 @@ from ..reports.drawing import (
     GRAMMAR,
     WIDTH,
     Drawing,
-    drawn,
     exact_ticks,
     family_styles,
     legend_below,
@@ -55,7 +54,7 @@ def right_by_bytes(runs: Sequence[Results]) -> Drawing:
         f"logarithmic axis. Dashed: full attention. {GRAMMAR}"
     )
     size = (WIDTH, 3.2 * len(runs) + 0.4 + legend_height(len(labels)))
-    return drawn("right-by-bytes", "Answered right by bytes held", caption, size, draw)
+    return Drawing("right-by-bytes", "Answered right by bytes held", caption, size, draw)
 
 
 def right_by_age(results: Results, tasks: Sequence[str], size: int | None = None) -> Drawing:
@@ -81,7 +80,7 @@ def right_by_age(results: Results, tasks: Sequence[str], size: int | None = None
     caption = f"Share answered right from the whole archive, by the age of the evidence. {GRAMMAR}"
     height = 3.4 + legend_height(len(lines))
     heading = of_size("Answered right by age", size)
-    return drawn(f"right-by-age{suffix(size)}", heading, caption, (WIDTH, height), draw)
+    return Drawing(f"right-by-age{suffix(size)}", heading, caption, (WIDTH, height), draw)
 
 
 def leading(results: Results, size: int | None) -> list[Line]:

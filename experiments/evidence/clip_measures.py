@@ -12,11 +12,12 @@ from .results import Measure, Results, Row
 
 LEARNT = 0.9  # of a task's questions that full attention answers right; others tell nothing
 READINGS = {"archive": "whole archive", "carried": "carried slots"}
+EVER = (0, 2**31)
 AGES = ((1, 4), (5, 8), (9, 16), (17, 32), (33, 64), (65, 128), (129, 256), (257, 512))
 
 
 @cache
-def answered(task: str, reading: str, ages: tuple[int, int] = (0, 2**31)) -> Measure:
+def answered(task: str, reading: str, ages: tuple[int, int] = EVER) -> Measure:
     """Questions of a task answered right from what a reading gives.
 
     Args:
@@ -25,8 +26,9 @@ def answered(task: str, reading: str, ages: tuple[int, int] = (0, 2**31)) -> Mea
     """
 
     def value(row: Row) -> float | None:
-        return _share(row, task, reading, ages)
+        return _share(row, task, field, ages)
 
+    field = f"right_{reading}"
     suite = next(suite for suite, stage in STAGES.items() if stage == TASKS[task].stage)
     head = task.replace("_", " ")
     name = f"{task}_{reading}"
@@ -41,10 +43,11 @@ def overall(tasks: tuple[str, ...], reading: str) -> Measure:
     questions of."""
 
     def value(row: Row) -> float | None:
-        shares = [_share(row, task, reading, (0, 2**31)) for task in tasks]
+        shares = [_share(row, task, field, EVER) for task in tasks]
         told = [share for share in shares if share is not None]
         return fmean(told) if told else None
 
+    field = f"right_{reading}"
     suite = answered(tasks[0], reading).suite
     return Measure(f"overall_{reading}", suite, "mean", value, lower_is_better=False)
 
@@ -56,7 +59,7 @@ def tasks_in(results: Results) -> list[str]:
 
 def learnt(results: Results) -> tuple[str, ...]:
     """Tasks that full attention has learnt; memories are ranked by these."""
-    return tuple(task for task in tasks_in(results) if share_of_full(results, task) >= LEARNT)
+    return results.once("learnt", lambda: _learnt(results))
 
 
 def share_of_full(results: Results, task: str) -> float:
@@ -94,10 +97,15 @@ def clip_measures(results: Results) -> Iterator[Measure]:
         yield from (answered(task, reading) for task in tasks)
 
 
-def _share(row: Row, task: str, reading: str, ages: tuple[int, int]) -> float | None:
+def _learnt(results: Results) -> tuple[str, ...]:
+    return tuple(task for task in tasks_in(results) if share_of_full(results, task) >= LEARNT)
+
+
+def _share(row: Row, task: str, field: str, ages: tuple[int, int]) -> float | None:
     asked = row["asked"].get(task)
-    if asked is None or f"right_{reading}" not in asked:
+    if asked is None or field not in asked:
         return None
-    each = zip(asked["age"], asked[f"right_{reading}"], strict=True)
+    each = zip(asked["age"], asked[field], strict=True)
     rights = [right for age, right in each if ages[0] <= age <= ages[1]]
-    return fmean(rights) if rights else None
+    # Most clips ask one question of a task, whose share needs no division.
+    return float(rights[0]) if len(rights) == 1 else fmean(rights) if rights else None

@@ -16,7 +16,6 @@ from ..reports.drawing import (
     WIDTH,
     Drawing,
     Style,
-    drawn,
     exact_ticks,
     family_styles,
     legend_below,
@@ -79,7 +78,7 @@ def ranking(results: Results, size: int | None = None) -> Drawing:
             "stream; colours, where there are several, are the verdicts of the table."
         )
     height = 1.1 + LINE_HEIGHT * len(lines)
-    return drawn(f"ranking{suffix(size)}", heading, caption, (0.72 * WIDTH, height), draw)
+    return Drawing(f"ranking{suffix(size)}", heading, caption, (0.72 * WIDTH, height), draw)
 
 
 def kl_by_bytes(runs: Sequence[Results]) -> Drawing:
@@ -109,7 +108,7 @@ def kl_by_bytes(runs: Sequence[Results]) -> Drawing:
         f"{GRAMMAR} {_leading(max(len(_all_curves(results)) for results in runs))}"
     )
     size = (WIDTH, 4.0 + legend_height(len(labels)))
-    return drawn("kl-by-bytes", "Closeness against bytes", caption, size, draw)
+    return Drawing("kl-by-bytes", "Closeness against bytes", caption, size, draw)
 
 
 def label_marks(runs: Sequence[Results], labels: Iterable[str]) -> dict[str, Style]:
@@ -156,7 +155,7 @@ def by_age(results: Results, size: int | None = None) -> Drawing:
     )
     size_in_inches = (WIDTH, 3.4 + legend_height(len(lines)))
     heading = of_size("Loss by age", size)
-    return drawn(f"by-age{suffix(size)}", heading, caption, size_in_inches, draw)
+    return Drawing(f"by-age{suffix(size)}", heading, caption, size_in_inches, draw)
 
 
 def leading(results: Results, lines: Sequence[Line], *, with_full: bool = False) -> list[Line]:

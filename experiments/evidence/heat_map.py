@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ..reports.drawing import WIDTH, Drawing, drawn
+from ..reports.drawing import WIDTH, Drawing
 from .comparisons import against, lost, rivals_in
 from .figures import VERDICT_COLOURS, suffix
 from .results import Measure, Results
@@ -54,7 +54,7 @@ def heat_map(results: Results, measures: Sequence[Measure], size: int | None = N
     )
     height = 0.9 + 0.29 * len(shown)
     heading = of_size(f"Difference to {rivals[0].label} by suite", size)
-    return drawn(f"by-suite{suffix(size)}", heading, caption, (WIDTH, height), draw)
+    return Drawing(f"by-suite{suffix(size)}", heading, caption, (WIDTH, height), draw)
 
 
 def _square(

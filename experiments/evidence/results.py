@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import log
 from pathlib import PurePath
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
 
 from ..reports.tables import DataTable
 from .suites import FRAME_TOKENS
 
 Row = Mapping[str, Any]
+Made = TypeVar("Made")
 ANCHOR = "statekv"  # whose sizes the others' are told by
 
 
@@ -128,33 +131,27 @@ class Results:
 
     def values(self, line: Line, measure: Measure) -> DataTable:
         """The measure by stream, mean over seeds; streams that a seed lacks are left out."""
-        from pandas import Series  # 0.4 s
-
-        if (line, measure) not in self._values:
-            each = self.table(measure).reindex(columns=[*line.cells]).dropna().sort_index()
-            means = Series(map(fmean, each.to_numpy()), each.index, dtype=float)
-            self._values[line, measure] = means
-        return self._values[line, measure]
+        return self.once((line, measure), lambda: self._values(line, measure))
 
     def table(self, measure: Measure) -> DataTable:
         """The measure by stream, down, and cell, across; nan where no row says it."""
-        from pandas import DataFrame
-
-        if measure not in self._tables:
-            values: dict[str, dict[str, float | None]] = defaultdict(dict)
-            for row in self.rows:
-                if row["suite"] == measure.suite:
-                    values[row["cell"]][row["question"]] = measure.of(row)
-            self._tables[measure] = DataFrame(values, dtype=float)
-        return self._tables[measure]
+        return self.once(measure, lambda: self._table(measure))
 
     def has(self, measure: Measure) -> bool:
         """Whether any row says it."""
-        return bool(self.table(measure).notna().any(axis=None))
+        table = self.table(measure)
+        return self.once(("has", measure), lambda: bool(table.notna().any(axis=None)))
+
+    def once(self, name: Hashable, make: Callable[[], Made]) -> Made:
+        """What a function makes of these rows, made at the first call under this name."""
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]
 
     def cost(self, line: Line, name: str) -> float:
         """A cost's mean over all streams of a suite that is there."""
-        rows = self._costs[self._costs["cell"].isin(line.cells)]
+        own = np.sort(np.concatenate([self._places[cell] for cell in line.cells]))
+        rows = self._costs.iloc[own]
         suite = next(suite for suite in self.suites if suite in set(rows["suite"]))
         return float(rows[name][rows["suite"] == suite].mean())
 
@@ -173,22 +170,44 @@ class Results:
         shown = {row["cell"] for row in self.rows if row["suite"] == suite}
         return len(self.config["cells"]) - len(shown)
 
-    @property
+    @cached_property
     def suites(self) -> list[str]:
         """Those with rows, in the order of the rows."""
         return list(dict.fromkeys(row["suite"] for row in self.rows))
 
+    def _values(self, line: Line, measure: Measure) -> DataTable:
+        from pandas import Series  # 0.4 s
+
+        table = self.once(("sorted", measure), lambda: self.table(measure).sort_index())
+        if not all(cell in table.columns for cell in line.cells):
+            return Series(index=table.index[:0], dtype=float)
+        each = table[[*line.cells]].to_numpy()
+        whole = ~np.isnan(each).any(axis=1)
+        # One index object for all lines of a whole run: differences then need not align it.
+        index = table.index if whole.all() else table.index[whole]
+        return Series([fmean(seeds) for seeds in each[whole]], index, dtype=float)
+
+    def _table(self, measure: Measure) -> DataTable:
+        from pandas import DataFrame
+
+        values: dict[str, dict[str, float | None]] = defaultdict(dict)
+        for row in self.rows:
+            if row["suite"] == measure.suite:
+                values[row["cell"]][row["question"]] = measure.of(row)
+        return DataFrame(values, dtype=float)
+
     @cached_property
-    def _tables(self) -> dict[Measure, DataTable]:
+    def _made(self) -> dict[Hashable, Any]:
         return {}
 
     @cached_property
-    def _values(self) -> dict[tuple[Line, Measure], DataTable]:
-        return {}
+    def _places(self) -> Mapping[str, np.ndarray]:
+        """Of the rows of each cell."""
+        return self._costs.groupby("cell").indices
 
     @cached_property
     def _costs(self) -> DataTable:
-        """A line per row, a column per field."""
+        """A line per row, a column per field that is a number or a name."""
         from pandas import DataFrame
 
         return DataFrame(self.rows)

@@ -15,7 +15,7 @@ from statistics import fmean
 
 import numpy as np
 
-from ..reports.intervals import interval_by_video
+from ..reports.intervals import bounds, resampled_means
 
 LEVEL = 0.05
 DRAWS = 10_000  # of signs, where there are more ways to flip them than that
@@ -102,8 +102,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def equivalent(differences: Sequence[float], margin: float, *, level: float = LEVEL) -> bool:
     """Whether the mean lies within ± margin by two one-sided tests: the interval of 1 − 2 · level
     does (Schuirmann, 1987)."""
-    low, high = _interval(differences, 1 - 2 * level)
-    return -margin <= low and high <= margin
+    return _within(_resampled(differences), margin, level)
 
 
 def least_p_value(streams: int) -> float:
@@ -114,18 +113,28 @@ def least_p_value(streams: int) -> float:
 def _judged(
     differences: Sequence[float], p_value: float, margin: float, lower_is_better: bool
 ) -> Comparison:
-    mean = fmean(differences)
+    mean, resampled = fmean(differences), _resampled(differences)
     if p_value < LEVEL:
         verdict = BETTER if (mean < 0) == lower_is_better else WORSE
     else:
-        verdict = EQUIVALENT if equivalent(differences, margin) else UNDECIDED
-    low, high = _interval(differences, 1 - LEVEL)
+        verdict = EQUIVALENT if _within(resampled, margin, LEVEL) else UNDECIDED
+    low, high = bounds(resampled, 1 - LEVEL)
     return Comparison(mean, low, high, p_value, margin, verdict, len(differences))
 
 
-def _interval(differences: Sequence[float], level: float) -> tuple[float, float]:
-    streams = [str(number) for number in range(len(differences))]
-    return interval_by_video(differences, streams, level=level)
+def _within(resampled: np.ndarray, margin: float, level: float) -> bool:
+    low, high = bounds(resampled, 1 - 2 * level)
+    return -margin <= low and high <= margin
+
+
+def _resampled(differences: Sequence[float]) -> np.ndarray:
+    """Their mean over streams drawn with replacement, 10,000 times."""
+    return resampled_means(differences, _streams(len(differences)))
+
+
+@lru_cache(maxsize=16)
+def _streams(count: int) -> tuple[str, ...]:
+    return tuple(map(str, range(count)))
 
 
 @lru_cache(maxsize=4)  # 5 MB for 64 streams; drawing them takes ten times as long as the test

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from ..reports.drawing import Drawing, drawn
+from ..reports.drawing import Drawing
 from ..reports.tables import DataTable
 from . import drawing
 from .evidence import LEVELS
@@ -96,7 +96,7 @@ def figures_of(tables: Tables) -> dict[str, list[Drawing]]:
     def where(figure: Figure) -> None:
         drawing.where_mass_goes(figure, tables.parts, tables.distances)
 
-    return {**levels, "": [drawn(*WHERE, (WIDTH, 4.4), where)]}
+    return {**levels, "": [Drawing(*WHERE, (WIDTH, 4.4), where)]}
 
 
 def _of_level(tables: Tables, level: str, words: str) -> list[Drawing]:
@@ -107,5 +107,5 @@ def _of_level(tables: Tables, level: str, words: str) -> list[Drawing]:
         if len(own):
             about = (f"{plan.name}_{level}", plan.heading + words, plan.caption)
             size = (WIDTH, plan.height)
-            made.append(drawn(*about, size, lambda figure, draw=draw, own=own: draw(figure, own)))
+            made.append(Drawing(*about, size, lambda figure, draw=draw, own=own: draw(figure, own)))
     return made

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from ...framework.flops import step_flops
 from ...models.real_models import REAL_MODELS, RealModel
-from ..reports.drawing import Drawing, drawn, legend_below, styles, tidy_axes
+from ..reports.drawing import Drawing, legend_below, styles, tidy_axes
 from .pages import renew
 from .paper_cost import Row, markdown
 
@@ -146,7 +146,7 @@ def figure() -> Drawing:
             entry.set_marker("")
         legend_below(figure, entries)
 
-    return drawn(NAME, "When a memory pays", "", (7.2, 4.0), draw)
+    return Drawing(NAME, "When a memory pays", "", (7.2, 4.0), draw)
 
 
 def body() -> str:

@@ -47,12 +47,26 @@ LEGEND_LINE = 0.21  # inches
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """A finished figure: `name` of its files, heading and caption of the page, the picture."""
+    """A figure: `name` of its files, heading and caption of the page, and the picture, which is
+    drawn when it is first looked at: pages of text name figures without showing them.
+
+    Attributes:
+        size: inches, width and height.
+        draw: puts the content into an empty figure.
+    """
 
     name: str
     heading: str
     caption: str = field(repr=False)
-    figure: Figure = field(repr=False)
+    size: tuple[float, float] = field(repr=False)
+    draw: Callable[[Figure], None] = field(repr=False)
+
+    @cached_property
+    def figure(self) -> Figure:
+        with rc_context(STYLE):
+            figure = Figure(figsize=self.size, layout="constrained")
+            self.draw(figure)
+        return figure
 
     @cached_property
     def svg(self) -> str:
@@ -81,16 +95,6 @@ def write_figures(drawings: Iterable[Drawing], folder: Path) -> None:
     (folder / "figures").mkdir(exist_ok=True)
     for drawing in drawings:
         drawing.write(folder / "figures")
-
-
-def drawn(
-    name: str, heading: str, caption: str, size: tuple[float, float], draw: Callable[[Figure], None]
-) -> Drawing:
-    """A figure of a size, width and height in inches, drawn by a function."""
-    with rc_context(STYLE):
-        figure = Figure(figsize=size, layout="constrained")
-        draw(figure)
-    return Drawing(name, heading, caption, figure)
 
 
 def tidy_axes(axes: Axes, title: str = "") -> None:

@@ -26,12 +26,14 @@ STORY = """Emma lives in a small house by the river with her tiger. Every mornin
 Tom, her neighbour, has a rabbit and a red car. On Sundays they all walk to the market, where Anna
 sells apples. Last week it rained, and the river rose to the door. The tiger did not mind the water,
 but the rabbit hid under the car."""
-# Run by tests of the pages that explain them.
+# Commands, or whole lines, that tests of the pages that explain them run.
 ELSEWHERE = {
     "evaluate": "docs/evaluate.md",
     "ablate": "docs/reproduce.md",
     # Hours; tests/experiments/evidence/test_command.py runs small ones.
     "evidence": "docs/evidence.md",
+    # The first of that page, by tests/experiments/observation/test_page.py.
+    "crossframe observe video.mp4 --model ./checkpoint": "docs/observe.md",
 }
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -48,7 +50,7 @@ SHOWN = [(page, command) for page in PAGES for command in commands(page)]
 
 def as_parameter(page: str, command: str) -> object:
     """README's commands are run every time, those of other pages by `make soak`."""
-    elsewhere = command.split()[1] in ELSEWHERE
+    elsewhere = {command.split()[1], command} & ELSEWHERE.keys()
     marks = [] if elsewhere or page == "README.md" else [pytest.mark.soak]
     return pytest.param(page, command, marks=marks)
 
@@ -96,8 +98,8 @@ def test_a_shown_command_works(
         loaded = request.getfixturevalue("pretrained")
         monkeypatch.setattr("crossframe.models.load_model", lambda *_, **__: loaded)
     words = shlex.split(command)[1:]
-    if words[0] in ELSEWHERE:
-        assert command in (ROOT / ELSEWHERE[words[0]]).read_text("utf-8")
+    if explained := ELSEWHERE.get(command) or ELSEWHERE.get(words[0]):
+        assert command in commands(explained)
         return
     if f"--load {SAVED}" in command:
         model = ["--model", str(place / "checkpoint")]

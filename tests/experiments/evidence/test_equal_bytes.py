@@ -1,4 +1,7 @@
-"""Equal bytes on the pretrained decoder: statistics of slots are paid for in slots."""
+"""Equal bytes: statistics of slots are paid for in slots.
+
+On a tiny decoder, for bytes do not depend on weights; docs/evidence.md has it run on a trained one.
+"""
 
 import pytest
 import torch
@@ -14,8 +17,14 @@ from crossframe.methods import (
     StateKVMemory,
 )
 from crossframe.models import DecoderModel
+from crossframe.models.tiny import tiny_qwen2, tiny_tokenizer
 
 LIKE = StateKVMemory(96)
+
+
+@pytest.fixture(scope="module")
+def model() -> DecoderModel:
+    return DecoderModel(tiny_qwen2(), tiny_tokenizer())
 
 
 def held(model: DecoderModel, memory: CrossFrameMemory) -> int:
@@ -25,28 +34,28 @@ def held(model: DecoderModel, memory: CrossFrameMemory) -> int:
     return session.costs[-1].state_bytes
 
 
-def test_what_a_rule_keeps_of_its_slots_is_paid_for_in_slots(pretrained: DecoderModel) -> None:
-    wanted = held(pretrained, LIKE)
-    h2o = at_equal_bytes(pretrained, H2OMemory(7), LIKE)
+def test_what_a_rule_keeps_of_its_slots_is_paid_for_in_slots(model: DecoderModel) -> None:
+    wanted = held(model, LIKE)
+    h2o = at_equal_bytes(model, H2OMemory(7), LIKE)
     assert isinstance(h2o, H2OMemory)
     assert h2o.capacity is not None
     assert h2o.capacity < 96, "its sums are held too"
     slot = wanted / 96
-    assert abs(held(pretrained, h2o) - wanted) <= slot
-    assert abs(held(pretrained, H2OMemory(96)) - wanted) > abs(held(pretrained, h2o) - wanted)
+    assert abs(held(model, h2o) - wanted) <= slot
+    assert abs(held(model, H2OMemory(96)) - wanted) > abs(held(model, h2o) - wanted)
 
 
-def test_sizes_inside_wrappers_and_of_windows_are_found(pretrained: DecoderModel) -> None:
-    assert at_equal_bytes(pretrained, RecencyMemory(1), LIKE) == RecencyMemory(96)
+def test_sizes_inside_wrappers_and_of_windows_are_found(model: DecoderModel) -> None:
+    assert at_equal_bytes(model, RecencyMemory(1), LIKE) == RecencyMemory(96)
     wrapped = ProtectedSinks(RecencyMemory(8), tokens=4)
-    assert at_equal_bytes(pretrained, wrapped, LIKE) == ProtectedSinks(RecencyMemory(96), tokens=4)
-    assert at_equal_bytes(pretrained, SlidingWindowMemory(9), LIKE) == SlidingWindowMemory(3)
+    assert at_equal_bytes(model, wrapped, LIKE) == ProtectedSinks(RecencyMemory(96), tokens=4)
+    assert at_equal_bytes(model, SlidingWindowMemory(9), LIKE) == SlidingWindowMemory(3)
 
 
-def test_memories_without_a_size_are_refused(pretrained: DecoderModel) -> None:
+def test_memories_without_a_size_are_refused(model: DecoderModel) -> None:
     with pytest.raises(ValueError, match=r"FullMemory\(\) cannot have the bytes of StateKVMemory"):
-        at_equal_bytes(pretrained, FullMemory(), LIKE)
+        at_equal_bytes(model, FullMemory(), LIKE)
     with pytest.raises(ValueError, match="the other a capacity"):
-        at_equal_bytes(pretrained, RecencyMemory(8), StateKVMemory(None))
+        at_equal_bytes(model, RecencyMemory(8), StateKVMemory(None))
     with pytest.raises(ValueError, match=r"cannot have .* within a tolerance of 5%"):
-        at_equal_bytes(pretrained, SlidingWindowMemory(9), StateKVMemory(80))
+        at_equal_bytes(model, SlidingWindowMemory(9), StateKVMemory(80))

@@ -20,7 +20,7 @@ from crossframe.methods import (
     TokenDroppingMemory,
 )
 from crossframe.models import DecoderModel
-from crossframe.models.tiny import tiny_qwen2
+from crossframe.models.tiny import tiny_qwen2, tiny_tokenizer
 
 TOKENS = 384
 CELLS = {
@@ -29,6 +29,7 @@ CELLS = {
     "statekv": Cell(StateKVMemory(64)),
     "recency": Cell(RecencyMemory(64)),
 }
+NEEDLES = {name: CELLS[name] for name in ("full", "statekv")}  # the others tell nothing more
 
 
 pytestmark = pytest.mark.usefixtures("loaded_once")
@@ -38,7 +39,7 @@ def options(folder: Path, **changed: Any) -> EvidenceOptions:
     plain = EvidenceOptions(
         cells=CELLS,
         output=folder,
-        suites=("prose", "needle"),
+        suites=("prose",),
         streams=2,
         tokens=TOKENS,
         batch=2,
@@ -53,6 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def rows(folder: Path, loaded_once: None) -> list[Row]:
+    run_evidence(options(folder, cells=NEEDLES, suites=("needle",)), say=lambda line: None)
     return run_evidence(options(folder), say=lambda line: None)
 
 
@@ -67,7 +69,7 @@ def mean(rows: list[Row], cell: str, suite: str, measure: str) -> float:
 
 def test_every_cell_has_a_row_for_every_stream(rows: list[Row]) -> None:
     keys = {(row["cell"], row["question"]) for row in rows}
-    assert len(keys) == len(rows) == len(CELLS) * 2 * 2
+    assert len(keys) == len(rows) == (len(CELLS) + len(NEEDLES)) * 2
     assert {row["tokens"] for row in rows} == {TOKENS + 1}, "the start counts"
 
 
@@ -99,9 +101,7 @@ def test_the_end_of_a_stream_is_read_whole_and_as_it_is_carried(rows: list[Row])
 
 def test_costs_are_of_one_stream(rows: list[Row], tmp_path: Path) -> None:
     few = {name: CELLS[name] for name in ("full", "statekv")}
-    alone = run_evidence(
-        options(tmp_path, cells=few, suites=("prose",), streams=1, batch=1), say=lambda line: None
-    )
+    alone = run_evidence(options(tmp_path, cells=few, streams=1, batch=1), say=lambda line: None)
     for row in alone:
         beside = next(
             r for r in rows if (r["cell"], r["question"]) == (row["cell"], row["question"])
@@ -112,28 +112,23 @@ def test_costs_are_of_one_stream(rows: list[Row], tmp_path: Path) -> None:
             assert found["loss"] == pytest.approx(beside["groups"][group]["loss"], abs=1e-4)
 
 
-def test_a_run_goes_on_where_it_stopped(rows: list[Row], folder: Path, tmp_path: Path) -> None:
+def test_a_run_goes_on_where_it_stopped_also_with_more_cells(rows: list[Row], folder: Path) -> None:
     path = folder / "rows-0.jsonl"
     lines = path.read_text("utf-8").splitlines(keepends=True)
     path.write_text("".join(lines[:-3]), "utf-8")
     said: list[str] = []
-    again = run_evidence(options(folder), say=said.append)
-    assert len(said) == 2, "two cells of the last batch owed rows"
+    more = options(folder, cells={**CELLS, "small": Cell(StateKVMemory(16))})
+    found = run_evidence(more, say=said.append)
+    assert len(said) == 3, "two cells of the last batch owed rows, and the new one"
+    assert len(of(found, "small", "prose")) == 2
 
     def plain(row: Row) -> str:
         return json.dumps({name: value for name, value in row.items() if name != "decoder_ms"})
 
+    again = [row for row in found if row["cell"] != "small"]
     assert sorted(map(plain, again)) == sorted(map(plain, rows))
-    assert run_evidence(options(folder), say=said.append) == again
-    assert len(said) == 2, "nothing is owed any more"
-
-
-def test_more_streams_and_cells_may_be_added(rows: list[Row], folder: Path) -> None:
-    more = {**CELLS, "small": Cell(StateKVMemory(16))}
-    said: list[str] = []
-    found = run_evidence(options(folder, cells=more, suites=("needle",)), say=said.append)
-    assert len(said) == 1
-    assert len(of(found, "small", "needle")) == 2
+    assert run_evidence(more, say=said.append) == found
+    assert len(said) == 3, "nothing is owed any more"
 
 
 @pytest.mark.parametrize(
@@ -156,11 +151,15 @@ def test_streams_longer_than_the_models_range_are_refused_before_any_work(tmp_pa
     assert not (tmp_path / "run").exists()
 
 
-def test_a_memory_that_drops_tokens_has_nothing_to_predict_from(tmp_path: Path) -> None:
+def test_a_memory_that_drops_tokens_has_nothing_to_predict_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    untrained = DecoderModel(tiny_qwen2(), tiny_tokenizer())
+    monkeypatch.setattr(ModelOptions, "load", lambda self: untrained)
     dropping = Cell(TokenDroppingMemory(FullMemory(), ratio=0.5))
     cells = {"full": Cell(FullMemory()), "drop": dropping}
     with pytest.raises(ValueError, match="drops tokens before the decoder, which then predicts"):
-        run_evidence(options(tmp_path, cells=cells, suites=("scene",)), say=lambda line: None)
+        run_evidence(options(tmp_path, cells=cells), say=lambda line: None)
 
 
 def test_a_model_without_a_tokenizer_is_refused(

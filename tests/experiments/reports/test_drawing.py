@@ -5,9 +5,10 @@ from itertools import combinations
 
 import numpy as np
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from PIL import Image
 
-from crossframe.experiments.reports.drawing import FAMILY_COLOURS, drawn, family_styles, tidy_axes
+from crossframe.experiments.reports.drawing import FAMILY_COLOURS, Drawing, family_styles, tidy_axes
 from crossframe.experiments.reports.text import FULL
 from crossframe.experiments.streaming.rule_text import MEMORIES
 from crossframe.framework import FullMemory
@@ -57,6 +58,14 @@ def test_variants_share_the_colour_and_differ_in_marker_and_line() -> None:
     assert {name for name, s in styles.items() if s.colour == "#000000"} == {"full", "drop(full)"}
 
 
+def test_a_drawing_is_made_when_it_is_looked_at_and_once() -> None:
+    seen: list[Figure] = []
+    drawing = Drawing("one", "One", "", (4, 2), seen.append)
+    assert not seen
+    assert drawing.svg and drawing.figure is seen[0]
+    assert len(seen) == 1
+
+
 def test_a_drawing_shows_itself_in_a_notebook() -> None:
-    drawing = drawn("one", "One", "", (4, 2), lambda figure: tidy_axes(figure.subplots()))
+    drawing = Drawing("one", "One", "", (4, 2), lambda figure: tidy_axes(figure.subplots()))
     assert Image.open(io.BytesIO(drawing._repr_png_())).size == (288, 144)
