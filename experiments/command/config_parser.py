@@ -31,7 +31,9 @@ class ConfigParser(ArgumentParser):
     def parse_args(self, args: Sequence[str] | None = None, *rest: Any, **settings: Any) -> Any:
         words = None
         if args is not None:
-            words = self._with_lists([self._respelled(word) for word in args])
+            words = [self._respelled(word) for word in args]
+            self._require_no_parts_of_lists(words)
+            words = self._with_lists(words)
             if any(action.nargs == "*" for action in self._get_positional_actions()):
                 words = plain_first(words, self._option_string_actions)
         return super().parse_args(words, *rest, **settings)
@@ -41,13 +43,26 @@ class ConfigParser(ArgumentParser):
         joined: list[str] = []
         while words:
             joined.append(words.pop(0))
-            action = self._option_string_actions.get(joined[-1])
-            # Only jsonargparse's actions for annotated options have it.
-            if get_origin(getattr(action, "_typehint", None)) in LISTS:
+            if self._takes_list(joined[-1]):
                 plain = list(takewhile(lambda word: not word.startswith(("-", "[", "{")), words))
                 joined += [f"[{', '.join(plain)}]"] if plain else []
                 del words[: len(plain)]
         return joined
+
+    def _require_no_parts_of_lists(self, words: Sequence[str]) -> None:
+        """Refuse `--memories.a`, of which jsonargparse says something about its own insides."""
+        for word in words:
+            option = word.partition("=")[0]
+            whole, dot, _ = option.partition(".")
+            known = self._option_string_actions
+            several = self._takes_list(whole) or (whole in known and known[whole].nargs == "+")
+            if dot and option not in known and several:
+                self.error(f"unrecognized arguments: {word}")
+
+    def _takes_list(self, option: str) -> bool:
+        # Only jsonargparse's actions for annotated options have it.
+        typehint = getattr(self._option_string_actions.get(option), "_typehint", None)
+        return get_origin(typehint) in LISTS
 
     def _respelled(self, word: str) -> str:
         """A word, or what it says in place of an option of version 0.1 with underscores."""

@@ -21,9 +21,11 @@ SWITCHES = ("do_sample", "use_cache", "remove_invalid_values", "renormalize_logi
 
 
 def require_generation(settings: Mapping[str, Any]) -> None:
-    """Refuse options that `generate` does not have, or values that it cannot use; the ValueError
-    names option, value and remedy."""
+    """Refuse options that `generate` does not have, values that it cannot use, and what no session
+    decodes; the ValueError names option, value and remedy."""
     from transformers import GenerationConfig
+
+    from ...models.generation import require_one_by_one
 
     known = GenerationConfig().to_dict().keys()
     for name, value in settings.items():
@@ -32,6 +34,10 @@ def require_generation(settings: Mapping[str, Any]) -> None:
             meant = f"did you mean {near[0]}?" if near else "see transformers' GenerationConfig"
             raise ValueError(f"generation: {name!r} is no option of generate; {meant}")
         _require_value(name, value)
+    try:
+        require_one_by_one(settings)
+    except ValueError as error:
+        raise ValueError(f"generation: {error}") from None
     try:
         GenerationConfig(**settings).validate()
     except Exception as error:

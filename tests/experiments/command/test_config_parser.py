@@ -137,6 +137,7 @@ def test_a_list_is_given_as_words(words: str, suites: list[str]) -> None:
         ("ask v.mp4 q --model m --capcity 3", "ask VIDEO", "did you mean --capacity?"),
         ("compare v.mp4 what now --model m", "compare", "a text of several words needs quotes"),
         ("ask v.mp4 q --model m --zzz", "ask VIDEO", "unrecognized arguments: --zzz\n"),
+        ("compare v.mp4 q --model m --memories.a full", "compare", "did you mean --memories?"),
     ],
 )
 def test_mistakes_are_told_in_words_that_can_be_typed(

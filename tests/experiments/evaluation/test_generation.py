@@ -22,6 +22,11 @@ def test_options_that_generate_has_pass() -> None:
         ({"top_k": True}, "top_k must be a whole number, got True"),
         ({"do_sample": "yes"}, "do_sample must be true or false, got 'yes'"),
         ({"num_beams": 0}, "num_beams must be at least 1, got 0"),
+        ({"num_beams": 4}, "ask decodes one sequence, token by token, got num_beams=4: leave it"),
+        (
+            {"guidance_scale": 2.0},
+            "ask decodes one sequence, token by token, got guidance_scale=2.0",
+        ),
     ],
 )
 def test_others_are_named_with_what_is_meant(settings: dict[str, Any], said: str) -> None:
