@@ -27,7 +27,9 @@ def trainings_part(result: Result) -> tuple[str, str]:
     """Accuracy of every model by task at the trained length, and at longer ones."""
     models = sorted(result["models"], key=_key)
     tasks = sorted(models[0]["asked"])
-    longer = [frames for frames in models[0]["by_frames"] if int(frames) > TRAINED]
+    # Those trained on longer lessons were scored on longer ones, too.
+    asked = set.intersection(*(set(map(int, one["by_frames"])) for one in models))
+    longer = [str(frames) for frames in sorted(asked) if frames > TRAINED]
     named = [task.replace("_", " ") for task in tasks]
     heads = ["model", *named, *(f"all at {frames} frames" for frames in longer), "minutes", "on"]
     lines = [

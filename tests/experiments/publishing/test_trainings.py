@@ -49,6 +49,23 @@ def test_models_are_added_and_taken_anew(tmp_path: Path) -> None:
     assert {"cpu", "threads", "torch", "dtype", "commit"} <= result["environment"].keys()
 
 
+def test_columns_are_the_lengths_that_all_were_asked_at(tmp_path: Path) -> None:
+    folder = save(tmp_path / "a", 0, 0.8, trained=64)
+    scores = json.loads((folder / "scores.json").read_text())
+    scores["by_frames"] |= {"128": {"now": 1.0, "first": 1.0}}
+    scores["asked"] = {"now": 11, "first": 20}
+    (folder / "scores.json").write_text(json.dumps(scores))
+    settings = json.loads((folder / "pretrain.json").read_text())
+    (folder / "pretrain.json").write_text(json.dumps(settings | {"family": "eagle2_5"}))
+    other, third = save(tmp_path / "b", 1, 0.6), save(tmp_path / "c", 2, 0.6)
+    scores |= {"trained_frames": 32}
+    (third / "scores.json").write_text(json.dumps(scores))
+    main([folder, other, third], tmp_path)
+    table, about = trainings_part(json.loads((tmp_path / "trainings.json").read_text()))
+    assert "all at 64 frames | minutes" in table
+    assert "30 to 31 questions at 32 frames" in about
+
+
 def test_a_folder_that_was_not_scored_is_named(tmp_path: Path) -> None:
     folder = save(tmp_path / "a", 0, 0.8)
     (folder / "scores.json").unlink()
