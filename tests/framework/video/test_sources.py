@@ -115,17 +115,14 @@ def test_a_camera_that_speaks_rtsp_is_live_and_begins_when_its_clock_is_known(
         first = next(
             number for number, (image, _) in enumerate(whole) if image.equal(samples[0][0])
         )
-        # The first picture comes before any time is known; on a busy machine the next ones do, too,
-        # and the camera's good-bye, which has a socket of its own, is read before the last ones.
-        assert 1 <= first < len(whole) / 4
+        assert first <= 1  # the first picture comes before any time is known
         return [(image, seconds - whole[first][1]) for image, seconds in whole[first:]]
 
     with camera(library("plain.mp4")) as address:
         assert probe_video(address).duration == float("inf")
         every = list(stream_video(address, fps=None))
         some = list(stream_video(address, fps=4, max_frames=3))
-    assert len(every) > len(whole) / 2
-    assert_same(every, begun(every)[: len(every)], 1e-4)
+    assert_same(every, begun(every), 1e-4)
     assert_same(some, begun(some)[:15:5], 1e-4)
 
 
