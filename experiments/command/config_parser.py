@@ -54,10 +54,12 @@ class ConfigParser(ArgumentParser):
         for word in words:
             option = word.partition("=")[0]
             whole, dot, _ = option.partition(".")
-            known = self._option_string_actions
-            several = self._takes_list(whole) or (whole in known and known[whole].nargs == "+")
-            if dot and option not in known and several:
+            if dot and option not in self._option_string_actions and self._takes_several(whole):
                 self.error(f"unrecognized arguments: {word}")
+
+    def _takes_several(self, option: str) -> bool:
+        action = self._option_string_actions.get(option)
+        return self._takes_list(option) or (action is not None and action.nargs == "+")
 
     def _takes_list(self, option: str) -> bool:
         # Only jsonargparse's actions for annotated options have it.

@@ -16,11 +16,10 @@ from tempfile import TemporaryDirectory
 import torch
 from jsonargparse import auto_cli
 
-from ...framework.archives.room import archive_bytes, free_bytes
+from ...framework.archives.room import archive_bytes
 from .ask_memory import FRAME_TOKENS, MODEL, archive_named
-from .benches import Row, dtype_name, require_device, result_of, write_result
+from .benches import Row, dtype_name, lack_of_room, require_device, result_of, write_result
 from .random_models import random_decoder
-from .step_variants import USABLE
 
 HOUR = 3600  # frames at one per second
 
@@ -92,13 +91,7 @@ def lack(kept: Kept, frames: int, layers: int | None, device: torch.device, fold
     model = random_decoder(MODEL, layers, torch.device("meta"), kept.dtype)
     needed = archive_bytes(codec, model, frames * FRAME_TOKENS)
     place = codec.place(torch.empty(0, dtype=kept.dtype, device=device))
-    free = free_bytes(place)
-    if free is None or needed <= USABLE * free:
-        return ""
-    return (
-        f"needs {needed / 1e9:.1f} GB, of {free / 1e9:.1f} GB that are free {USABLE:.0%} may be "
-        "taken"
-    )
+    return lack_of_room(needed, place)
 
 
 def asked_apart(kept: Kept, frames: int, layers: int | None, device: str, folder: Path) -> Row:

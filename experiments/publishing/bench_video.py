@@ -20,15 +20,14 @@ from jsonargparse import auto_cli
 from torch import Tensor
 
 from ...framework import PlainArchive, StepCost, VideoModel, VideoSession
-from ...framework.archives.room import archive_bytes, free_bytes
+from ...framework.archives.room import archive_bytes
 from ...framework.stream.costs import Timer
 from ...framework.stream.origin import FARTHEST
 from ...framework.video import stream_video
 from ...methods import StateKVMemory
 from ...models import load_model
-from .benches import Row, dtype_name, require_device, result_of, write_result
+from .benches import Row, dtype_name, lack_of_room, require_device, result_of, write_result
 from .random_models import random_internvl3
-from .step_variants import USABLE
 
 VIDEO = Path(__file__).parents[1] / "assets" / "demo.mp4"
 HOUR = 3600
@@ -113,9 +112,9 @@ def measure(case: Case, model: VideoModel, video: Path, fps: float) -> tuple[Row
         model, StateKVMemory(case.capacity), max_tokens=FARTHEST, cost_history=None
     )
     session.push(*next(frames))  # warms up, and compiles
-    lack = _lack(model, session.costs[-1].tokens * case.frames)
-    if lack:
-        return None, lack
+    needed = archive_bytes(PlainArchive(), model, session.costs[-1].tokens * case.frames)
+    if reason := lack_of_room(needed, model.device):
+        return None, f"the archive {reason}"
     read, whole = _watched(session, frames)
     steps = [cost for cost in session.costs if cost.images][-len(read) :]
     return {
@@ -160,17 +159,6 @@ def _parts(read: Sequence[float], steps: Sequence[StepCost]) -> Row:
         "step_ms": round(step, 3),
         "hour_seconds": round(HOUR * (encode + step) / 1e3, 1),
     }
-
-
-def _lack(model: VideoModel, tokens: int) -> str:
-    """Why an archive of so many tokens cannot be held; empty if it can."""
-    needed, free = archive_bytes(PlainArchive(), model, tokens), free_bytes(model.device)
-    if free is None or needed <= USABLE * free:
-        return ""
-    return (
-        f"the archive needs {needed / 1e9:.1f} GB, of {free / 1e9:.1f} GB that are free "
-        f"{USABLE:.0%} may be taken"
-    )
 
 
 def line(row: Row) -> str:

@@ -10,10 +10,13 @@ from typing import Any
 
 import torch
 
+from ...framework.archives.room import free_bytes
 from ...framework.stream.costs import Timer
 from ..streaming.environment import commit, machine
 
 DEVICES = ("cpu", "cuda")
+# Of the free memory, what may be taken: the rest is for activations.
+USABLE = 0.8
 Row = dict[str, Any]
 
 
@@ -39,6 +42,17 @@ def milliseconds(run: Callable[[], object], device: torch.device) -> float:
     timer = Timer(device)
     run()
     return timer.stop().milliseconds
+
+
+def lack_of_room(num_bytes: int, place: torch.device | str) -> str:
+    """Why so many bytes cannot be held on a device or in a folder; empty if they can."""
+    free = free_bytes(place)
+    if free is None or num_bytes <= USABLE * free:
+        return ""
+    return (
+        f"needs {num_bytes / 1e9:.1f} GB, of {free / 1e9:.1f} GB that are free {USABLE:.0%} may be "
+        "taken"
+    )
 
 
 def dtype_name(dtype: torch.dtype) -> str:

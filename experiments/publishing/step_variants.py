@@ -9,15 +9,13 @@ from functools import partial
 import torch
 
 from ...framework import CrossFrameMemory, FullMemory, StepCost
-from ...framework.archives.room import free_bytes
 from ...methods import SlidingWindowMemory, StateKVMemory
 from ...models import DecoderModel
+from .benches import lack_of_room
 from .built_streams import Past, built_session, next_frame, stock_push
 
 STOCK, FULL = "stock", "full"
 STOCK_BACKEND = "sdpa of transformers"
-# Of the free memory, what a variant may need: the rest is for activations.
-USABLE = 0.8
 Push = Callable[[], StepCost | None]
 
 
@@ -71,17 +69,12 @@ def variants(model: DecoderModel, past: Past, windows: Sequence[int]) -> list[Va
 
 def fitting(every: Sequence[Variant], device: torch.device) -> tuple[list[Variant], list[Lack]]:
     """Those whose bytes are free, and the others."""
-    free = free_bytes(device)
     chosen, lacking = list[Variant](), list[Lack]()
     for variant in every:
-        if free is None or variant.num_bytes <= USABLE * free:
-            chosen.append(variant)
-        else:
-            reason = (
-                f"needs {variant.num_bytes / 1e9:.1f} GB, of {free / 1e9:.1f} GB that are free "
-                f"{USABLE:.0%} may be taken"
-            )
+        if reason := lack_of_room(variant.num_bytes, device):
             lacking.append(Lack(variant, reason))
+        else:
+            chosen.append(variant)
     return chosen, lacking
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from crossframe.experiments.publishing import bench_limits, bench_step, step_variants
+from crossframe.experiments.publishing import bench_limits, bench_step, benches
 from crossframe.experiments.publishing.bench_step import CASES, Case, main
 
 SMALL = Case("InternVL3-1B", 1, 16, 2, frames=(1, 2, 9), capacities=(20, 40))
@@ -56,7 +56,7 @@ def test_rows_are_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_what_is_left_out_is_in_the_file_with_its_reason(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(step_variants, "free_bytes", lambda place: 0)
+    monkeypatch.setattr(benches, "free_bytes", lambda place: 0)
     told = measured(tmp_path, capsys)
     # At the first frame nothing is held.
     assert {row["frame"] for row in told["rows"]} == {1, 2}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from crossframe.experiments.publishing import bench_video
+from crossframe.experiments.publishing import bench_video, benches
 from crossframe.experiments.publishing.bench_video import Case, main, repeated
 from crossframe.experiments.publishing.small_benchmarks import write_clip
 from crossframe.framework import VideoModel
@@ -55,7 +55,7 @@ def test_a_row_has_every_part_and_names_the_backend(
 def test_an_archive_without_room_is_left_out(
     clip: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bench_video, "free_bytes", lambda place: 100)
+    monkeypatch.setattr(benches, "free_bytes", lambda place: 100)
     told = measured(clip, capsys)
     assert told["rows"] == []
     (lack,) = told["left_out"]

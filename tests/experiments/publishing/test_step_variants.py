@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from crossframe.experiments.publishing import step_variants
+from crossframe.experiments.publishing import benches
 from crossframe.experiments.publishing.built_streams import Past
 from crossframe.experiments.publishing.step_variants import fitting, variants, whole_frames
 from crossframe.models import DecoderModel
@@ -42,10 +42,10 @@ def test_what_does_not_fit_is_left_out_by_name_with_its_bytes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     every = variants(MODEL, Past(1000, 6), [2])
-    monkeypatch.setattr(step_variants, "free_bytes", lambda place: every[0].num_bytes)
+    monkeypatch.setattr(benches, "free_bytes", lambda place: every[0].num_bytes)
     chosen, lacking = fitting(every, CPU)
     assert [one.name for one in chosen] == ["statekv(12)", "window(2)"]
     assert [lack.variant.name for lack in lacking] == ["stock", "full"]
     assert "GB, of 0.0 GB that are free 80% may be taken" in lacking[0].reason
-    monkeypatch.setattr(step_variants, "free_bytes", lambda place: None)
+    monkeypatch.setattr(benches, "free_bytes", lambda place: None)
     assert fitting(every, CPU) == (every, [])
