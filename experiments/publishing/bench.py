@@ -7,8 +7,6 @@ the same. Writes rows as JSON; the last line printed is JSON too.
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -26,6 +24,7 @@ from ...models import DecoderModel
 from ...models.cache_layers import cache_argument
 from ...models.tiny import tiny_qwen2
 from ..streaming.environment import environment
+from .benches import milliseconds, write_result
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,7 @@ class BenchSettings:
 
 
 STOCK = "stock sdpa"
+CPU = torch.device("cpu")
 Push = Callable[[Tensor], None]
 
 
@@ -70,7 +70,8 @@ def measure(model: DecoderModel, settings: BenchSettings) -> list[dict[str, obje
         streams = {name: make() for name, make in variants(model, settings).items()}
         for number, frame in enumerate(frames):
             quarter = min(number // (settings.frames // 4), 3)
-            taken.append({"quarter": quarter, **{n: _ms(p, frame) for n, p in streams.items()}})
+            took = {n: milliseconds(partial(p, frame), CPU) for n, p in streams.items()}
+            taken.append({"quarter": quarter, **took})
     times = pd.DataFrame(taken).set_index("quarter")
     medians, last = times.groupby("quarter").median().round(2), times.loc[[3]]
     ratios = last.div(last[STOCK], axis=0).median().round(3)
@@ -106,16 +107,7 @@ def main(
             f"{row['variant']:>16}  ms per frame by quarter {row['ms_by_quarter']}  "
             f"last quarter / stock {row['last_quarter_to_stock']}"
         )
-    if write:
-        text = json.dumps(result, indent=1) + "\n"
-        (write / "frame_latency.json").write_text(text, encoding="utf-8")
-    print(json.dumps(result))
-
-
-def _ms(push: Push, frame: Tensor) -> float:
-    start = time.perf_counter()
-    push(frame)
-    return (time.perf_counter() - start) * 1e3
+    write_result(result, "frame_latency", write)
 
 
 def _session(model: DecoderModel, memory: CrossFrameMemory) -> Push:

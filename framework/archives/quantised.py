@@ -130,7 +130,7 @@ def _paired(codes: Tensor) -> Tensor:
 
 def _apart(pairs: Tensor) -> Tensor:
     """[..., D] codes from bytes of two."""
-    # 0xhl becomes 0x0h0l, of which little-endian machines store the l first; a third of the time of
+    # 0xhl becomes 0x0h0l, of which little-endian machines store the l first; half of the time of
     # stacking both halves.
     wide = pairs.to(torch.int16).bitwise_left_shift_(4)
     return wide.bitwise_or_(pairs).bitwise_and_(0x0F0F).view(torch.uint8)
